@@ -1,0 +1,104 @@
+# Diptych. `make demo` trains a small CLIP and classifies with it; `make test` runs the test suite; `make help` lists the rest.
+#
+#   MODE=release|debug|asan|tsan   ARCH=native|x86-64-v3|…   WERROR=1   T=name (with test)   JOBS=N
+#
+# Each configuration has a folder of objects of its own below build/, and changed flags rebuild it.
+
+.DEFAULT_GOAL := all
+SHELL := /bin/bash
+MODE ?= release
+ARCH ?= native
+JOBS ?= $(shell nproc)
+MAKEFLAGS += --no-print-directory -j$(JOBS)
+
+CXX ?= g++
+CXXFLAGS_release := -O2 -DNDEBUG
+CXXFLAGS_debug := -O0 -g -D_GLIBCXX_ASSERTIONS
+CXXFLAGS_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -D_GLIBCXX_ASSERTIONS
+CXXFLAGS_tsan := -O1 -g -fsanitize=thread -DDIPTYCH_JTHREAD
+ifeq ($(CXXFLAGS_$(MODE)),)
+$(error MODE=$(MODE): choose release, debug, asan or tsan)
+endif
+OPENMP := $(if $(filter tsan,$(MODE)),,-fopenmp)
+
+# No -ffast-math: NaN checks and golden files must mean something.
+CXXFLAGS := -std=c++20 -march=$(ARCH) -fno-math-errno -fno-trapping-math $(CXXFLAGS_$(MODE)) $(OPENMP) \
+  -Wall -Wextra -Wpedantic -Wshadow $(if $(WERROR),-Werror) $(EXTRA)
+# g++ 12 sees overlapping copies in std::string's operator+ where there are none (GCC bug 105651).
+ifeq ($(findstring clang,$(CXX)),)
+CXXFLAGS += -Wno-restrict
+endif
+CPPFLAGS := -I. -MMD -MP
+LDLIBS := -lfmt -lutf8proc -lz
+
+CONFIG := $(MODE)$(if $(VARIANT),-$(VARIANT))
+OUT := build/$(CONFIG)
+LIB_SOURCES := $(sort $(wildcard tensor/*.cpp tensor/cpu/*.cpp autograd/*.cpp autograd/ops/*.cpp data/*.cpp nn/*.cpp clip/*.cpp))
+CLI_SOURCES := $(sort $(wildcard clip/cli/*.cpp))
+TEST_SOURCES := $(sort $(wildcard tests/*.cpp))
+EXAMPLES := $(sort $(wildcard examples/*.cpp))
+objects = $(patsubst %.cpp,$(OUT)/%.o,$(1))
+
+LIBRARY := $(OUT)/libdiptych.a
+BINARY := $(OUT)/diptych
+TESTS := $(OUT)/run_tests
+
+PACKAGES := g++ make git libstb-dev doctest-dev libcli11-dev nlohmann-json3-dev libfmt-dev libutf8proc-dev zlib1g-dev dataset-fashion-mnist
+missing = $(strip $(foreach p,$(1),$(if $(shell dpkg-query -W -f='$${Status}' $(p) 2>/dev/null | grep 'ok installed'),,$(p))))
+
+.PHONY: all demo test check bench examples deps clean help format FORCE
+
+all: $(BINARY)
+ifeq ($(CONFIG),release)
+	@ln -sf release/diptych build/diptych
+endif
+
+help:
+	@sed -n '1,6p' Makefile
+	@echo "targets: all demo test check bench examples deps format clean"
+
+# -- build ------------------------------------------------------------------------------------------
+$(OUT)/flags: FORCE
+	@mkdir -p $(OUT)
+	@echo '$(CXX) $(CXXFLAGS) $(CPPFLAGS)' | cmp -s - $@ || echo '$(CXX) $(CXXFLAGS) $(CPPFLAGS)' > $@
+
+# Kernels get -O3, for its vectoriser; the rest only takes longer to compile with it.
+$(OUT)/tensor/cpu/%.o: KERNEL_FLAGS := $(if $(filter release,$(MODE)),-O3)
+
+$(OUT)/%.o: %.cpp $(OUT)/flags | deps
+	@mkdir -p $(@D)
+	@echo "  $(CONFIG)  $<"
+	@$(CXX) $(CXXFLAGS) $(KERNEL_FLAGS) $(CPPFLAGS) -c $< -o $@
+
+$(LIBRARY): $(call objects,$(LIB_SOURCES))
+	@rm -f $@ && ar rcs $@ $^
+
+$(BINARY): $(call objects,$(CLI_SOURCES)) $(LIBRARY)
+	@$(CXX) $(CXXFLAGS) $^ $(LDLIBS) -o $@
+
+$(TESTS): $(call objects,$(TEST_SOURCES)) $(LIBRARY)
+	@$(CXX) $(CXXFLAGS) $^ $(LDLIBS) -o $@
+
+$(OUT)/examples/%: $(OUT)/examples/%.o $(LIBRARY)
+	@$(CXX) $(CXXFLAGS) $^ $(LDLIBS) -o $@
+
+-include $(shell find build/$(CONFIG) -name '*.d' 2>/dev/null)
+
+# -- packages: found by name, installed if this user may, else the command is printed ----------------
+deps:
+	@missing='$(call missing,$(PACKAGES))'; if [ -n "$$missing" ]; then \
+	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+	  if ! command -v apt-get >/dev/null || { [ -n "$$sudo" ] && ! sudo -n true 2>/dev/null; }; then \
+	    echo "missing packages; run:  apt-get update && apt-get install -y --no-install-recommends $$missing"; exit 1; fi; \
+	  echo "installing: $$missing"; export DEBIAN_FRONTEND=noninteractive; \
+	  $$sudo apt-get -qq update && $$sudo apt-get -qq install -y --no-install-recommends $$missing >/dev/null; fi
+
+# -- what people run ----------------------------------------------------------------------------------
+test: $(TESTS) $(BINARY)
+	@$(TESTS) $(if $(T),-tc='*$(T)*')
+
+format:
+	@clang-format -i $$(git ls-files '*.h' '*.cpp')
+
+clean:
+	@rm -rf build

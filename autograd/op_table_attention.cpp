@@ -1,0 +1,134 @@
+// autograd/op_table_attention.cpp — rows of the operator table: attention, checkpoint.
+#include <cmath>
+
+#include "autograd/op_table_parts.h"
+
+namespace diptych::table {
+namespace {
+
+using Offsets = std::vector<int64_t>;
+
+OpFunction attended(const Offsets& offsets, int64_t heads, bool causal) {
+  return [=, ends = i64(offsets)](const Inputs& in) {
+    return attention(in[0], ends.to(in[0].device()), heads, causal);
+  };
+}
+
+// (T, T): -1e30 where row t may not see column u > t. Its exponential is 0, its products are not
+// NaN.
+Tensor causal_mask(int64_t T) {
+  Tensor mask = zeros({T, T}, DType::f64);
+  for (int64_t t = 0; t < T; ++t)
+    for (int64_t u = t + 1; u < T; ++u) mask.data<double>()[t * T + u] = -1e30;
+  return mask;
+}
+
+// One head of one sequence: q, k, v are columns [h D/H, …) of the three thirds of its rows.
+Tensor one_head(const Tensor& rows, int64_t h, int64_t heads, bool causal) {
+  const int64_t T = rows.dim(0), D = rows.dim(1) / 3, width = D / heads;
+  const auto part = [&](int64_t third) {
+    return slice(rows, 1, third * D + h * width, third * D + (h + 1) * width);
+  };
+  Tensor scores = matmul(part(0), transpose(part(1), 0, 1)) / std::sqrt(static_cast<double>(width));
+  if (causal) scores = scores + causal_mask(T);
+  return matmul(softmax(scores), part(2));
+}
+
+OpFunction attended_one_by_one(const Offsets& offsets, int64_t heads, bool causal) {
+  return [=](const Inputs& in) {
+    Inputs sequences = {slice(in[0], 1, 0, in[0].dim(1) / 3)};  // no rows of it: keeps the shape
+    sequences[0] = slice(sequences[0], 0, 0, 0);
+    for (size_t s = 0; s + 1 < offsets.size(); ++s) {
+      const Tensor rows = slice(in[0], 0, offsets[s], offsets[s + 1]);
+      if (rows.dim(0) == 0) continue;
+      Inputs parts;
+      for (int64_t h = 0; h < heads; ++h) parts.push_back(one_head(rows, h, heads, causal));
+      sequences.push_back(cat(parts, 1));
+    }
+    return cat(sequences, 0);
+  };
+}
+
+struct NamedBatch {
+  const char* what;
+  Offsets offsets;
+  int64_t width, heads;
+};
+
+std::vector<BadCall> attention_errors() {
+  const auto with = [](Shape qkv, const Offsets& offsets, int64_t heads) {
+    return [=] { return attention(zeros(qkv), i64(offsets), heads, false); };
+  };
+  return {{"needs qkv (ΣT, 3 D) with D a multiple of 2 heads, got (4, 9)", with({4, 9}, {0, 4}, 2)},
+          {"got (4, 8)", with({4, 8}, {0, 4}, 2)},
+          {"got (2, 4, 6)", with({2, 4, 6}, {0, 2}, 1)},
+          {"got (4, 6)", with({4, 6}, {0, 4}, 0)},
+          {"attention: offsets must rise from 0 to the number of rows, 4", with({4, 6}, {0, 3}, 1)},
+          {"attention: offsets must rise", with({4, 6}, {1, 4}, 1)},
+          {"attention: offsets must rise", with({4, 6}, {0, 3, 2, 4}, 1)},
+          {"attention: offsets must be i64 (B+1)", with({4, 6}, {}, 1)},
+          {"attention: offsets must be i64 (B+1) beside qkv, got f32 (2)",
+           [] {
+             return attention(zeros({4, 6}), zeros({2}), 1, false);
+           }},
+          {"attention: needs a floating-point tensor", [] {
+             return attention(zeros({4, 6}, DType::i64), i64({0, 4}), 1, false);
+           }}};
+}
+
+}  // namespace
+
+std::vector<OpCase> attention_rows() {
+  // Lengths of none, one and beyond a tile, of which none is a multiple of a vector.
+  const std::vector<NamedBatch> batches = {{"one sequence", {0, 4}, 4, 1},
+                                           {"ragged", {0, 3, 3, 4, 9}, 8, 2},
+                                           {"narrow heads", {0, 2, 5}, 6, 3},
+                                           {"heads of one", {0, 3}, 3, 3},
+                                           {"nothing", {0}, 4, 2},
+                                           {"empty sequences", {0, 0, 0}, 4, 2},
+                                           {"beyond a tile", {0, 70, 71, 71, 350}, 24, 2}};
+  std::vector<OpCase> rows;
+  for (const NamedBatch& b : batches) {
+    for (bool causal : {false, true}) {
+      rows.push_back({"attention", std::string(b.what) + (causal ? ", causal" : ""),
+                      attended(b.offsets, b.heads, causal),
+                      normal({{b.offsets.back(), 3 * b.width}}),
+                      attended_one_by_one(b.offsets, b.heads, causal)});
+    }
+  }
+  std::vector<double> large;
+  for (int i = 0; i < 4 * 12; ++i) large.push_back(i % 5 == 0 ? 100 : -10.0 * (i % 7));
+  rows[0].special = rows[1].special = {{f64(large, {4, 12})}};
+  rows[0].bad = attention_errors();
+  return rows;
+}
+
+namespace {
+
+Tensor block(const Tensor& x, const Tensor& w) { return tanh(matmul(x, w)) * x; }
+
+OpFunction checkpointed(Tensor (*f)(const Tensor&, const Tensor&)) {
+  return [f](const Inputs& in) {
+    return checkpoint([f, w = in[1]](const Tensor& x) { return f(x, w); }, in[0]);
+  };
+}
+
+Tensor two_blocks(const Tensor& x, const Tensor& w) {
+  return checkpoint([w](const Tensor& y) { return block(y, w); }, block(x, w));
+}
+
+Tensor two_plain_blocks(const Tensor& x, const Tensor& w) { return block(block(x, w), w); }
+
+}  // namespace
+
+std::vector<OpCase> checkpoint_rows() {
+  return {
+      {"checkpoint", "a block with a weight", checkpointed(block), normal({{4, 3}, {3, 3}}),
+       call(block)},
+      {"checkpoint", "nested", checkpointed(two_blocks), normal({{2, 3}, {3, 3}}),
+       call(two_plain_blocks)},
+      {"checkpoint", "of nothing", checkpointed(block), normal({{0, 3}, {3, 3}}), call(block)},
+  };
+}
+
+}  // namespace diptych::table

@@ -1,0 +1,149 @@
+// autograd/op_table_product.cpp — rows of the operator table: matrix products.
+#include "autograd/op_table_parts.h"
+
+namespace diptych::table {
+namespace {
+
+Tensor add_axis(const Tensor& x, int where) {
+  Shape shape;
+  for (int i = 0; i <= x.rank(); ++i) {
+    if (i == where) shape.push_back(1);
+    if (i < x.rank()) shape.push_back(x.dim(i));
+  }
+  return reshape(x, shape);
+}
+
+// (…, M, K, 1) · (…, 1, K, N), summed over K.
+Tensor product_by_sum(const Tensor& a, const Tensor& b) {
+  return sum(add_axis(a, a.rank()) * add_axis(b, b.rank() - 2), -2);
+}
+
+struct NamedPair {
+  const char* what;
+  Shape a, b;
+};
+// The long ones are beyond every tile and panel of a kernel, and no multiple of any.
+const std::vector<NamedPair> kPairs = {{"matrices", {3, 4}, {4, 5}},
+                                       {"numbers", {1, 1}, {1, 1}},
+                                       {"primes", {7, 13}, {13, 11}},
+                                       {"outer product", {5, 1}, {1, 7}},
+                                       {"inner product", {1, 19}, {19, 1}},
+                                       {"row by matrix", {1, 67}, {67, 33}},
+                                       {"batches", {2, 3, 4}, {2, 4, 5}},
+                                       {"batch on the left", {2, 3, 4}, {4, 5}},
+                                       {"batch on the right", {3, 4}, {2, 4, 5}},
+                                       {"batches broadcast", {2, 1, 3, 4}, {3, 4, 2}},
+                                       {"inner axis of nothing", {3, 0}, {0, 2}},
+                                       {"no rows", {0, 3}, {3, 2}},
+                                       {"many small", {33, 5, 9}, {33, 9, 6}},
+                                       {"tall", {301, 7}, {7, 19}},
+                                       {"deep", {5, 523}, {523, 3}},
+                                       {"large", {131, 67}, {67, 149}}};
+
+Tensor turn(const Tensor& x) { return transpose(x, -1, -2); }
+
+std::vector<OpCase> matmul_rows() {
+  std::vector<OpCase> rows;
+  const OpFunction reference = call(product_by_sum);
+  for (const NamedPair& p : kPairs) {
+    rows.push_back({"matmul", p.what, call(matmul), normal({p.a, p.b}), reference});
+  }
+  const auto view = [&](const char* what, Tensor (*f)(const Tensor&, const Tensor&), Shape a,
+                        Shape b, Tensor (*same)(const Tensor&, const Tensor&)) {
+    rows.push_back({"matmul", what, call(f), normal({a, b}), call(same)});
+  };
+  view(
+      "a transposed", [](const Tensor& a, const Tensor& b) { return matmul(turn(a), b); }, {7, 5},
+      {7, 9}, [](const Tensor& a, const Tensor& b) { return product_by_sum(turn(a), b); });
+  view(
+      "b transposed", [](const Tensor& a, const Tensor& b) { return matmul(a, turn(b)); },
+      {2, 5, 7}, {2, 9, 7},
+      [](const Tensor& a, const Tensor& b) { return product_by_sum(a, turn(b)); });
+  view(
+      "sliced", [](const Tensor& a, const Tensor& b) { return matmul(slice(a, 1, 2, 6), b); },
+      {3, 8}, {4, 5},
+      [](const Tensor& a, const Tensor& b) { return product_by_sum(slice(a, 1, 2, 6), b); });
+  rows[0].special = {{f64({}, {0, 0}), f64({}, {0, 4})}, {f64({1e4}, {1, 1}), f64({-4}, {1, 1})}};
+  rows[0].bad = {{"matmul: inner dimensions differ: a (2, 3), b (2, 3)",
+                  [] {
+                    return matmul(zeros({2, 3}), zeros({2, 3}));
+                  }},
+                 {"matmul: inner dimensions differ: a (3), b (3, 2)",
+                  [] {
+                    return matmul(zeros({3}), zeros({3, 2}));
+                  }},
+                 {"matmul: shapes do not broadcast: a (2), b (3)",
+                  [] {
+                    return matmul(zeros({2, 1, 1}), zeros({3, 1, 1}));
+                  }},
+                 {"matmul: needs two floating-point tensors of one dtype and device, got f32 on",
+                  [] {
+                    return matmul(zeros({1, 1}), zeros({1, 1}, DType::bf16));
+                  }},
+                 {"matmul: needs two floating-point", [] {
+                    return matmul(zeros({1, 1}, DType::i64), zeros({1, 1}, DType::i64));
+                  }}};
+  return rows;
+}
+
+// As the definition says it: x wᵀ + b. The first axes of x become rows, since matmul needs two
+// axes.
+Tensor linear_by_matmul(const Inputs& in) {
+  Shape shape = in[0].shape();
+  shape[shape.rank() - 1] = 1;
+  const int64_t M = shape.numel();
+  shape[shape.rank() - 1] = in[1].dim(0);
+  const Tensor y = matmul(reshape(in[0], {M, in[1].dim(1)}), transpose(in[1], 0, 1));
+  return reshape(in.size() > 2 ? y + in[2] : y, shape);
+}
+
+Tensor linear_of(const Inputs& in) {
+  return linear(in[0], in[1], in.size() > 2 ? in[2] : Tensor());
+}
+
+std::vector<OpCase> linear_rows() {
+  const auto row = [](const char* what, std::vector<Shape> shapes) -> OpCase {
+    return {"linear", what, linear_of, normal(std::move(shapes)), linear_by_matmul};
+  };
+  std::vector<OpCase> rows = {
+      row("matrix", {{4, 5}, {3, 5}, {3}}),     row("no bias", {{4, 5}, {3, 5}}),
+      row("vector", {{5}, {3, 5}, {3}}),        row("three axes", {{2, 3, 4}, {5, 4}, {5}}),
+      row("no rows", {{0, 4}, {3, 4}, {3}}),    row("no columns", {{2, 0}, {3, 0}, {3}}),
+      row("no outputs", {{2, 3}, {0, 3}, {0}}), row("large", {{5, 31, 65}, {97, 65}, {97}}),
+  };
+  rows[0].special = {{f64({1e4}, {1, 1}), f64({2}, {1, 1}), f64({-1}, {1})}};
+  rows[0].bad = {{"linear: x (2, 3) does not fit w (4, 2) (N, K)",
+                  [] {
+                    return linear(zeros({2, 3}), zeros({4, 2}));
+                  }},
+                 {"linear: x () does not fit",
+                  [] {
+                    return linear(zeros({}), zeros({4, 2}));
+                  }},
+                 {"linear: bias must be (4)",
+                  [] {
+                    return linear(zeros({3}), zeros({4, 3}), zeros({3}));
+                  }},
+                 {"x is f32 on cpu, w is f16 on cpu",
+                  [] {
+                    return linear(zeros({3}), zeros({4, 3}, DType::f16));
+                  }},
+                 {"linear: needs floating-point operands of one dtype",
+                  [] {
+                    return linear(zeros({3}), zeros({4, 3}), zeros({4}, DType::f16));
+                  }},
+                 {"linear: needs floating-point", [] {
+                    return linear(zeros({3}, DType::i64), zeros({4, 3}, DType::i64));
+                  }}};
+  return rows;
+}
+
+}  // namespace
+
+std::vector<OpCase> product_rows() {
+  std::vector<OpCase> rows = matmul_rows();
+  append(rows, linear_rows());
+  return rows;
+}
+
+}  // namespace diptych::table

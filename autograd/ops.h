@@ -1,0 +1,92 @@
+// autograd/ops.h — every differentiable operator, one documented line each: the public API.
+//
+// All throw Error on shapes, dtypes or devices that do not fit; operands are never converted
+// silently. Axes may be negative (from the back). Letters: B batch, N rows, D width, M K N matrix
+// sizes, V vocabulary.
+#pragma once
+
+#include <vector>
+
+#include "autograd/graph.h"
+#include "tensor/factory.h"
+
+namespace diptych {
+
+// Element-wise, one operand (formulas and derivatives: tensor/scalar_ops.h)
+Tensor neg(const Tensor& x);          ///< -x
+Tensor exp(const Tensor& x);          ///< eˣ
+Tensor log(const Tensor& x);          ///< ln x
+Tensor sqrt(const Tensor& x);         ///< √x
+Tensor square(const Tensor& x);       ///< x²
+Tensor tanh(const Tensor& x);         ///< tanh x
+Tensor sigmoid(const Tensor& x);      ///< 1 / (1 + e⁻ˣ)
+Tensor relu(const Tensor& x);         ///< max(x, 0)
+Tensor gelu(const Tensor& x);         ///< x Φ(x), exact (erf) form
+Tensor quick_gelu(const Tensor& x);   ///< x sigmoid(1.702 x), the original CLIP's
+Tensor cast(const Tensor& x, DType);  ///< to another float dtype; the gradient is cast back
+
+// Element-wise, two operands; shapes broadcast as in NumPy
+Tensor add(const Tensor& a, const Tensor& b);      ///< a + b
+Tensor sub(const Tensor& a, const Tensor& b);      ///< a - b
+Tensor mul(const Tensor& a, const Tensor& b);      ///< a b
+Tensor div(const Tensor& a, const Tensor& b);      ///< a / b
+Tensor maximum(const Tensor& a, const Tensor& b);  ///< the larger; ties send the gradient to a
+inline Tensor operator+(const Tensor& a, const Tensor& b) { return add(a, b); }
+inline Tensor operator-(const Tensor& a, const Tensor& b) { return sub(a, b); }
+inline Tensor operator*(const Tensor& a, const Tensor& b) { return mul(a, b); }
+inline Tensor operator/(const Tensor& a, const Tensor& b) { return div(a, b); }
+inline Tensor operator-(const Tensor& x) { return neg(x); }
+Tensor operator+(const Tensor& a, double b);  ///< b is rounded to a's dtype; so below
+Tensor operator*(const Tensor& a, double b);
+inline Tensor operator*(double a, const Tensor& b) { return b * a; }
+inline Tensor operator-(const Tensor& a, double b) { return a + -b; }
+inline Tensor operator/(const Tensor& a, double b) { return a * (1 / b); }
+
+// Shape
+Tensor reshape(const Tensor& x, Shape);  ///< same elements in row-major order; one extent may be -1
+Tensor transpose(const Tensor& x, int a, int b);  ///< a view with two axes exchanged
+Tensor slice(const Tensor& x, int axis, int64_t begin, int64_t end);  ///< a view of begin … end-1
+Tensor expand(const Tensor& x, Shape);  ///< a view with extents of 1 repeated, axes added in front
+Tensor cat(const std::vector<Tensor>& xs, int axis);  ///< joined along an existing axis
+/// Non-overlapping squares, row-major: x (B, C, H, W) → (B, H/p · W/p, C p p). p must divide H and
+/// W. With a product by conv1.weight seen as (D, C p p) this is ViT's patch embedding.
+Tensor patches(const Tensor& x, int64_t p);
+
+// Reductions
+Tensor sum(const Tensor& x);                               ///< over everything → ()
+Tensor sum(const Tensor& x, int axis, bool keep = false);  ///< keep: the axis stays, with extent 1
+Tensor mean(const Tensor& x);  ///< over everything → (); not of nothing. 16-bit types sum in f32
+Tensor mean(const Tensor& x, int axis, bool keep = false);
+Tensor max(const Tensor& x, int axis, bool keep = false);  ///< ties share the gradient equally
+Tensor arg_max(const Tensor& x, int axis);  ///< i64, the first maximum; not differentiable
+
+// Matrix products
+/// (…, M, K) (…, K, N) → (…, M, N); leading axes broadcast. Transposed and sliced operands cost no
+/// copy.
+Tensor matmul(const Tensor& a, const Tensor& b);
+/// y = x wᵀ + b.  x (…, K), w (N, K), b (N) or undefined → (…, N)
+Tensor linear(const Tensor& x, const Tensor& w, const Tensor& b = {});
+
+// Rows of the last axis
+Tensor softmax(const Tensor& x);      ///< exp(x) / Σ exp(x)
+Tensor log_softmax(const Tensor& x);  ///< x - ln Σ exp(x)
+/// (x - mean) / √(var + eps) · weight + bias over the last axis, biased variance (Ba et al., 2016).
+/// weight, bias (D).
+Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps = 1e-5);
+/// x / max(‖x‖₂, eps)
+Tensor l2_normalize(const Tensor& x, double eps = 1e-12);
+/// Mean over rows of -ln softmax(logits)[target].  logits (N, V), target i64 (N) → (), f32 for
+/// 16-bit logits.
+Tensor cross_entropy(const Tensor& logits, const Tensor& target);
+
+/// y[i] = x[index[i]].  x (V, D), index i64 (N) → (N, D). An embedding table is x.
+Tensor gather_rows(const Tensor& x, const Tensor& index);
+
+/// Multi-head self-attention over packed sequences (Vaswani et al., 2017):
+///   y = softmax(q kᵀ / √(D/H) + mask) v   for each sequence and head.
+/// Sequence s is rows offsets[s] … offsets[s+1]-1.  qkv (ΣT, 3 D) with rows q, k, v; offsets i64
+/// (B+1), from 0 to ΣT, not decreasing; heads divides D; causal: row t sees rows up to t of its
+/// sequence. → (ΣT, D)
+Tensor attention(const Tensor& qkv, const Tensor& offsets, int64_t heads, bool causal);
+
+}  // namespace diptych

@@ -1,0 +1,33 @@
+// autograd/ops/index.cpp — rows by index: embeddings and pooling.
+#include "autograd/ops.h"
+#include "autograd/rows.h"
+#include "tensor/kernels.h"
+
+namespace diptych {
+
+void check_index(const char* what, const Tensor& index, int64_t n) {
+  if (index.device() != Device::cpu) return;
+  for (int64_t i : index.to_vector<int64_t>()) {
+    check(0 <= i && i < n, what, " ", i, " is out of range [0, ", n, ")");
+  }
+}
+
+Tensor gather_rows(const Tensor& x, const Tensor& index) {
+  check(x.rank() == 2 && index.rank() == 1 && index.dtype() == DType::i64 &&
+            index.device() == x.device(),
+        "gather_rows: needs x (V, D) and i64 index (N) beside it, got ", x.shape(), " and ",
+        index.dtype(), ' ', index.shape());
+  check(is_float(x.dtype()), "gather_rows: needs a floating-point table, got ", x.dtype());
+  check_index("gather_rows: index", index, x.dim(0));
+  const Tensor rows = index.contiguous();
+  Tensor y = empty({index.dim(0), x.dim(1)}, x.dtype(), x.device());
+  kernel::gather_rows(x.device(), x.contiguous(), rows, y);
+  return record("gather_rows", y, {x},
+                [rows = Saved(rows), V = x.dim(0)](const Tensor& g) -> Grads {
+                  Tensor dx = empty({V, g.dim(1)}, g.dtype(), g.device());
+                  kernel::scatter_add_rows(g.device(), g, rows.get(), dx);
+                  return {dx};
+                });
+}
+
+}  // namespace diptych

@@ -1,0 +1,92 @@
+// clip/cli/command.h — declaring sub-commands of `diptych` and their flags, without seeing the
+// parser.
+#pragma once
+
+#include <functional>
+#include <limits>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "clip/model_file.h"
+
+namespace CLI {
+class App;
+}
+
+namespace diptych::cli {
+
+/// Values a number may have.
+struct Bounds {
+  double low = std::numeric_limits<double>::lowest();
+  double high = std::numeric_limits<double>::max();
+};
+inline constexpr Bounds kAtLeastOne{1, 1e15}, kNotNegative{0, 1e15}, kFraction{0, 1};
+
+/// A sub-command being declared. The names, types and checks of its flags go to CLI11, which only
+/// command.cpp includes: it takes the compiler four seconds per file.
+class Command {
+ public:
+  explicit Command(CLI::App& app) : app_(&app) {}
+
+  /// "--name" takes a value, "name" without dashes is positional. The value before parsing is the
+  /// default shown in --help. T: std::string, int, int64_t, uint64_t, double,
+  /// std::vector<std::string>, or a std::optional of a number.
+  template <class T>
+  Command& option(const std::string& name, T& value, const std::string& help, Bounds = {});
+  template <class T>
+  Command& required(const std::string& name, T& value, const std::string& help);
+  Command& flag(const std::string& name, bool& value, const std::string& help);
+  Command& choice(const std::string& name, std::string& value, const std::string& help,
+                  const std::vector<std::string>& choices);
+  Command& threads();  ///< --threads; results do not depend on it
+  Command& json(bool& value) { return flag("--json", value, "one JSON object on stdout"); }
+
+ private:
+  CLI::App* app_;
+};
+
+/// All sub-commands, and the one that was chosen.
+class Commands {
+ public:
+  explicit Commands(CLI::App& app) : app_(app) {}
+
+  /// Declares a command. `execute` gets the parsed flags and returns the exit code: 0 done, 1
+  /// failed.
+  template <class Flags>
+  void add(const std::string& name, const std::string& help, void (*declare)(Command, Flags&),
+           int (*execute)(const Flags&)) {
+    const auto flags = std::make_shared<Flags>();
+    declare(begin(name, help, [flags, execute] { return execute(*flags); }), *flags);
+  }
+
+  int run() const { return chosen_(); }
+
+ private:
+  Command begin(const std::string& name, const std::string& help, std::function<int()> run);
+
+  CLI::App& app_;
+  std::function<int()> chosen_;
+};
+
+/// Flags of every command that opens a model.
+struct ModelFlags {
+  std::string model, vocab;
+  void declare(Command);
+  /// Opens it, says on stderr what had to be inferred, and applies --vocab.
+  LoadedModel open() const;
+};
+
+// One file each.
+void add_train(Commands&);
+void add_classify(Commands&);
+void add_embed(Commands&);
+void add_eval(Commands&);
+void add_step(Commands&);
+void add_tokenize(Commands&);
+void add_preprocess(Commands&);
+void add_gradcheck(Commands&);
+void add_bench(Commands&);
+void add_info(Commands&);
+
+}  // namespace diptych::cli

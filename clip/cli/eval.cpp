@@ -1,0 +1,149 @@
+// clip/cli/eval.cpp — `diptych eval`: zero-shot accuracy, with CLIP_benchmark's keys.
+#include <fmt/core.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "clip/cli/command.h"
+#include "clip/data_source.h"
+#include "clip/progress.h"
+#include "clip/prompts.h"
+#include "clip/report.h"
+#include "clip/zero_shot.h"
+#include "data/tinted_fashion.h"
+
+namespace diptych::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct Flags : ModelFlags {
+  std::string data, task = "zeroshot", split = "test", templates, report;
+  int64_t batch_size = 250;
+  int workers = 1;
+  bool json = false;
+};
+
+Predictions predict(const Flags& flags, const LoadedModel& loaded, const Dataset& dataset,
+                    const Tensor& head) {
+  LoaderOptions options;
+  options.batch_size = flags.batch_size;
+  options.workers = flags.workers;
+  options.shuffle = false;
+  options.context_length = loaded.model->config().text.context_length;
+  Loader loader(dataset, loaded.words(), options);
+  Progress progress("classify", dataset.size());
+  return classify_dataset(*loaded.model, head, loader,
+                          [&](int64_t done) { progress.update(done); });
+}
+
+Json metrics(const Accuracy& a) {
+  return {{"acc1", a.acc1}, {"acc5", a.acc5}, {"mean_per_class_recall", a.mean_per_class_recall}};
+}
+
+Json result(const Flags& flags, const std::string& dataset, const Accuracy& a) {
+  return {{"dataset", dataset},    {"model", flags.model},
+          {"pretrained", ""},      {"task", "zeroshot_classification"},
+          {"metrics", metrics(a)}, {"pictures", a.pictures},
+          {"language", "en"}};
+}
+
+void print_row(const std::string& what, const Accuracy& a) {
+  fmt::print("  {:<48} {:>7} {:>8.2f} % {:>8.2f} %\n", what, a.pictures, 100 * a.acc1,
+             100 * a.acc5);
+}
+
+// Each class is one name in several sentences; labels of the dataset are colour · 10 + garment.
+int run_fashion(const Flags& flags, const LoadedModel& loaded) {
+  check(flags.split == "test" || flags.split == "validation",
+        "eval: --split must be test or validation");
+  TintedOptions options;
+  options.split = flags.split == "test" ? Split::test : Split::validation;
+  options.preprocess = loaded.model->config().preprocess;
+  const TintedFashion dataset(options);
+  const auto templates = prompt_templates(flags.templates.empty() ? "fashion" : flags.templates);
+  const Tensor combinations =
+      zero_shot_head(*loaded.model, loaded.words(), tinted::class_names(), templates);
+  const Predictions by_combination = predict(flags, loaded, dataset, combinations);
+  const std::vector<std::string> garments(tinted::garments().begin(), tinted::garments().end());
+  Predictions by_garment = predict(
+      flags, loaded, dataset, zero_shot_head(*loaded.model, loaded.words(), garments, templates));
+  for (int64_t& label : by_garment.labels) label %= tinted::kGarments;
+
+  const auto held_out = [](int64_t label) {
+    return tinted::is_held_out(static_cast<int>(label / tinted::kGarments),
+                               static_cast<int>(label % tinted::kGarments));
+  };
+  const Accuracy seen = accuracy(by_combination, [&](int64_t label) { return !held_out(label); });
+  const Accuracy unseen = accuracy(by_combination, held_out);
+  const Accuracy garment = accuracy(by_garment, [](int64_t) { return true; });
+  if (!flags.report.empty()) write_report(flags.report, dataset, by_combination, held_out);
+  const std::string name = "tinted-fashion-mnist/" + flags.split;
+  if (flags.json) {
+    fmt::print("{}\n",
+               Json{{"results",
+                     {result(flags, name + "/seen", seen), result(flags, name + "/unseen", unseen),
+                      result(flags, name + "/garment", garment)}}}
+                   .dump());
+    return 0;
+  }
+  fmt::print("zero-shot on tinted Fashion-MNIST, {} pictures, {} templates\n", flags.split,
+             templates.size());
+  fmt::print("  {:<48} {:>7} {:>10} {:>10}\n", "", "pictures", "top-1", "top-5");
+  print_row("120 ways, the 100 combinations seen in training", seen);
+  print_row("120 ways, the 20 combinations never seen", unseen);
+  print_row("10 ways, garment alone, no colour word", garment);
+  return 0;
+}
+
+int run_folders(const Flags& flags, const LoadedModel& loaded) {
+  check(std::filesystem::is_directory(flags.data),
+        "eval: --data must be fashion or a folder with one sub-folder per class, got '", flags.data,
+        "'");
+  const LabelledSource source = open_class_folders(flags.data, loaded.model->config().preprocess);
+  const auto templates = prompt_templates(flags.templates.empty() ? "simple" : flags.templates);
+  const Predictions predictions =
+      predict(flags, loaded, *source.dataset,
+              zero_shot_head(*loaded.model, loaded.words(), source.class_names, templates));
+  const Accuracy all = accuracy(predictions, [](int64_t) { return true; });
+  if (flags.json) {
+    fmt::print("{}\n", result(flags, flags.data, all).dump());
+    return 0;
+  }
+  fmt::print("zero-shot on {}, {} classes, {} templates\n", flags.data, source.class_names.size(),
+             templates.size());
+  print_row("all pictures", all);
+  return 0;
+}
+
+int run(const Flags& flags) {
+  check(flags.task == "zeroshot", "eval: --task ", flags.task,
+        " is not available; known: zeroshot");
+  const LoadedModel loaded = flags.open();
+  return flags.data == "fashion" ? run_fashion(flags, loaded) : run_folders(flags, loaded);
+}
+
+void declare(Command command, Flags& flags) {
+  flags.declare(command);
+  command
+      .required("--data", flags.data,
+                "fashion, or a folder with one sub-folder of pictures per class")
+      .choice("--task", flags.task, "what to measure", {"zeroshot"})
+      .choice("--split", flags.split, "of fashion", {"test", "validation"})
+      .option("--templates", flags.templates,
+              "simple, fashion, or a file (default: fashion for fashion, else simple)")
+      .option("--report", flags.report,
+              "write an SVG of example pictures and what they were taken for (fashion)")
+      .option("--batch-size", flags.batch_size, "pictures at a time", kAtLeastOne)
+      .option("--workers", flags.workers, "threads that prepare batches", {0, 256})
+      .json(flags.json)
+      .threads();
+}
+
+}  // namespace
+
+void add_eval(Commands& commands) {
+  commands.add("eval", "zero-shot accuracy on labelled pictures", declare, run);
+}
+
+}  // namespace diptych::cli

@@ -1,0 +1,108 @@
+// clip/cli/gradcheck.cpp — `diptych gradcheck`: every operator and layer against central
+// differences.
+#include "autograd/gradcheck.h"
+
+#include <fmt/core.h>
+
+#include <nlohmann/json.hpp>
+
+#include "autograd/op_table.h"
+#include "clip/cli/command.h"
+#include "clip/loss.h"
+#include "nn/layer_table.h"
+
+namespace diptych::cli {
+namespace {
+
+constexpr double kLimit =
+    1e-6;  // f64: see autograd/gradcheck.h for the error of the difference itself
+
+struct Flags {
+  std::vector<std::string> names;
+  bool json = false;
+};
+
+struct Row {
+  std::string name, kind;
+  GradcheckResult result;
+};
+
+bool wanted(const Flags& flags, const std::string& name) {
+  if (flags.names.empty()) return true;
+  return std::any_of(flags.names.begin(), flags.names.end(),
+                     [&](const std::string& part) { return name.find(part) != std::string::npos; });
+}
+
+// Rows of one operator count as one line: its worst.
+std::vector<Row> check_operators(const Flags& flags) {
+  std::vector<Row> rows;
+  for (const OpCase& op : op_table()) {
+    if (!wanted(flags, op.name)) continue;
+    PhiloxStream rng(0, 1);
+    const GradcheckResult result = gradcheck(op.f, op.inputs(rng));
+    const auto it =
+        std::find_if(rows.begin(), rows.end(), [&](const Row& row) { return row.name == op.name; });
+    if (it == rows.end())
+      rows.push_back({op.name, "operator", result});
+    else if (result.worst > it->result.worst)
+      it->result = result;
+  }
+  return rows;
+}
+
+void check_layers(const Flags& flags, std::vector<Row>& rows) {
+  for (const nn::LayerCase& layer : nn::layer_table()) {
+    if (wanted(flags, layer.name))
+      rows.push_back({layer.name, "layer", gradcheck(layer.f, layer.inputs)});
+  }
+  const std::string loss = "contrastive_loss";
+  if (!wanted(flags, loss)) return;
+  const std::vector<Tensor> inputs{randn({5, 4}, {3, 0}, DType::f64),
+                                   randn({5, 4}, {3, 1}, DType::f64), full({}, 1.5, DType::f64)};
+  rows.push_back(
+      {loss, "loss",
+       gradcheck(
+           [](const std::vector<Tensor>& in) { return contrastive_loss(in[0], in[1], in[2]).loss; },
+           inputs)});
+}
+
+int run(const Flags& flags) {
+  std::vector<Row> rows = check_operators(flags);
+  check_layers(flags, rows);
+  check(!rows.empty(), "gradcheck: no operator or layer has such a name");
+  int64_t failed = 0;
+  nlohmann::ordered_json out = nlohmann::ordered_json::array();
+  if (!flags.json)
+    fmt::print("{:<9} {:<28} {:>12}  {:>14} {:>14}  {}\n", "", "", "worst error", "analytic",
+               "numeric", "where");
+  for (const auto& [name, kind, r] : rows) {
+    const bool bad = !(r.worst <= kLimit);
+    failed += bad;
+    out.push_back({{"name", name}, {"kind", kind}, {"worst", r.worst}, {"where", r.where}});
+    if (!flags.json)
+      fmt::print("{:<9} {:<28} {:>12.2e}  {:>14.6g} {:>14.6g}  {}{}\n", kind, name, r.worst,
+                 r.analytic, r.numeric, r.where, bad ? "  FAILED" : "");
+  }
+  if (flags.json)
+    fmt::print(
+        "{}\n",
+        nlohmann::ordered_json{{"limit", kLimit}, {"failed", failed}, {"results", out}}.dump());
+  else
+    fmt::print("{} checked, {} above {:.0e}\n", rows.size(), failed, kLimit);
+  return failed ? 1 : 0;
+}
+
+void declare(Command command, Flags& flags) {
+  command.option("names", flags.names, "only operators and layers whose name contains one of these")
+      .json(flags.json)
+      .threads();
+}
+
+}  // namespace
+
+void add_gradcheck(Commands& commands) {
+  commands.add("gradcheck", "compare every derivative with central differences, in f64", declare,
+               run);
+}
+
+}  // namespace diptych::cli

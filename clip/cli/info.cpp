@@ -1,0 +1,101 @@
+// clip/cli/info.cpp — `diptych info`: what a model consists of, what it costs.
+#include <fmt/core.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "clip/cli/command.h"
+#include "clip/cost.h"
+
+namespace diptych::cli {
+namespace {
+
+struct Flags {
+  std::string model;
+  int64_t batch_size = 64, text_length = 0;
+  bool json = false;
+};
+
+ModelConfig config_of(const std::string& model) {
+  return std::filesystem::exists(model) ? load_model(model).model->config() : preset(model);
+}
+
+// resblocks.3.attn.in_proj_weight → resblocks.*.attn.in_proj_weight: equal blocks share a line.
+std::string layer_of(const std::string& name) {
+  const std::string key = "resblocks.";
+  const size_t at = name.find(key);
+  if (at == std::string::npos) return name;
+  const size_t begin = at + key.size();
+  return name.substr(0, begin) + '*' + name.substr(name.find('.', begin));
+}
+
+void print_layers(const Clip& model) {
+  struct Line {
+    std::string name;
+    Shape shape;
+    int64_t count = 0;
+  };
+  std::vector<Line> lines;
+  for (const auto& entry : model.state()) {
+    const std::string name = layer_of(entry.name);
+    auto it = std::find_if(lines.begin(), lines.end(),
+                           [&](const Line& line) { return line.name == name; });
+    if (it == lines.end()) it = lines.insert(lines.end(), {name, entry.tensor.shape(), 0});
+    ++it->count;
+  }
+  for (const Line& line : lines) {
+    std::ostringstream shape;
+    shape << line.shape;
+    fmt::print("  {:<52} {:<20} {:>4} x {:>12}\n", line.name, shape.str(), line.count,
+               line.shape.numel());
+  }
+}
+
+int run(const Flags& flags) {
+  const Clip model(config_of(flags.model));
+  const ModelConfig& config = model.config();
+  const int64_t T = flags.text_length ? flags.text_length : config.text.context_length;
+  const Cost cost = estimate_cost(config, model.parameter_count(), flags.batch_size, T);
+  if (flags.json) {
+    fmt::print("{}\n",
+               nlohmann::ordered_json{{"model", flags.model},
+                                      {"parameters", model.parameter_count()},
+                                      {"gflops_per_pair", cost.forward_flops / 1e9},
+                                      {"batch_size", flags.batch_size},
+                                      {"text_length", T},
+                                      {"training_mib", cost.training_bytes >> 20},
+                                      {"config", nlohmann::ordered_json::parse(to_json(config))}}
+                   .dump());
+    return 0;
+  }
+  print_layers(model);
+  fmt::print("\n{}: {} parameters\n", flags.model, model.parameter_count());
+  fmt::print(
+      "{:.2f} GFLOP per pair and forward pass at {} text tokens (one multiply-add = 2); training "
+      "takes three times that\n",
+      cost.forward_flops / 1e9, T);
+  fmt::print(
+      "about {} MiB to train at batch {}: {} MiB parameters, gradients and moments, {} MiB "
+      "activations\n",
+      cost.training_bytes >> 20, flags.batch_size, cost.state_bytes >> 20,
+      (cost.training_bytes - cost.state_bytes) >> 20);
+  return 0;
+}
+
+void declare(Command command, Flags& flags) {
+  std::string names;
+  for (const std::string& name : preset_names()) names += (names.empty() ? "" : ", ") + name;
+  command.required("model", flags.model, "a file, the folder of a run, or one of " + names)
+      .option("--batch-size", flags.batch_size, "for the memory estimate", kAtLeastOne)
+      .option("--text-length", flags.text_length, "tokens per caption (default: the whole context)",
+              kNotNegative)
+      .json(flags.json);
+}
+
+}  // namespace
+
+void add_info(Commands& commands) {
+  commands.add("info", "layers, parameters, FLOPs and memory of a model", declare, run);
+}
+
+}  // namespace diptych::cli

@@ -1,0 +1,57 @@
+// clip/cli/step.cpp — `diptych step`: one forward and backward pass, dumped for comparison with any
+// other implementation.
+#include <fmt/core.h>
+
+#include "clip/cli/command.h"
+#include "clip/inputs.h"
+#include "clip/loss.h"
+#include "clip/zero_shot.h"
+#include "tensor/npy.h"
+#include "tensor/safetensors.h"
+
+namespace diptych::cli {
+namespace {
+
+struct Flags : ModelFlags {
+  std::string pixels, tokens, dump;
+};
+
+int run(const Flags& flags) {
+  const LoadedModel loaded = flags.open();
+  const Clip& model = *loaded.model;
+  const Tensor pixels = load_npy(flags.pixels);
+  const PackedTokens packed = pack_tokens(load_npy(flags.tokens));
+  check_finite(pixels);
+  const Tensor image = model.encode_image(pixels),
+               text = model.encode_text(packed.tokens, packed.offsets);
+  const ContrastiveLoss out = contrastive_loss(image, text, model.logit_scale());
+  backward(out.loss);
+
+  std::vector<NamedTensor> dump{{"image_features", image},
+                                {"text_features", text},
+                                {"logits_per_image", out.logits_per_image},
+                                {"loss", out.loss}};
+  for (const auto& entry : model.state())
+    dump.push_back({"grad." + entry.name, grad(entry.tensor)});
+  save_safetensors(flags.dump, dump);
+  fmt::print("loss {:.6f} for {} pairs; {} tensors in {}\n", out.loss.item(), image.dim(0),
+             dump.size(), flags.dump);
+  return 0;
+}
+
+void declare(Command command, Flags& flags) {
+  flags.declare(command);
+  command.required("--pixels", flags.pixels, ".npy (N, C, R, R) f32, already normalised")
+      .required("--tokens", flags.tokens, ".npy (N, T) i64, padded with zeros")
+      .required("--dump", flags.dump, ".safetensors file to write")
+      .threads();
+}
+
+}  // namespace
+
+void add_step(Commands& commands) {
+  commands.add("step", "one forward and backward pass; dump features, logits, loss and gradients",
+               declare, run);
+}
+
+}  // namespace diptych::cli

@@ -1,0 +1,53 @@
+// clip/data_source.cpp — datasets by name.
+#include "clip/data_source.h"
+
+#include "data/class_folders.h"
+#include "data/tinted_fashion.h"
+
+namespace diptych {
+namespace {
+
+// What training can show: the held-out combinations are in none of these sentences, their words
+// are.
+std::vector<std::string> fashion_captions() {
+  std::vector<std::string> captions;
+  for (int t = 0; t < tinted::kTemplates; ++t) {
+    for (int garment = 0; garment < tinted::kGarments; ++garment) {
+      for (int colour = 0; colour < tinted::kColours; ++colour) {
+        if (!tinted::is_held_out(colour, garment))
+          captions.push_back(tinted::caption(colour, garment, t));
+      }
+    }
+  }
+  return captions;
+}
+
+}  // namespace
+
+DataSource open_training_data(const std::string& spec, const PairOptions& options,
+                              const Preprocess& preprocess, const ImageLimits& limits,
+                              uint64_t seed) {
+  if (spec == "fashion") {
+    TintedOptions tinted;
+    tinted.split = Split::train;
+    tinted.seed = seed;
+    tinted.preprocess = preprocess;
+    tinted.flip = true;
+    tinted.max_shift = 2;
+    return {std::make_unique<TintedFashion>(tinted), fashion_captions(), {}};
+  }
+  PairList list = open_pairs(spec, options);
+  std::vector<std::string> captions;
+  for (const Pair& pair : list.pairs) captions.push_back(pair.caption);
+  return {std::make_unique<PairDataset>(std::move(list.pairs), preprocess, seed, /*training=*/true,
+                                        limits),
+          std::move(captions), std::move(list.skipped)};
+}
+
+LabelledSource open_class_folders(const std::string& folder, const Preprocess& preprocess) {
+  auto dataset = std::make_unique<ClassFolders>(folder, preprocess);
+  std::vector<std::string> names = dataset->class_names();
+  return {std::move(dataset), std::move(names)};
+}
+
+}  // namespace diptych

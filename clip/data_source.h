@@ -1,0 +1,35 @@
+// clip/data_source.h — training and evaluation data by name: "fashion", a table, a folder.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/dataset.h"
+#include "data/pairs.h"
+
+namespace diptych {
+
+struct DataSource {
+  std::unique_ptr<Dataset> dataset;
+  std::vector<std::string>
+      captions;  ///< to train a vocabulary on: every caption, or all there can be
+  std::vector<std::string> skipped;  ///< pictures without a text
+};
+
+/// "fashion" is tinted Fashion-MNIST's training split; anything else a .tsv or .csv table or a
+/// folder.
+DataSource open_training_data(const std::string& spec, const PairOptions&, const Preprocess&,
+                              const ImageLimits&, uint64_t seed);
+
+/// A dataset with labels: pictures to classify by the names of their classes.
+struct LabelledSource {
+  std::unique_ptr<Dataset> dataset;
+  std::vector<std::string> class_names;  ///< at the labels of the dataset
+};
+
+/// A folder with one sub-folder of pictures per class, named as the class.
+LabelledSource open_class_folders(const std::string& folder, const Preprocess&);
+
+}  // namespace diptych

@@ -1,0 +1,19 @@
+// clip/model.cpp — the two towers under OpenAI's names.
+#include "clip/model.h"
+
+#include <cmath>
+
+namespace diptych {
+
+Clip::Clip(const ModelConfig& config)
+    : config_(config),
+      visual_(child<nn::VisionTransformer>("visual", config.vision)),
+      text_(child<nn::TextTransformer>("", config.text)),  // its names have no prefix
+      logit_scale_(parameter("logit_scale", {}, nn::Init::constant(std::log(1 / 0.07)))) {}
+
+void Clip::clamp_logit_scale() {
+  const double value = logit_scale_.item(), bounded = std::clamp(value, 0.0, std::log(100.0));
+  if (value != bounded) logit_scale_.fill_(bounded);
+}
+
+}  // namespace diptych

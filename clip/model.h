@@ -1,0 +1,34 @@
+// clip/model.h — CLIP: two towers and a temperature.
+#pragma once
+
+#include "clip/config.h"
+
+namespace diptych {
+
+/// Contrastive language-image pre-training (Radford et al., 2021). Parameter names are OpenAI's.
+class Clip : public nn::Module {
+ public:
+  explicit Clip(const ModelConfig&);
+
+  /// pixels (B, C, R, R), normalised → (B, E), not normalised.
+  Tensor encode_image(const Tensor& pixels) const { return visual_(pixels); }
+  /// tokens i64 (ΣT), offsets i64 (B+1) → (B, E), not normalised.
+  Tensor encode_text(const Tensor& tokens, const Tensor& offsets) const {
+    return text_(tokens, offsets);
+  }
+
+  /// ln of the factor between cosines and logits: (), starts at ln(1 / 0.07).
+  const Tensor& logit_scale() const { return logit_scale_; }
+  /// Brings logit_scale back into [0, ln 100], as after every step of the paper.
+  void clamp_logit_scale();
+
+  const ModelConfig& config() const { return config_; }
+
+ private:
+  ModelConfig config_;
+  nn::VisionTransformer& visual_;
+  nn::TextTransformer& text_;
+  Tensor logit_scale_;
+};
+
+}  // namespace diptych

@@ -1,0 +1,72 @@
+// clip/prompts.cpp — templates and label lists.
+#include "clip/prompts.h"
+
+#include <filesystem>
+
+#include "data/tinted_fashion.h"
+#include "tensor/file.h"
+
+namespace diptych {
+namespace {
+
+std::string trim(const std::string& s) {
+  const size_t begin = s.find_first_not_of(" \t\r"), end = s.find_last_not_of(" \t\r");
+  return begin == std::string::npos ? "" : s.substr(begin, end - begin + 1);
+}
+
+std::vector<std::string> split(const std::string& text, char separator) {
+  std::vector<std::string> parts;
+  std::istringstream in(text);
+  for (std::string part; std::getline(in, part, separator);) parts.push_back(trim(part));
+  if (!text.empty() && text.back() == separator && separator != '\n') parts.emplace_back();
+  return parts;
+}
+
+std::vector<std::string> read_lines(const std::string& path) {
+  std::vector<std::string> lines = split(read_file(path), '\n');
+  while (!lines.empty() && lines.back().empty()) lines.pop_back();
+  return lines;
+}
+
+std::vector<std::string> checked_labels(std::vector<std::string> labels,
+                                        const std::string& source) {
+  for (size_t i = 0; i < labels.size(); ++i) {
+    check(!labels[i].empty(), "labels: label ", i + 1, " of ", source, " is empty");
+    check(std::count(labels.begin(), labels.end(), labels[i]) == 1, "labels: '", labels[i],
+          "' stands twice in ", source);
+  }
+  check(labels.size() >= 2, "labels: ", source, " has ", labels.size(),
+        ", classification needs at least two to choose from");
+  return labels;
+}
+
+}  // namespace
+
+std::vector<std::string> prompt_templates(const std::string& spec) {
+  if (spec == "simple") return {"a photo of a {}."};
+  if (spec == "fashion") return {tinted::templates().begin(), tinted::templates().end()};
+  check(std::filesystem::exists(spec), "templates: '", spec,
+        "' is neither a file nor a known set (simple, fashion)");
+  std::vector<std::string> prompts = read_lines(spec);
+  check(!prompts.empty(), "templates: '", spec, "' is empty");
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    check(prompts[i].find("{}") != std::string::npos, "templates: line ", i + 1, " of '", spec,
+          "' has no {} for the class name");
+  }
+  return prompts;
+}
+
+std::string fill_prompt(const std::string& prompt, const std::string& name) {
+  std::string text = prompt;
+  return text.replace(text.find("{}"), 2, name);
+}
+
+std::vector<std::string> split_labels(const std::string& text) {
+  return checked_labels(split(text, ','), "the list");
+}
+
+std::vector<std::string> read_labels(const std::string& path) {
+  return checked_labels(read_lines(path), "'" + path + "'");
+}
+
+}  // namespace diptych

@@ -1,0 +1,22 @@
+// clip/prompts.h — sentences around class names.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace diptych {
+
+/// Templates with a "{}" each: "simple" (a photo of a {}.), "fashion" (the sentences of the tinted
+/// Fashion-MNIST task), or a file with one per line. Throws Error on a line without "{}", an empty
+/// file, or a name that is neither.
+std::vector<std::string> prompt_templates(const std::string& spec);
+
+std::string fill_prompt(const std::string& prompt, const std::string& name);
+
+/// Class names from "a,b,c". Throws Error if fewer than two are left or one is empty: a softmax
+/// over a single label says 100 % whatever the picture shows.
+std::vector<std::string> split_labels(const std::string& comma_separated);
+/// Class names from a file, one per line; same rules.
+std::vector<std::string> read_labels(const std::string& path);
+
+}  // namespace diptych

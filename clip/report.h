@@ -1,0 +1,17 @@
+// clip/report.h — a picture of what a model sees: examples with their five best captions.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "clip/zero_shot.h"
+#include "data/tinted_fashion.h"
+
+namespace diptych {
+
+/// Writes an SVG: the first pictures of the dataset, half of them of combinations never seen in
+/// training, each with what it was taken for. The choice does not look at the predictions.
+void write_report(const std::string& path, const TintedFashion&, const Predictions&,
+                  const std::function<bool(int64_t label)>& held_out);
+
+}  // namespace diptych

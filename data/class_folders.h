@@ -1,0 +1,37 @@
+// data/class_folders.h — pictures sorted into one folder per class, as ImageNet is kept.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "data/dataset.h"
+#include "data/image.h"
+
+namespace diptych {
+
+/// Every PNG and JPEG below <folder>/<class name>/, classes and files in sorted order; label =
+/// position of the class; the caption is its name.
+class ClassFolders : public Dataset {
+ public:
+  /// Throws Error unless there are at least two classes and a picture in each.
+  ClassFolders(const std::string& folder, const Preprocess&, const ImageLimits& = {});
+
+  int64_t size() const override { return static_cast<int64_t>(files_.size()); }
+  Example get(int64_t index, int64_t epoch) const override;
+  std::string name_of(int64_t index) const override {
+    return files_.at(static_cast<size_t>(index)).path;
+  }
+  const std::vector<std::string>& class_names() const { return class_names_; }
+
+ private:
+  struct File {
+    std::string path;
+    int64_t label;
+  };
+  std::vector<std::string> class_names_;
+  std::vector<File> files_;
+  Preprocess preprocess_;
+  ImageLimits limits_;
+};
+
+}  // namespace diptych

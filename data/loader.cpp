@@ -1,0 +1,200 @@
+// data/loader.cpp — batches from worker threads, in order.
+#include "data/loader.h"
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <exception>
+#include <map>
+#include <mutex>
+#include <thread>
+
+#include "data/permutation.h"
+#include "tensor/factory.h"
+#include "tensor/parallel.h"
+
+namespace diptych {
+
+// The threads of one epoch. Each takes the next batch number, prepares the batch alone and puts it
+// on the shelf; take() hands batches out in order. No number is given out that lies further ahead
+// of take() than `prefetch` and one per worker, which bounds memory. Destruction drops what was not
+// taken.
+class Loader::Workers {
+ public:
+  Workers(const Loader& loader, int64_t first) : loader_(loader), assigned_(first), taken_(first) {
+    try {
+      for (int i = 0; i < loader.options_.workers; ++i) threads_.emplace_back([this] { work(); });
+    } catch (...) {  // the system gives no more threads; those that run must not wait for ever
+      stop();
+      throw;
+    }
+  }
+
+  ~Workers() { stop(); }  // the threads are joined by their destructors
+
+  Batch take() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return shelf_.contains(taken_); });
+    Result result = std::move(shelf_.extract(taken_++).mapped());
+    lock.unlock();
+    changed_.notify_all();
+    if (result.error) std::rethrow_exception(result.error);
+    return std::move(result.batch);
+  }
+
+ private:
+  struct Result {
+    Batch batch;
+    std::exception_ptr error;
+  };
+
+  void stop() {
+    {
+      const std::lock_guard lock(mutex_);
+      stopping_ = true;
+    }
+    changed_.notify_all();
+  }
+
+  void work() {
+    const SerialScope serial;
+    while (const std::optional<int64_t> batch = next_assignment()) {
+      Result result = prepare(*batch);
+      {
+        const std::lock_guard lock(mutex_);
+        shelf_.emplace(*batch, std::move(result));
+      }
+      changed_.notify_all();
+    }
+  }
+
+  std::optional<int64_t> next_assignment() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] {
+      return stopping_ || assigned_ == loader_.batches() ||
+             assigned_ < taken_ + loader_.options_.prefetch + loader_.options_.workers;
+    });
+    if (stopping_ || assigned_ == loader_.batches()) return std::nullopt;
+    return assigned_++;
+  }
+
+  Result prepare(int64_t batch) const noexcept {
+    try {
+      return {loader_.load(loader_.epoch_, batch), nullptr};
+    } catch (...) {
+      return {{}, std::current_exception()};
+    }
+  }
+
+  const Loader& loader_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::map<int64_t, Result> shelf_;  // finished, not yet taken
+  int64_t assigned_, taken_;         // the next batch to prepare and to hand out
+  bool stopping_ = false;
+  std::vector<std::jthread> threads_;  // last: they use everything above
+};
+
+Loader::Loader(const Dataset& dataset, const Tokenizer& tokenizer, const LoaderOptions& options)
+    : dataset_(dataset), tokenizer_(tokenizer), options_(options) {
+  check(options.batch_size > 0, "loader: batch size ", options.batch_size);
+  check(options.workers >= 0 && options.workers <= 1024, "loader: ", options.workers, " workers");
+  check(options.prefetch >= 1, "loader: prefetch ", options.prefetch, "; at least 1 is needed");
+  check(options.context_length >= 2, "loader: context length ", options.context_length);
+  check(options.rank >= 0 && options.rank < options.ranks, "loader: rank ", options.rank, " of ",
+        options.ranks);
+  check(dataset.size() > 0, "loader: the dataset is empty");
+  check(batches() > 0, "loader: ", dataset.size(), " samples do not fill one batch of ",
+        options.batch_size * options.ranks, "; choose a smaller batch or keep the last one");
+}
+
+Loader::~Loader() = default;
+
+int64_t Loader::batches() const {
+  const int64_t step = options_.batch_size * options_.ranks;
+  return options_.drop_last ? dataset_.size() / step : (dataset_.size() + step - 1) / step;
+}
+
+void Loader::start(int64_t epoch, int64_t first_batch) {
+  check(first_batch >= 0 && first_batch <= batches(), "loader: no batch ", first_batch, " among ",
+        batches());
+  workers_.reset();
+  epoch_ = epoch;
+  cursor_ = first_batch;
+  wait_seconds_ = 0;
+  if (options_.workers > 0) workers_ = std::make_unique<Workers>(*this, first_batch);
+}
+
+std::optional<Batch> Loader::next() {
+  if (cursor_ == batches()) return std::nullopt;
+  const auto begin = std::chrono::steady_clock::now();
+  const int64_t batch = cursor_++;
+  Batch result = workers_ ? workers_->take() : load(epoch_, batch);
+  wait_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  return result;
+}
+
+Batch Loader::load(int64_t epoch, int64_t batch) const {
+  const int64_t n = dataset_.size(), size = options_.batch_size;
+  const int64_t begin = std::min(n, (batch * options_.ranks + options_.rank) * size);
+  const Permutation order(n, options_.seed, epoch);
+  Batch out;
+  std::vector<Example> examples;
+  for (int64_t i = begin; i < std::min(n, begin + size); ++i)
+    add_sample(options_.shuffle ? order(i) : i, epoch, out, examples);
+  out.pixels = stack_pixels(examples, out);
+  pack_tokens(out);
+  return out;
+}
+
+// Only what the dataset throws as Error is a damaged sample; anything else is a fault of ours.
+void Loader::add_sample(int64_t index, int64_t epoch, Batch& batch,
+                        std::vector<Example>& examples) const {
+  try {
+    examples.push_back(dataset_.get(index, epoch));
+  } catch (const Error& error) {
+    batch.bad.push_back({index, dataset_.name_of(index), error.what()});
+    return;
+  }
+  batch.indices.push_back(index);
+  batch.labels.push_back(examples.back().label);
+  batch.captions.push_back(examples.back().caption);
+}
+
+Tensor Loader::stack_pixels(const std::vector<Example>& examples, const Batch& batch) const {
+  if (examples.empty()) return {};
+  const Shape& one = examples.front().pixels.shape();
+  Shape all{static_cast<int64_t>(examples.size())};
+  for (int64_t extent : one) all.push_back(extent);
+  Tensor pixels = empty(all);
+  for (size_t b = 0; b < examples.size(); ++b) {
+    const Tensor& x = examples[b].pixels;
+    check(x.shape() == one && x.is_contiguous(), "loader: '", dataset_.name_of(batch.indices[b]),
+          "' is ", x.shape(), ", '", dataset_.name_of(batch.indices[0]), "' is ", one,
+          "; pictures of a batch must have one size");
+    std::copy_n(x.data<float>(), x.numel(),
+                pixels.data<float>() + static_cast<int64_t>(b) * x.numel());
+  }
+  return pixels;
+}
+
+void Loader::pack_tokens(Batch& batch) const {
+  const auto limit = static_cast<size_t>(options_.context_length);
+  const bool may_cut = options_.overflow == Overflow::truncate;
+  const int64_t room = may_cut ? INT64_MAX : options_.context_length;
+  std::vector<int64_t> tokens, offsets{0};
+  for (const std::string& caption : batch.captions) {
+    std::vector<int64_t> ids = tokenizer_.tokenize(caption, room, Overflow::error);
+    if (ids.size() > limit) {
+      ids.resize(limit);
+      ids.back() = tokenizer_.end_token();
+      ++batch.truncated;
+    }
+    tokens.insert(tokens.end(), ids.begin(), ids.end());
+    offsets.push_back(static_cast<int64_t>(tokens.size()));
+  }
+  batch.tokens = from_vector(tokens, {static_cast<int64_t>(tokens.size())});
+  batch.offsets = from_vector(offsets, {static_cast<int64_t>(offsets.size())});
+}
+
+}  // namespace diptych

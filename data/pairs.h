@@ -1,0 +1,62 @@
+// data/pairs.h — picture files with captions: tables and folders, and the dataset over them.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "data/dataset.h"
+#include "data/image.h"
+
+namespace diptych {
+
+/// A picture file and its text.
+struct Pair {
+  std::string path, caption;
+};
+
+/// What a source holds, in its order.
+struct PairList {
+  std::vector<Pair> pairs;
+  std::vector<std::string> skipped;  ///< pictures without a text
+};
+
+/// How tables are read; the defaults are open_clip's.
+struct PairOptions {
+  char separator = '\t';
+  std::string image_key = "filepath";
+  std::string caption_key = "title";
+};
+
+/// Opens a folder (see data/folder.h) or a .tsv / .csv table. Throws Error if there is no pair.
+PairList open_pairs(const std::string& spec, const PairOptions& = {});
+
+/// A table with a header line, quoted as pandas reads it. Relative paths start at the table's
+/// folder. Throws Error with file:line on a bad row, with the columns found if one is missing.
+PairList read_pair_table(const std::string& path, const PairOptions& = {});
+/// The same from memory; `folder` goes before relative paths, `name` into messages.
+PairList parse_pair_table(std::string_view text, const std::string& folder, const std::string& name,
+                          const PairOptions&);
+
+/// Picture files with captions, decoded on demand.
+class PairDataset : public Dataset {
+ public:
+  /// `training`: random_resized_crop by (seed, epoch, index); else the evaluation transform.
+  PairDataset(std::vector<Pair> pairs, const Preprocess&, uint64_t seed, bool training,
+              const ImageLimits& = {});
+
+  int64_t size() const override { return static_cast<int64_t>(pairs_.size()); }
+  Example get(int64_t index, int64_t epoch) const override;
+  std::string name_of(int64_t index) const override;
+  const std::vector<Pair>& pairs() const { return pairs_; }
+
+ private:
+  std::vector<Pair> pairs_;
+  Preprocess preprocess_;
+  uint64_t seed_;
+  bool training_;
+  ImageLimits limits_;
+};
+
+}  // namespace diptych

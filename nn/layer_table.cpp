@@ -1,0 +1,101 @@
+// nn/layer_table.cpp — layers under gradcheck.
+#include "nn/layer_table.h"
+
+#include <memory>
+
+#include "nn/text_transformer.h"
+#include "nn/vit.h"
+
+namespace diptych::nn {
+namespace {
+
+constexpr int64_t kWidth = 8, kRows = 7;
+
+Tensor offsets() { return from_vector<int64_t>({0, 4, kRows}, {3}); }
+
+TransformerConfig small_transformer(bool causal) {
+  TransformerConfig c;
+  c.width = kWidth;
+  c.layers = 2;
+  c.heads = 2;
+  c.causal = causal;
+  return c;
+}
+
+// Random values for all parameters, gains and biases too: a gradient that is only right at one and
+// zero is wrong.
+template <class M, class F>
+LayerCase make_case(const char* name, std::shared_ptr<M> layer, const Tensor& x, F forward) {
+  layer->to(DType::f64);
+  LayerCase c{name, {}, {}};
+  if (x.defined()) c.inputs.push_back(x);
+  uint64_t stream = 1;
+  for (const Tensor& p : layer->parameters()) {
+    p.detach().copy_(randn(p.shape(), {7, stream++}, DType::f64));
+    c.inputs.push_back(p);
+  }
+  c.f = [layer, forward](const std::vector<Tensor>& in) { return forward(*layer, in[0]); };
+  return c;
+}
+
+Tensor rows() { return randn({kRows, kWidth}, {7, 0}, DType::f64); }
+
+const auto kCall = [](const auto& layer, const Tensor& x) { return layer(x); };
+const auto kCallPacked = [](const auto& layer, const Tensor& x) { return layer(x, offsets()); };
+
+LayerCase vit_case() {
+  VitConfig c;
+  c.image_size = 4;
+  c.patch_size = 2;
+  c.channels = 2;
+  c.embed_dim = 5;
+  c.transformer = small_transformer(false);
+  return make_case("VisionTransformer", std::make_shared<VisionTransformer>(c),
+                   randn({2, 2, 4, 4}, {7, 0}, DType::f64), kCall);
+}
+
+LayerCase text_case() {
+  TextConfig c;
+  c.context_length = 6;
+  c.vocab_size = 9;
+  c.embed_dim = 5;
+  c.transformer = small_transformer(true);
+  return make_case("TextTransformer", std::make_shared<TextTransformer>(c), {},
+                   [](const TextTransformer& text, const Tensor&) {
+                     return text(from_vector<int64_t>({7, 3, 1, 8, 7, 2, 8}, {kRows}), offsets());
+                   });
+}
+
+}  // namespace
+
+std::vector<LayerCase> layer_table() {
+  const TransformerConfig full = small_transformer(false), causal = small_transformer(true);
+  TransformerConfig gelu = full;
+  gelu.activation = Activation::gelu;
+  auto checkpointed = std::make_shared<Transformer>(causal);
+  checkpointed->checkpointing = true;
+  const Tensor ids = from_vector<int64_t>({4, 0, 4, 2}, {4});
+
+  std::vector<LayerCase> table;
+  table.push_back(make_case("Linear", std::make_shared<Linear>(kWidth, 5), rows(), kCall));
+  table.push_back(make_case("LayerNorm", std::make_shared<LayerNorm>(kWidth, 1e-5), rows(), kCall));
+  table.push_back(make_case("Embedding", std::make_shared<Embedding>(5, kWidth, Init::normal(1)),
+                            {},
+                            [ids](const Embedding& layer, const Tensor&) { return layer(ids); }));
+  table.push_back(make_case("Mlp", std::make_shared<Mlp>(full), rows(), kCall));
+  table.push_back(make_case("Mlp (gelu)", std::make_shared<Mlp>(gelu), rows(), kCall));
+  table.push_back(make_case("MultiHeadAttention", std::make_shared<MultiHeadAttention>(full),
+                            rows(), kCallPacked));
+  table.push_back(make_case("MultiHeadAttention (causal)",
+                            std::make_shared<MultiHeadAttention>(causal), rows(), kCallPacked));
+  table.push_back(make_case("ResidualAttentionBlock",
+                            std::make_shared<ResidualAttentionBlock>(full), rows(), kCallPacked));
+  table.push_back(
+      make_case("Transformer", std::make_shared<Transformer>(causal), rows(), kCallPacked));
+  table.push_back(make_case("Transformer (checkpointing)", checkpointed, rows(), kCallPacked));
+  table.push_back(vit_case());
+  table.push_back(text_case());
+  return table;
+}
+
+}  // namespace diptych::nn

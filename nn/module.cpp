@@ -1,0 +1,111 @@
+// nn/module.cpp — state dicts: collecting, drawing, loading, moving.
+#include "nn/module.h"
+
+#include <map>
+
+#include "autograd/ops.h"
+
+namespace diptych::nn {
+namespace {
+
+// FNV-1a: the Philox stream of a parameter is a hash of its name, so that adding a layer elsewhere
+// changes no other parameter.
+uint64_t stream_of(const std::string& name) {
+  uint64_t hash = 0xcbf29ce484222325u;
+  for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
+  return hash;
+}
+
+Tensor draw(const Module::Entry& entry, uint64_t seed) {
+  const Tensor& t = entry.tensor;
+  const Seed source{seed, stream_of(entry.name)};
+  const double value = entry.init.value;
+  switch (entry.init.kind) {
+    case Init::Kind::constant:
+      return full(t.shape(), value, t.dtype());
+    case Init::Kind::uniform:
+      return uniform(t.shape(), -value, value, source, t.dtype());
+    case Init::Kind::normal:
+      break;
+  }
+  const NoGrad no_grad;
+  return randn(t.shape(), source, t.dtype()) * value;
+}
+
+}  // namespace
+
+Tensor Module::parameter(std::string name, Shape shape, Init init) {
+  const Tensor tensor = track(zeros(shape));
+  parameters_.push_back({std::move(name), tensor, init});
+  return tensor;
+}
+
+void Module::collect(const std::string& prefix, std::vector<Entry>& out) const {
+  for (const Entry& p : parameters_) out.push_back({prefix + p.name, p.tensor, p.init});
+  for (const auto& [name, module] : children_) {
+    module->collect(name.empty() ? prefix : prefix + name + '.', out);
+  }
+}
+
+std::vector<Module::Entry> Module::state() const {
+  std::vector<Entry> entries;
+  collect("", entries);
+  return entries;
+}
+
+std::vector<Tensor> Module::parameters() const {
+  std::vector<Tensor> tensors;
+  for (Entry& entry : state()) tensors.push_back(std::move(entry.tensor));
+  return tensors;
+}
+
+int64_t Module::parameter_count() const {
+  int64_t count = 0;
+  for (const Tensor& t : parameters()) count += t.numel();
+  return count;
+}
+
+void Module::initialize(uint64_t seed) {
+  for (Entry& entry : state()) entry.tensor.copy_(draw(entry, seed));
+}
+
+void Module::load_state(const std::vector<NamedTensor>& values) {
+  std::map<std::string, Tensor> given;
+  for (const NamedTensor& value : values) given.emplace(value.name, value.tensor);
+  std::vector<Entry> entries = state();
+  std::ostringstream problems;
+  std::vector<Tensor> found;
+  for (const Entry& entry : entries) {
+    const auto it = given.find(entry.name);
+    if (it == given.end()) {
+      problems << "\n  missing: " << entry.name << ' ' << entry.tensor.shape();
+      continue;
+    }
+    if (!(it->second.shape() == entry.tensor.shape())) {
+      problems << "\n  wrong shape: " << entry.name << " is " << it->second.shape()
+               << ", the model needs " << entry.tensor.shape();
+    }
+    found.push_back(it->second);
+    given.erase(it);
+  }
+  for (const auto& [name, tensor] : given)
+    problems << "\n  unexpected: " << name << ' ' << tensor.shape();
+  check(problems.str().empty(), "load_state: the tensors do not fit the model:", problems.str());
+  for (size_t i = 0; i < entries.size(); ++i) entries[i].tensor.copy_(found[i]);
+}
+
+void Module::to(Device device) {
+  zero_grad();
+  for (Tensor& t : parameters()) t.set_data(t.to(device));
+}
+
+void Module::to(DType dtype) {
+  zero_grad();
+  for (Tensor& t : parameters()) t.set_data(t.to(dtype));
+}
+
+void Module::zero_grad() {
+  for (const Tensor& t : parameters()) set_grad(t, {});
+}
+
+}  // namespace diptych::nn

@@ -1,0 +1,65 @@
+// nn/module.h — Module: parameters with names.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "nn/init.h"
+#include "tensor/tensor.h"
+
+namespace diptych::nn {
+
+/// Owns its parameters and children and names everything once, at construction. Names joined with
+/// '.' are the keys of the state dict; a child with an empty name adds nothing to them. Not
+/// copyable: a parent holds references to its children.
+class Module {
+ public:
+  struct Entry {
+    std::string name;
+    Tensor tensor;  ///< a handle: what is done to it is done to the module's
+    Init init;
+  };
+
+  Module() = default;
+  virtual ~Module() = default;
+  Module(const Module&) = delete;
+  Module& operator=(const Module&) = delete;
+
+  /// All parameters below: a module's own first, then each child's, in the order of declaration.
+  std::vector<Entry> state() const;
+  std::vector<Tensor> parameters() const;
+  int64_t parameter_count() const;  ///< number of elements
+
+  /// Draws every parameter anew from its Init: see nn/init.h.
+  void initialize(uint64_t seed);
+  /// Copies values in by name, converting the dtype. Throws one Error listing every missing name,
+  /// unexpected name and wrong shape; then nothing was changed.
+  void load_state(const std::vector<NamedTensor>& values);
+
+  /// In place: every handle sees the change. Gradients and histories are dropped.
+  void to(Device);
+  void to(DType);
+  void zero_grad();  ///< forgets the gradients
+
+ protected:
+  /// A tracked f32 parameter on the cpu, zero until initialize() or load_state().
+  Tensor parameter(std::string name, Shape, Init);
+
+  template <class M, class... Args>
+  M& child(std::string name, Args&&... args) {
+    auto owned = std::make_unique<M>(std::forward<Args>(args)...);
+    M& reference = *owned;
+    children_.emplace_back(std::move(name), std::move(owned));
+    return reference;
+  }
+
+ private:
+  void collect(const std::string& prefix, std::vector<Entry>& out) const;
+
+  std::vector<Entry> parameters_;
+  std::vector<std::pair<std::string, std::unique_ptr<Module>>> children_;
+};
+
+}  // namespace diptych::nn

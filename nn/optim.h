@@ -1,0 +1,58 @@
+// nn/optim.h — AdamW with parameter groups, and the global gradient norm.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "nn/module.h"
+
+namespace diptych::nn {
+
+struct AdamWConfig {
+  double beta1 = 0.9, beta2 = 0.98,
+         eps = 1e-6;  ///< CLIP's for ViT (Radford et al., 2021, table 19)
+  double weight_decay = 0.2;
+};
+
+/// Adam with decoupled weight decay (Loshchilov and Hutter, 2019) on all weights that are not gains
+/// or biases: tensors of two or more axes are decayed; gains, biases, the class embedding and the
+/// temperature are not. That is open_clip's original rule; embeddings and projections are decayed.
+class AdamW {
+ public:
+  AdamW(const Module&, const AdamWConfig&);
+
+  /// One step with the gradients collected so far, times `grad_scale`. A parameter without a
+  /// gradient is left alone.
+  void step(double lr, double grad_scale = 1);
+
+  static bool decays(const Tensor& parameter) { return parameter.rank() >= 2; }
+  /// Two lines: how many tensors and elements are decayed and how many are not, and which.
+  std::string groups() const;
+
+  /// First and second moments as "m.<name>", "v.<name>"; with steps() all there is to save.
+  std::vector<NamedTensor> state() const;
+  int64_t steps() const { return t_; }
+  /// Throws Error if a moment is missing or has the wrong shape.
+  void load_state(const std::vector<NamedTensor>&, int64_t steps);
+
+ private:
+  struct Slot {
+    std::string name;
+    Tensor parameter, m, v;
+  };
+  AdamWConfig config_;
+  std::vector<Slot> slots_;
+  int64_t t_ = 0;
+};
+
+/// √ Σ g² over the gradients of all parameters: not finite if any gradient is not.
+double grad_norm(const Module&);
+
+/// What to multiply gradients by so that their norm is at most `limit`; 1 for limit = 0 (no
+/// clipping).
+inline double clip_scale(double norm, double limit) {
+  return limit > 0 && norm > limit ? limit / (norm + 1e-6) : 1.0;
+}
+
+}  // namespace diptych::nn

@@ -1,0 +1,35 @@
+// nn/text_transformer.h — CLIP's causal text tower over packed captions.
+#pragma once
+
+#include "nn/transformer.h"
+
+namespace diptych::nn {
+
+struct TextConfig {
+  int64_t context_length = 77;  ///< longest caption, start and end tokens included
+  int64_t vocab_size = 49408;   ///< V
+  int64_t embed_dim = 512;      ///< E
+  TransformerConfig transformer{.causal = true, .scaled_init = true};
+};
+
+/// Token and position embeddings, causal blocks, and the projection of each caption's last token,
+/// its end-of-text. Causal attention cannot see what follows that token, so captions are packed
+/// without padding: same numbers, a fraction of the work. Names and numerics: openai/CLIP
+/// clip/model.py.
+class TextTransformer : public Module {
+ public:
+  explicit TextTransformer(const TextConfig&);
+  /// tokens i64 (ΣT), offsets i64 (B+1) → (B, E), not normalised. Throws Error if a caption is
+  /// empty or longer than the context, or an id is outside the vocabulary.
+  Tensor operator()(const Tensor& tokens, const Tensor& offsets) const;
+
+ private:
+  TextConfig config_;
+  Embedding& token_embedding_;
+  Tensor positional_embedding_;  // (context, D)
+  Transformer& transformer_;
+  LayerNorm& ln_final_;
+  Tensor text_projection_;  // (D, E)
+};
+
+}  // namespace diptych::nn

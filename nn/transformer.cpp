@@ -1,0 +1,98 @@
+// nn/transformer.cpp — the block every tower is made of.
+#include "nn/transformer.h"
+
+#include <cmath>
+
+namespace diptych::nn {
+namespace {
+
+// openai/CLIP clip/model.py, CLIP.initialize_parameters: standard deviations of the text tower.
+struct ScaledInit {
+  explicit ScaledInit(const TransformerConfig& c)
+      : attention(1 / std::sqrt(static_cast<double>(c.width))),
+        projection(attention / std::sqrt(2.0 * static_cast<double>(c.layers))),
+        fc(attention / std::sqrt(2.0)) {}
+  double attention, projection, fc;
+};
+
+Init in_proj_init(const TransformerConfig& c) {
+  return c.scaled_init ? Init::normal(ScaledInit(c).attention) : Init::xavier(c.width, 3 * c.width);
+}
+
+// Biases of attention projections start at zero in torch.nn.MultiheadAttention.
+Linear::Options out_proj_init(const TransformerConfig& c) {
+  const Init weight =
+      c.scaled_init ? Init::normal(ScaledInit(c).projection) : Init::fan_in(c.width);
+  return {weight, Init::constant(0)};
+}
+
+Linear::Options fc_init(const TransformerConfig& c) {
+  const Init bias = Init::fan_in(c.width);
+  return {c.scaled_init ? Init::normal(ScaledInit(c).fc) : bias, bias};
+}
+
+Linear::Options proj_init(const TransformerConfig& c) {
+  const Init bias = Init::fan_in(4 * c.width);
+  return {c.scaled_init ? Init::normal(ScaledInit(c).projection) : bias, bias};
+}
+
+}  // namespace
+
+const char* name(Activation a) { return a == Activation::gelu ? "gelu" : "quick_gelu"; }
+
+Activation activation_from(const std::string& text) {
+  for (const Activation a : {Activation::quick_gelu, Activation::gelu}) {
+    if (text == name(a)) return a;
+  }
+  fail("activation: '", text, "' is unknown; it must be quick_gelu or gelu");
+}
+
+Tensor activate(Activation a, const Tensor& x) {
+  return a == Activation::gelu ? gelu(x) : quick_gelu(x);
+}
+
+MultiHeadAttention::MultiHeadAttention(const TransformerConfig& c)
+    : heads(c.heads),
+      causal(c.causal),
+      in_proj_weight(parameter("in_proj_weight", {3 * c.width, c.width}, in_proj_init(c))),
+      in_proj_bias(parameter("in_proj_bias", {3 * c.width}, Init::constant(0))),
+      out_proj(child<Linear>("out_proj", c.width, c.width, out_proj_init(c))) {}
+
+Tensor MultiHeadAttention::operator()(const Tensor& x, const Tensor& offsets) const {
+  return out_proj(attention(linear(x, in_proj_weight, in_proj_bias), offsets, heads, causal));
+}
+
+Mlp::Mlp(const TransformerConfig& c)
+    : activation(c.activation),
+      c_fc(child<Linear>("c_fc", c.width, 4 * c.width, fc_init(c))),
+      c_proj(child<Linear>("c_proj", 4 * c.width, c.width, proj_init(c))) {}
+
+ResidualAttentionBlock::ResidualAttentionBlock(const TransformerConfig& c)
+    : ln_1(child<LayerNorm>("ln_1", c.width, c.eps)),
+      attn(child<MultiHeadAttention>("attn", c)),
+      ln_2(child<LayerNorm>("ln_2", c.width, c.eps)),
+      mlp(child<Mlp>("mlp", c)) {}
+
+Tensor ResidualAttentionBlock::operator()(const Tensor& x, const Tensor& offsets) const {
+  const Tensor y = x + attn(ln_1(x), offsets);
+  return y + mlp(ln_2(y));
+}
+
+Transformer::Transformer(const TransformerConfig& c) {
+  check(c.width > 0 && c.layers >= 0 && c.heads > 0 && c.width % c.heads == 0,
+        "transformer: width ", c.width, " must be a multiple of the number of heads, ", c.heads);
+  for (int64_t i = 0; i < c.layers; ++i) {
+    blocks_.push_back(&child<ResidualAttentionBlock>("resblocks." + std::to_string(i), c));
+  }
+}
+
+Tensor Transformer::operator()(const Tensor& x, const Tensor& offsets) const {
+  Tensor y = x;
+  for (const ResidualAttentionBlock* block : blocks_) {
+    const auto run = [block, offsets](const Tensor& in) { return (*block)(in, offsets); };
+    y = checkpointing && GradMode::enabled() ? checkpoint(run, y) : run(y);
+  }
+  return y;
+}
+
+}  // namespace diptych::nn

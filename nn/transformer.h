@@ -1,0 +1,77 @@
+// nn/transformer.h — attention, MLP, the residual block and the stack, over packed sequences.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "nn/layers.h"
+
+namespace diptych::nn {
+
+enum class Activation : uint8_t { quick_gelu, gelu };
+
+const char* name(Activation);
+/// Throws Error, listing the known names, for any other.
+Activation activation_from(const std::string& name);
+Tensor activate(Activation, const Tensor& x);
+
+struct TransformerConfig {
+  int64_t width = 512;  ///< D
+  int64_t layers = 12;
+  int64_t heads = 8;
+  bool causal = false;  ///< a position sees itself and what came before it
+  Activation activation = Activation::quick_gelu;
+  double eps = 1e-5;  ///< of the layer norms
+  /// OpenAI draws the text tower by width and depth and leaves the vision tower at PyTorch's
+  /// defaults (openai/CLIP clip/model.py, initialize_parameters).
+  bool scaled_init = false;
+};
+
+/// Multi-head self-attention. Parameters as in torch.nn.MultiheadAttention.
+struct MultiHeadAttention : Module {
+  explicit MultiHeadAttention(const TransformerConfig&);
+  /// x (ΣT, D), offsets (B+1) → (ΣT, D)
+  Tensor operator()(const Tensor& x, const Tensor& offsets) const;
+
+  int64_t heads;
+  bool causal;
+  Tensor in_proj_weight;  // (3 D, D): q, k, v
+  Tensor in_proj_bias;    // (3 D)
+  Linear& out_proj;
+};
+
+/// c_proj(activation(c_fc(x))), four times as wide inside.  x (…, D) → (…, D)
+struct Mlp : Module {
+  explicit Mlp(const TransformerConfig&);
+  Tensor operator()(const Tensor& x) const { return c_proj(activate(activation, c_fc(x))); }
+
+  Activation activation;
+  Linear &c_fc, &c_proj;
+};
+
+/// Pre-norm residual block:  x ← x + attn(ln_1(x));  x ← x + mlp(ln_2(x))
+struct ResidualAttentionBlock : Module {
+  explicit ResidualAttentionBlock(const TransformerConfig&);
+  Tensor operator()(const Tensor& x, const Tensor& offsets) const;
+
+  LayerNorm& ln_1;
+  MultiHeadAttention& attn;
+  LayerNorm& ln_2;
+  Mlp& mlp;
+};
+
+/// A stack of blocks.
+class Transformer : public Module {
+ public:
+  explicit Transformer(const TransformerConfig&);
+  /// x (ΣT, D), offsets i64 (B+1) → (ΣT, D)
+  Tensor operator()(const Tensor& x, const Tensor& offsets) const;
+
+  bool checkpointing =
+      false;  ///< recompute each block during backward instead of keeping its insides
+
+ private:
+  std::vector<ResidualAttentionBlock*> blocks_;
+};
+
+}  // namespace diptych::nn

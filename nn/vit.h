@@ -1,0 +1,35 @@
+// nn/vit.h — the Vision Transformer (Dosovitskiy et al., 2021) as CLIP uses it.
+#pragma once
+
+#include "nn/transformer.h"
+
+namespace diptych::nn {
+
+struct VitConfig {
+  int64_t image_size = 224;  ///< R, pixels
+  int64_t patch_size = 32;   ///< p, must divide R
+  int64_t channels = 3;      ///< C
+  int64_t embed_dim = 512;   ///< E
+  TransformerConfig transformer{.width = 768, .heads = 12};
+};
+
+/// Patches and a class token, learned positions, a norm before and after the blocks, a projection
+/// of the class token. Parameter names and numerics: openai/CLIP clip/model.py, VisionTransformer.
+class VisionTransformer : public Module {
+ public:
+  explicit VisionTransformer(const VitConfig&);
+  /// pixels (B, C, R, R) → (B, E), not normalised. Throws Error if the size is another.
+  Tensor operator()(const Tensor& pixels) const;
+
+ private:
+  VitConfig config_;
+  Tensor conv1_weight_;          // (D, C, p, p)
+  Tensor class_embedding_;       // (D)
+  Tensor positional_embedding_;  // (1 + (R/p)², D)
+  LayerNorm& ln_pre_;
+  Transformer& transformer_;
+  LayerNorm& ln_post_;
+  Tensor proj_;  // (D, E)
+};
+
+}  // namespace diptych::nn

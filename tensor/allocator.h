@@ -1,0 +1,58 @@
+// tensor/allocator.h — a caching allocator: freed blocks are kept and reused by size.
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <mutex>
+#include <unordered_map>
+
+#include "tensor/types.h"
+
+namespace diptych {
+
+struct MemoryStats {
+  int64_t live_bytes = 0;       ///< handed out now
+  int64_t peak_bytes = 0;       ///< largest live_bytes since the last reset_peak()
+  int64_t reserved_bytes = 0;   ///< live plus cached
+  int64_t raw_allocations = 0;  ///< calls that reached the system
+};
+
+/// Hands out blocks from a raw allocator and keeps what comes back, ordered by size: after the
+/// first training step nothing reaches the system any more, and no page is faulted in twice.
+/// Thread-safe. A block belongs to one stream (there is one), so reuse needs no events.
+class CachingAllocator {
+ public:
+  using RawAlloc = void* (*)(size_t bytes);  ///< returns null when out of memory
+  using RawFree = void (*)(void*);
+
+  CachingAllocator(const char* name, RawAlloc, RawFree);
+  ~CachingAllocator();
+  CachingAllocator(const CachingAllocator&) = delete;
+  CachingAllocator& operator=(const CachingAllocator&) = delete;
+
+  /// At least `bytes` bytes, null for zero. Throws Error when the system has no more memory, after
+  /// returning every cached block to it.
+  void* allocate(int64_t bytes);
+  void release(void* block) noexcept;
+
+  void trim();  ///< returns all cached blocks to the system
+  MemoryStats stats() const;
+  void reset_peak();
+
+ private:
+  void* reuse(size_t bytes);
+  void trim_locked();
+
+  const char* name_;
+  RawAlloc raw_alloc_;
+  RawFree raw_free_;
+  mutable std::mutex mutex_;
+  std::multimap<size_t, void*> cached_;     // by size
+  std::unordered_map<void*, size_t> live_;  // block → size
+  MemoryStats stats_;
+};
+
+/// The allocator of a device. Throws Error if this build has no backend for it.
+CachingAllocator& allocator(Device);
+
+}  // namespace diptych

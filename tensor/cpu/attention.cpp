@@ -1,0 +1,90 @@
+// tensor/cpu/attention.cpp — multi-head attention over packed sequences, forward: online softmax
+// (Milakov and Gimelshein, 2018; Dao et al., 2022) keeps a running maximum and sum per query, and
+// rescales what was summed before when a later tile has a larger score.
+#include "tensor/cpu/attention.h"
+
+namespace diptych::cpu {
+namespace {
+
+/// x = eˣ⁻ᵐ
+template <class A>
+void exp_shifted(A* __restrict x, int64_t n, A m) {
+  for (int64_t j = 0; j < n; ++j) x[j] = scalar::exp(x[j] - m);
+}
+
+/// State of the online softmax of a sequence: Σ e^(S - most) v, Σ e^(S - most) and most.
+template <class A>
+struct Running {
+  A *y, *total, *most;
+};
+
+/// Turns a tile of scores into weights and rescales what was summed under a smaller maximum.
+template <class T, class A>
+void softmax_tile(const Head<T>& head, const Tile& tile, A* scores, const Running<A>& run) {
+  for (int64_t r = 0; r < tile.queries; ++r) {
+    A* row = scores + r * tile.pitch;
+    const int64_t i = tile.q0 + r, seen = head.visible(i, tile.k0, tile.keys);
+    const int64_t n = padded<A>(seen);
+    std::fill(row + seen, row + n, -std::numeric_limits<A>::infinity());
+    std::fill(row + n, row + padded<A>(tile.keys), A(0));
+    if (seen == 0) continue;
+    const A before = run.most[i], most = std::max(max<A>(n, row), before);
+    exp_shifted(row, n, most);
+    const A shrink = tile.k0 == 0 ? A(0) : scalar::exp(before - most);
+    run.most[i] = most;
+    run.total[i] = run.total[i] * shrink + sum<A>(n, row);
+    if (tile.k0 > 0)
+      for (int64_t d = 0; d < head.pitch; ++d) run.y[i * head.pitch + d] *= shrink;
+  }
+}
+
+template <class T>
+void attend(const Head<T>& head, const T* q, T* y, acc_t<T>* lse) {
+  using A = acc_t<T>;
+  static thread_local Scratch scratch;
+  const int64_t tokens = head.tokens, whole = tokens * head.pitch;
+  const int64_t tile_pitch = std::min(kKeyTile, head.keys_pitch);
+  Pieces<A> pieces(scratch.get<A>(3 * whole + head.width * head.keys_pitch +
+                                  kQueryTile * tile_pitch + 2 * padded<A>(tokens)));
+  A *pq = pieces.take(whole), *pk = pieces.take(head.width * head.keys_pitch);
+  A *pv = pieces.take(whole), *scores = pieces.take(kQueryTile * tile_pitch);
+  const Running<A> run{pieces.take(whole), pieces.take(tokens), pieces.take(tokens)};
+  head.pack_rows(q, 3 * head.row, head.scale, pq);
+  head.pack_transposed(q + head.row, 3 * head.row, pk);
+  head.pack_rows(q + 2 * head.row, 3 * head.row, A(1), pv);
+  std::fill(run.y, run.y + whole, A(0));
+  std::fill(run.total, run.total + tokens, A(0));
+  std::fill(run.most, run.most + tokens, -std::numeric_limits<A>::infinity());
+  for (int64_t q0 = 0; q0 < tokens; q0 += kQueryTile) {
+    const int64_t q1 = std::min(tokens, q0 + kQueryTile), keys = head.causal ? q1 : tokens;
+    for (int64_t k0 = 0; k0 < keys; k0 += kKeyTile) {
+      const Tile tile{q0, q1 - q0, k0, std::min(kKeyTile, keys - k0), tile_pitch};
+      score_tile(head, tile, pq, pk, scores);
+      softmax_tile(head, tile, scores, run);
+      add_over_keys(head, tile, scores, pv, run.y);
+    }
+  }
+  for (int64_t i = 0; i < tokens; ++i) {
+    scale_row(run.y + i * head.pitch, head.width, A(1) / run.total[i], y + i * head.row);
+    lse[i] = run.most[i] + std::log(run.total[i]);
+  }
+}
+
+}  // namespace
+
+void attention(const Tensor& qkv, const Tensor& offsets, int64_t heads, bool causal, Tensor& y,
+               Tensor& lse) {
+  const int64_t total = qkv.dim(0), d = y.dim(1);
+  visit_float(qkv.dtype(), [&]<class T>(Type<T>) {
+    const T* px = qkv.data<T>();
+    T* py = y.data<T>();
+    auto* ps = lse.data<acc_t<T>>();
+    const auto one = [&](const Head<T>& head, int64_t first, int64_t h) {
+      const int64_t column = h * head.width;
+      attend(head, px + first * 3 * d + column, py + first * d + column, ps + h * total + first);
+    };
+    for_each_head<T>({{px, 3 * d}}, offsets, heads, d, causal, one);
+  });
+}
+
+}  // namespace diptych::cpu

@@ -1,0 +1,139 @@
+// tensor/cpu/attention.h — what the forward and backward passes of attention share: one head of
+// one sequence, packed, and the products of a tile of queries × keys.
+//
+// For one head of one sequence, with s = 1 / √(D/H) and masked scores -inf:
+//   S = s Q Kᵀ,  lse_i = ln Σ_j e^S_ij,  P_ij = e^(S_ij - lse_i),  Y = P V
+// and, given G = ∂L/∂Y and δ_i = Σ_d G_id Y_id,
+//   dV = Pᵀ G,  dS = P ∘ (G Vᵀ - δ),  dQ = s dS K,  dK = s dSᵀ Q
+//
+// Scores exist for one tile at a time. Under a causal mask, blocks of keys behind the last query of
+// a block are not computed at all.
+#pragma once
+
+#include <cmath>
+#include <initializer_list>
+
+#include "tensor/cpu/gemm_micro.h"
+#include "tensor/cpu/pack.h"
+#include "tensor/cpu/scratch.h"
+#include "tensor/kernels.h"
+#include "tensor/parallel.h"
+
+namespace diptych::cpu {
+
+inline constexpr int64_t kQueryTile = 8 * kTileRows;
+inline constexpr int64_t kKeyTile = 256;
+
+/// One head of one sequence: where its rows are, and its operands packed for the kernels.
+template <class T>
+struct Head {
+  using A = acc_t<T>;
+
+  int64_t tokens, width;      // T, D / H
+  int64_t pitch, keys_pitch;  // both padded to whole vectors
+  int64_t row;                // distance between rows of y and g; of qkv it is 3 times that
+  A scale;
+  bool causal;
+
+  /// x (T, pitch) = factor times T rows of width elements, 0 behind them.
+  void pack_rows(const T* from, int64_t step, A factor, A* x) const {
+    if (width < pitch) std::fill(x, x + tokens * pitch, A(0));
+    for (int64_t i = 0; i < tokens; ++i) scale_row(from + i * step, width, factor, x + i * pitch);
+  }
+
+  /// x (width, keys_pitch) = the transposed rows.
+  void pack_transposed(const T* from, int64_t step, A* x) const {
+    pack_panel(from, int64_t{1}, step, width, tokens, keys_pitch, x);
+  }
+
+  /// Keys that query i may see, counted from key k0.
+  int64_t visible(int64_t i, int64_t k0, int64_t keys) const {
+    return causal ? std::clamp<int64_t>(i + 1 - k0, 0, keys) : keys;
+  }
+};
+
+/// A tile of queries × keys. Blocks of kTileRows queries compute `limit` keys and leave the rest.
+struct Tile {
+  int64_t q0, queries, k0, keys, pitch;
+};
+
+/// scores (queries, keys) = a kᵀ for a tile: a (T, pitch), k transposed.
+template <class T, class A>
+void score_tile(const Head<T>& head, const Tile& tile, const A* a, const A* transposed, A* scores) {
+  for (int64_t i = 0; i < tile.queries; i += kTileRows) {
+    const int64_t rows = std::min<int64_t>(kTileRows, tile.queries - i);
+    const int64_t limit = head.visible(tile.q0 + i + rows - 1, tile.k0, tile.keys);
+    panel_product<A>(rows, padded<A>(limit) / kLanes<A>, head.width, a + (tile.q0 + i) * head.pitch,
+                     head.pitch, 1, transposed + tile.k0, head.keys_pitch,
+                     {scores + i * tile.pitch, tile.pitch, nullptr, nullptr});
+  }
+}
+
+/// y (T, pitch) += w x over the keys of a tile: w (queries, keys), x (T, pitch).
+template <class T, class A>
+void add_over_keys(const Head<T>& head, const Tile& tile, const A* w, const A* x, A* y) {
+  for (int64_t i = 0; i < tile.queries; i += kTileRows) {
+    const int64_t rows = std::min<int64_t>(kTileRows, tile.queries - i);
+    const int64_t limit = head.visible(tile.q0 + i + rows - 1, tile.k0, tile.keys);
+    A* out = y + (tile.q0 + i) * head.pitch;
+    panel_product<A>(rows, head.pitch / kLanes<A>, limit, w + i * tile.pitch, tile.pitch, 1,
+                     x + tile.k0 * head.pitch, head.pitch, {out, head.pitch, nullptr, out});
+  }
+}
+
+/// y (T, pitch) += wᵀ x over the queries of a tile: w (queries, keys), x (T, pitch).
+template <class T, class A>
+void add_over_queries(const Head<T>& head, const Tile& tile, const A* w, const A* x, A* y) {
+  for (int64_t j = 0; j < tile.keys; j += kTileRows) {
+    const int64_t rows = std::min<int64_t>(kTileRows, tile.keys - j);
+    // The first query that sees key j; the blocks above it were not computed.
+    const int64_t skip =
+        head.causal ? std::clamp<int64_t>(tile.k0 + j - tile.q0, 0, tile.queries) : 0;
+    const int64_t first = skip / kTileRows * kTileRows;
+    A* out = y + (tile.k0 + j) * head.pitch;
+    panel_product<A>(rows, head.pitch / kLanes<A>, tile.queries - first, w + first * tile.pitch + j,
+                     1, tile.pitch, x + (tile.q0 + first) * head.pitch, head.pitch,
+                     {out, head.pitch, nullptr, out});
+  }
+}
+
+/// A packed input: one row per token.
+template <class T>
+struct PackedRows {
+  const T* data;
+  int64_t width;
+
+  /// Asks for a slice of rows [first, last). Heads read short pieces of distant rows, which no
+  /// hardware prefetcher follows: so the next sequence is fetched along with the work on this one,
+  /// unless it is too long to stay in the second-level cache.
+  void prefetch(int64_t first, int64_t last, int64_t slice, int64_t slices) const {
+    constexpr int64_t kLine = 64 / sizeof(T), kMost = (256 << 10) / sizeof(T);
+    const int64_t n = (last - first) * width;
+    if (n > kMost) return;
+    const T *p = data + first * width + n * slice / slices, *end = p + n / slices;
+    for (; p < end; p += kLine) __builtin_prefetch(p);
+  }
+};
+
+/// Calls f(head, first token of its sequence, number of the head) for every head of every
+/// sequence, in parallel.
+template <class T, class F>
+void for_each_head(std::initializer_list<PackedRows<T>> inputs, const Tensor& offsets,
+                   int64_t heads, int64_t row, bool causal, const F& f) {
+  using A = acc_t<T>;
+  const int64_t sequences = offsets.numel() - 1, width = row / heads;
+  const A scale = A(1) / std::sqrt(static_cast<A>(width));
+  const int64_t* first = offsets.data<int64_t>();
+  parallel_for(sequences * heads, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t item = begin; item < end; ++item) {
+      const int64_t s = item / heads, h = item % heads, tokens = first[s + 1] - first[s];
+      if (s + 1 < sequences)
+        for (const auto& rows : inputs) rows.prefetch(first[s + 1], first[s + 2], h, heads);
+      if (tokens > 0)
+        f(Head<T>{tokens, width, padded<A>(width), padded<A>(tokens), row, scale, causal}, first[s],
+          h);
+    }
+  });
+}
+
+}  // namespace diptych::cpu

@@ -1,0 +1,144 @@
+// tensor/cpu/elementwise.cpp — loops over the scalar functors of tensor/scalar_ops.h.
+#include "tensor/cpu/convert.h"
+#include "tensor/cpu/strided.h"
+#include "tensor/kernels.h"
+
+namespace diptych::cpu {
+namespace {
+
+// Every loop below runs over contiguous f32 or f64: other layouts and types are brought into that
+// form a block at a time, in buffers that stay in the first-level cache.
+constexpr int64_t kBlock = 512;
+constexpr int64_t kGrain = 8 * kBlock;
+
+/// Calls f(begin, n) on blocks of [0, total), in parallel.
+template <class F>
+void for_each_block(int64_t total, const F& f) {
+  parallel_for(total, kGrain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i += kBlock) f(i, std::min(kBlock, end - i));
+  });
+}
+
+/// n ≤ kBlock elements with a stride, as a contiguous array of the arithmetic type.
+template <class T>
+const acc_t<T>* gather(const T* x, int64_t stride, int64_t n, acc_t<T>* room) {
+  using A = acc_t<T>;
+  if (stride == 1) return widen(x, n, room);
+  if (stride == 0) {
+    std::fill(room, room + n, static_cast<A>(x[0]));
+  } else {
+    for (int64_t i = 0; i < n; ++i) room[i] = static_cast<A>(x[i * stride]);
+  }
+  return room;
+}
+
+/// Room for the operands and the result of one block.
+template <class T>
+struct Blocks {
+  acc_t<T> a[kBlock], b[kBlock], g[kBlock], y[kBlock];
+
+  static Blocks& of_this_thread() {
+    static thread_local Blocks blocks;
+    return blocks;
+  }
+};
+
+// The loops proper. Inlined into their callers they would lose what __restrict says, and with it
+// vectorisation.
+template <class Op, class A>
+[[gnu::noinline]] void map(const A* __restrict x, int64_t n, A* __restrict y) {
+  for (int64_t i = 0; i < n; ++i) y[i] = Op::f(x[i]);
+}
+
+template <class Op, class A>
+[[gnu::noinline]] void map_grad(const A* __restrict s, const A* __restrict g, int64_t n,
+                                A* __restrict dx) {
+  for (int64_t i = 0; i < n; ++i) dx[i] = g[i] * Op::df(s[i]);
+}
+
+template <class Op, class A>
+[[gnu::noinline]] void zip(const A* __restrict a, const A* __restrict b, int64_t n,
+                           A* __restrict y) {
+  for (int64_t i = 0; i < n; ++i) y[i] = Op::f(a[i], b[i]);
+}
+
+template <class Op, class A>
+[[gnu::noinline]] void zip_grad(int operand, const A* __restrict a, const A* __restrict b,
+                                const A* __restrict g, int64_t n, A* __restrict d) {
+  if (operand == 0) {
+    for (int64_t i = 0; i < n; ++i) d[i] = g[i] * Op::da(a[i], b[i]);
+  } else {
+    for (int64_t i = 0; i < n; ++i) d[i] = g[i] * Op::db(a[i], b[i]);
+  }
+}
+
+template <class Op, class T>
+void unary_grad_of(const Tensor& s, const Tensor& g, Tensor& dx) {
+  // Operators that need neither x nor y ignore the argument of df: g stands in for it.
+  const T* ps = s.defined() ? s.data<T>() : g.data<T>();
+  for_each_block(dx.numel(), [ps, pg = g.data<T>(), pd = dx.data<T>()](int64_t i, int64_t n) {
+    auto& room = Blocks<T>::of_this_thread();
+    auto* out = landing(pd + i, room.y);
+    map_grad<Op>(widen(ps + i, n, room.a), widen(pg + i, n, room.g), n, out);
+    narrow(out, n, pd + i);
+  });
+}
+
+}  // namespace
+
+void unary(Unary op, const Tensor& x, Tensor& y) {
+  visit_float(x.dtype(), [&]<class T>(Type<T>) {
+    visit_unary(op, [&]<class Op>(Op) {
+      for_each_block(x.numel(), [px = x.data<T>(), py = y.data<T>()](int64_t i, int64_t n) {
+        auto& room = Blocks<T>::of_this_thread();
+        auto* out = landing(py + i, room.y);
+        map<Op>(widen(px + i, n, room.a), n, out);
+        narrow(out, n, py + i);
+      });
+    });
+  });
+}
+
+void unary_grad(Unary op, const Tensor& s, const Tensor& g, Tensor& dx) {
+  visit_float(g.dtype(), [&]<class T>(Type<T>) {
+    visit_unary(op, [&]<class Op>(Op) { unary_grad_of<Op, T>(s, g, dx); });
+  });
+}
+
+void binary(Binary op, const Tensor& a, const Tensor& b, Tensor& y) {
+  const StridedLoop<3> loop(y.shape(), {a.strides(), b.strides(), y.strides()});
+  visit_float(y.dtype(), [&]<class T>(Type<T>) {
+    visit_binary(op, [&]<class Op>(Op) {
+      const T *pa = a.data<T>(), *pb = b.data<T>();
+      T* py = y.data<T>();
+      loop.for_each_run(kBlock, [&](const std::array<int64_t, 3>& at, int64_t n) {
+        auto& room = Blocks<T>::of_this_thread();
+        auto* out = landing(py + at[2], room.y);
+        zip<Op>(gather(pa + at[0], loop.stride[0][0], n, room.a),
+                gather(pb + at[1], loop.stride[1][0], n, room.b), n, out);
+        narrow(out, n, py + at[2]);
+      });
+    });
+  });
+}
+
+void binary_grad(Binary op, int operand, const Tensor& a, const Tensor& b, const Tensor& g,
+                 Tensor& d) {
+  const StridedLoop<4> loop(d.shape(), {a.strides(), b.strides(), g.strides(), d.strides()});
+  visit_float(d.dtype(), [&]<class T>(Type<T>) {
+    visit_binary(op, [&]<class Op>(Op) {
+      const T *pa = a.data<T>(), *pb = b.data<T>(), *pg = g.data<T>();
+      T* pd = d.data<T>();
+      loop.for_each_run(kBlock, [&](const std::array<int64_t, 4>& at, int64_t n) {
+        auto& room = Blocks<T>::of_this_thread();
+        auto* out = landing(pd + at[3], room.y);
+        zip_grad<Op>(operand, gather(pa + at[0], loop.stride[0][0], n, room.a),
+                     gather(pb + at[1], loop.stride[1][0], n, room.b),
+                     gather(pg + at[2], loop.stride[2][0], n, room.g), n, out);
+        narrow(out, n, pd + at[3]);
+      });
+    });
+  });
+}
+
+}  // namespace diptych::cpu

@@ -1,0 +1,102 @@
+// tensor/cpu/gemm_micro.h — the innermost loop of every matrix product: a small block of c held in
+// registers.
+#pragma once
+
+#include <array>
+#include <utility>
+
+#include "tensor/cpu/simd.h"
+
+namespace diptych::cpu {
+
+// A block of kTileRows × (kTileVectors vectors) of c stays in registers while k runs: each step
+// loads kTileVectors vectors of b and broadcasts kTileRows values of a, and does rows × vectors
+// fused multiply-adds with them. The block is as large as the register file allows (32 vector
+// registers with AVX-512, else 16), because loads per multiply-add shrink with its side.
+#if defined(__AVX512F__)
+constexpr int kTileRows = 8, kTileVectors = 3;
+#else
+constexpr int kTileRows = 6, kTileVectors = 2;
+#endif
+
+template <class T>
+constexpr int kTileColumns = kTileVectors* kLanes<T>;
+
+/// What a block of the product is added to, and where it goes: c = add + bias + a b. `add` and
+/// `bias` may be null; `add` has the row stride of c.
+template <class T>
+struct TileOut {
+  T* c;
+  int64_t stride;
+  const T* bias;
+  const T* add;
+};
+
+/// a (R, depth) with any strides, b (depth, V vectors) with unit column stride.
+template <class T, int R, int V>
+void tile_product(int64_t depth, const T* a, int64_t row_a, int64_t step_a, const T* b,
+                  int64_t step_b, const TileOut<T>& out) {
+  vec<T> sum[R][V] = {};
+  for (int64_t k = 0; k < depth; ++k) {
+    vec<T> column[V];
+#pragma GCC unroll 8
+    for (int v = 0; v < V; ++v) column[v] = load(b + v * kLanes<T>);
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) {
+      const T x = a[r * row_a];
+#pragma GCC unroll 8
+      for (int v = 0; v < V; ++v) sum[r][v] += x * column[v];
+    }
+    a += step_a;
+    b += step_b;
+  }
+  const TileOut<T> to = out;
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 8
+    for (int v = 0; v < V; ++v) {
+      vec<T> y = sum[r][v];
+      const int64_t at = r * to.stride + v * kLanes<T>;
+      if (to.bias) y += load(to.bias + v * kLanes<T>);
+      if (to.add) y += load(to.add + at);
+      store(to.c + at, y);
+    }
+  }
+}
+
+template <class T>
+using TileProduct = void (*)(int64_t depth, const T* a, int64_t row_a, int64_t step_a, const T* b,
+                             int64_t step_b, const TileOut<T>& out);
+
+namespace detail {
+template <class T, int... I>
+constexpr auto tile_products(std::integer_sequence<int, I...>) {
+  return std::array<TileProduct<T>, sizeof...(I)>{
+      &tile_product<T, I / kTileVectors + 1, I % kTileVectors + 1>...};
+}
+}  // namespace detail
+
+/// The kernel for a block of `rows` ≤ kTileRows by `vectors` ≤ kTileVectors: blocks at the edge of
+/// c have kernels of their own, so that little is computed in vain.
+template <class T>
+inline TileProduct<T> tile_product_of(int64_t rows, int64_t vectors) {
+  static constexpr auto kTable =
+      detail::tile_products<T>(std::make_integer_sequence<int, kTileRows * kTileVectors>{});
+  return kTable[static_cast<size_t>((rows - 1) * kTileVectors + vectors - 1)];
+}
+
+/// A block of any width: `rows` ≤ kTileRows, b and c (…, vectors) in place, not packed. For
+/// products so small that their operands are in the first-level cache already.
+template <class T>
+inline void panel_product(int64_t rows, int64_t vectors, int64_t depth, const T* a, int64_t row_a,
+                          int64_t step_a, const T* b, int64_t step_b, const TileOut<T>& out) {
+  for (int64_t v = 0; v < vectors; v += kTileVectors) {
+    const int64_t count = vectors - v < kTileVectors ? vectors - v : kTileVectors;
+    const int64_t at = v * kLanes<T>;
+    tile_product_of<T>(rows, count)(depth, a, row_a, step_a, b + at, step_b,
+                                    {out.c + at, out.stride, out.bias ? out.bias + at : nullptr,
+                                     out.add ? out.add + at : nullptr});
+  }
+}
+
+}  // namespace diptych::cpu

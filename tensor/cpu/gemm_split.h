@@ -1,0 +1,45 @@
+// tensor/cpu/gemm_split.h — how matrix products are shared among threads. None of this changes a
+// result: every element of c is one sum over k, in the same order wherever it is computed.
+#pragma once
+
+#include <algorithm>
+
+#include "tensor/parallel.h"
+
+namespace diptych::cpu {
+
+inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+/// How many threads share c, as a grid of down × across parts.
+struct Grid {
+  int64_t down = 1, across = 1;
+
+  /// The split of `panels_m` × `panels_n` tiles with the least work for the busiest thread.
+  Grid(int64_t threads, int64_t panels_m, int64_t panels_n) {
+    int64_t least = panels_m * panels_n;
+    for (int64_t d = 1; d <= threads; ++d) {
+      const int64_t a = threads / d;
+      const int64_t most = ceil_div(panels_m, d) * ceil_div(panels_n, a);
+      if (most > least || (most == least && d != 1 && a >= d)) continue;
+      least = most;
+      down = d;
+      across = a;
+    }
+  }
+};
+
+/// Threads worth waking for one product.
+inline int64_t useful_threads(int64_t multiplications) {
+  if (diptych::detail::run_in_line()) return 1;
+  constexpr int64_t kWorthAThread = int64_t{1} << 18;
+  return std::clamp<int64_t>(multiplications / kWorthAThread, 1, num_threads());
+}
+
+/// Whether threads take whole products or share each one: they take whole ones when that divides
+/// the work evenly or the products are small.
+inline bool split_by_product(int64_t products, int64_t multiplications) {
+  const int64_t threads = num_threads();
+  return products % threads == 0 || products >= 8 * threads || multiplications < (int64_t{1} << 18);
+}
+
+}  // namespace diptych::cpu

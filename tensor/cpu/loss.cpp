@@ -1,0 +1,54 @@
+// tensor/cpu/loss.cpp — cross entropy of rows of logits against class indices.
+//
+//   lse = m + ln Σ eˣ⁻ᵐ,  m = max x;   loss = lse - x[target];   dx = scale (eˣ⁻ˡˢᵉ - onehot)
+#include "tensor/cpu/rows.h"
+#include "tensor/kernels.h"
+
+namespace diptych::cpu {
+namespace {
+
+template <class A>
+A log_sum_exp(const A* __restrict x, int64_t n, A* __restrict room) {
+  const A m = max(n, x);
+  for (int64_t i = 0; i < n; ++i) room[i] = scalar::exp(x[i] - m);
+  return m + std::log(sum<A>(n, room));
+}
+
+}  // namespace
+
+void cross_entropy(const Tensor& logits, const Tensor& target, Tensor& loss, Tensor& lse) {
+  const int64_t rows = logits.dim(0), width = logits.dim(1);
+  visit_float(logits.dtype(), [&]<class T>(Type<T>) {
+    using A = acc_t<T>;
+    const T* x = logits.data<T>();
+    const int64_t* t = target.data<int64_t>();
+    A *pl = loss.data<A>(), *ps = lse.data<A>();
+    for_each_row<A>(rows, width, 2, [&](int64_t row, A* room) {
+      const A* in = widen(x + row * width, width, room);
+      ps[row] = log_sum_exp(in, width, room + width);
+      pl[row] = ps[row] - in[t[row]];
+    });
+  });
+}
+
+void cross_entropy_grad(const Tensor& logits, const Tensor& lse, const Tensor& target, double scale,
+                        Tensor& dlogits) {
+  const int64_t rows = logits.dim(0), width = logits.dim(1);
+  visit_float(logits.dtype(), [&]<class T>(Type<T>) {
+    using A = acc_t<T>;
+    const T* x = logits.data<T>();
+    const int64_t* t = target.data<int64_t>();
+    const A* ps = lse.data<A>();
+    T* pd = dlogits.data<T>();
+    for_each_row<A>(rows, width, 2, [&, s = static_cast<A>(scale)](int64_t row, A* room) {
+      const A* in = widen(x + row * width, width, room);
+      const A shift = ps[row];
+      A* __restrict out = landing(pd + row * width, room + width);
+      for (int64_t j = 0; j < width; ++j) out[j] = s * scalar::exp(in[j] - shift);
+      out[t[row]] -= s;
+      narrow(out, width, pd + row * width);
+    });
+  });
+}
+
+}  // namespace diptych::cpu

@@ -1,0 +1,55 @@
+// tensor/cpu/optim.cpp — AdamW in one pass over parameter, gradient and both moments.
+#include <cmath>
+
+#include "tensor/kernels.h"
+#include "tensor/parallel.h"
+
+namespace diptych::cpu {
+namespace {
+
+/// The constants of a step, each rounded once:
+/// p ← p - decay p - rate m / (√(v unbias) + eps)
+template <class T>
+struct AdamWConstants {
+  explicit AdamWConstants(const AdamWStep& s)
+      : grad_scale(static_cast<T>(s.grad_scale)),
+        beta1(static_cast<T>(s.beta1)),
+        rest1(static_cast<T>(1 - s.beta1)),
+        beta2(static_cast<T>(s.beta2)),
+        rest2(static_cast<T>(1 - s.beta2)),
+        rate(static_cast<T>(s.lr / (1 - std::pow(s.beta1, static_cast<double>(s.t))))),
+        unbias(static_cast<T>(1 / (1 - std::pow(s.beta2, static_cast<double>(s.t))))),
+        decay(static_cast<T>(s.lr * s.weight_decay)),
+        eps(static_cast<T>(s.eps)) {}
+
+  T grad_scale, beta1, rest1, beta2, rest2, rate, unbias, decay, eps;
+};
+
+template <class T>
+void step_range(const AdamWConstants<T>& k, const T* __restrict g, int64_t n, T* __restrict m,
+                T* __restrict v, T* __restrict p) {
+  for (int64_t i = 0; i < n; ++i) {
+    const T grad = k.grad_scale * g[i];
+    m[i] = k.beta1 * m[i] + k.rest1 * grad;
+    v[i] = k.beta2 * v[i] + k.rest2 * grad * grad;
+    p[i] -= k.decay * p[i] + k.rate * m[i] / (std::sqrt(v[i] * k.unbias) + k.eps);
+  }
+}
+
+template <class T>
+void step_all(const AdamWStep& step, const Tensor& g, Tensor& m, Tensor& v, Tensor& p) {
+  const AdamWConstants<T> constants(step);
+  const T* pg = g.data<T>();
+  T *pm = m.data<T>(), *pv = v.data<T>(), *pp = p.data<T>();
+  parallel_for(p.numel(), 8192, [&](int64_t i, int64_t end) {
+    step_range(constants, pg + i, end - i, pm + i, pv + i, pp + i);
+  });
+}
+
+}  // namespace
+
+void adamw_step(const AdamWStep& step, const Tensor& g, Tensor& m, Tensor& v, Tensor& p) {
+  p.dtype() == DType::f64 ? step_all<double>(step, g, m, v, p) : step_all<float>(step, g, m, v, p);
+}
+
+}  // namespace diptych::cpu

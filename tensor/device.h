@@ -1,0 +1,14 @@
+// tensor/device.h — which backends this process can use, and copies between them.
+#pragma once
+
+#include "tensor/tensor.h"
+
+namespace diptych {
+
+bool available(Device);    ///< this build has the backend and the machine has the device
+void synchronize(Device);  ///< waits for queued work; nothing to wait for on the cpu
+
+/// Copies between devices; same shape, dtypes may differ. Throws Error if a backend is missing.
+void copy_across(const Tensor& source, Tensor& target);
+
+}  // namespace diptych

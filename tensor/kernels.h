@@ -1,0 +1,101 @@
+// tensor/kernels.h — the contract between operators and backends: every kernel, one line each.
+//
+// Rules for all of them. Shapes, dtypes and devices were checked by the caller; kernels check
+// nothing and throw nothing. Outputs are allocated by the caller and come last. Tensors are
+// contiguous unless the line says "strided". Float tensors of one call share a dtype T; arithmetic
+// and sums are in acc_t<T>. An undefined Tensor stands for an absent operand or a result nobody
+// wants. Results never depend on the number of threads. Letters: N rows, D width, M K N matrix
+// sizes, V vocabulary, H heads.
+#pragma once
+
+#include "tensor/factory.h"
+#include "tensor/kernel.h"
+#include "tensor/scalar_ops.h"
+
+namespace diptych {
+
+/// One AdamW step (Loshchilov and Hutter, 2019, algorithm 2), t = 1, 2, …:
+///   g ← grad_scale g;  m ← β₁ m + (1-β₁) g;  v ← β₂ v + (1-β₂) g²
+///   p ← p - lr (weight_decay p + m̂ / (√v̂ + eps)),  m̂ = m / (1-β₁ᵗ),  v̂ = v / (1-β₂ᵗ)
+struct AdamWStep {
+  double lr, beta1, beta2, eps, weight_decay, grad_scale;
+  int64_t t;
+};
+
+// Element-wise
+/// y = f(x)
+DIPTYCH_KERNEL(unary, Unary op, const Tensor& x, Tensor& y)
+/// dx = g f'(s); s: x or y, as op needs; undefined if neither
+DIPTYCH_KERNEL(unary_grad, Unary op, const Tensor& s, const Tensor& g, Tensor& dx)
+/// y = f(a, b); a, b strided, already of y's shape
+DIPTYCH_KERNEL(binary, Binary op, const Tensor& a, const Tensor& b, Tensor& y)
+/// d = g ∂f/∂(operand 0: a, 1: b); a, b, g strided
+DIPTYCH_KERNEL(binary_grad, Binary op, int operand, const Tensor& a, const Tensor& b,
+               const Tensor& g, Tensor& d)
+/// any dtype; y strided
+DIPTYCH_KERNEL(fill, double value, Tensor& y)
+/// both strided, same shape, any dtypes: converts
+DIPTYCH_KERNEL(copy, const Tensor& x, Tensor& y)
+/// y += alpha x
+DIPTYCH_KERNEL(axpy, double alpha, const Tensor& x, Tensor& y)
+
+// Reductions
+/// x (outer, N, inner) → y (outer, inner); sum of nothing is 0
+DIPTYCH_KERNEL(reduce, Reduce op, const Tensor& x, Tensor& y)
+/// x (outer, N, inner) → i64 (outer, inner): first maximum; a NaN counts as the maximum
+DIPTYCH_KERNEL(arg_max, const Tensor& x, Tensor& index)
+/// Σ x² → y f64 (), accumulated in f64
+DIPTYCH_KERNEL(sum_squares, const Tensor& x, Tensor& y)
+
+// Matrix product: c = a b + bias (+ c if accumulate).  a (…, M, K), b (…, K, N) strided in every
+// axis, with batch axes already expanded to those of c (…, M, N); bias (N) or undefined; c
+// contiguous.
+DIPTYCH_KERNEL(matmul, const Tensor& a, const Tensor& b, const Tensor& bias, bool accumulate,
+               Tensor& c)
+
+// Rows of the last axis, all tensors (N, D)
+DIPTYCH_KERNEL(softmax, const Tensor& x, Tensor& y)
+/// dx = y (g - Σ g y)
+DIPTYCH_KERNEL(softmax_grad, const Tensor& y, const Tensor& g, Tensor& dx)
+DIPTYCH_KERNEL(log_softmax, const Tensor& x, Tensor& y)
+/// dx = g - eʸ Σ g
+DIPTYCH_KERNEL(log_softmax_grad, const Tensor& y, const Tensor& g, Tensor& dx)
+/// weight, bias (D); mean, rstd (N) of acc_t
+DIPTYCH_KERNEL(layer_norm, const Tensor& x, const Tensor& weight, const Tensor& bias, double eps,
+               Tensor& y, Tensor& mean, Tensor& rstd)
+/// any of the three may be undefined
+DIPTYCH_KERNEL(layer_norm_grad, const Tensor& x, const Tensor& weight, const Tensor& mean,
+               const Tensor& rstd, const Tensor& g, Tensor& dx, Tensor& dweight, Tensor& dbias)
+/// y = x / max(‖x‖, eps); norm (N) of acc_t: the divisor
+DIPTYCH_KERNEL(l2_normalize, const Tensor& x, double eps, Tensor& y, Tensor& norm)
+/// dx = (g - y Σ g y) / norm, or g / eps where the norm was below eps
+DIPTYCH_KERNEL(l2_normalize_grad, const Tensor& y, const Tensor& norm, double eps, const Tensor& g,
+               Tensor& dx)
+/// loss = lse - logits[target]; target i64 (N); loss, lse (N) of acc_t
+DIPTYCH_KERNEL(cross_entropy, const Tensor& logits, const Tensor& target, Tensor& loss, Tensor& lse)
+/// scale (softmax(logits) - onehot(target))
+DIPTYCH_KERNEL(cross_entropy_grad, const Tensor& logits, const Tensor& lse, const Tensor& target,
+               double scale, Tensor& dlogits)
+
+// Rows by index; index i64 (N), every value in range
+/// y[i] = x[index[i]];  x (V, D), y (N, D)
+DIPTYCH_KERNEL(gather_rows, const Tensor& x, const Tensor& index, Tensor& y)
+/// dx[v] = Σ g[i] over index[i] = v; overwrites dx
+DIPTYCH_KERNEL(scatter_add_rows, const Tensor& g, const Tensor& index, Tensor& dx)
+
+// Attention over packed sequences: sequence s is rows offsets[s] … offsets[s+1]-1 of qkv (ΣT, 3 D),
+// whose row is q, k, v of H heads of D / H.  y = softmax(q kᵀ / √(D/H) + mask) v (ΣT, D); lse (H,
+// ΣT) of acc_t.
+DIPTYCH_KERNEL(attention, const Tensor& qkv, const Tensor& offsets, int64_t heads, bool causal,
+               Tensor& y, Tensor& lse)
+DIPTYCH_KERNEL(attention_grad, const Tensor& qkv, const Tensor& offsets, int64_t heads, bool causal,
+               const Tensor& y, const Tensor& lse, const Tensor& g, Tensor& dqkv)
+
+// Random numbers: element i takes words 2i, 2i+1 of the Philox sequence (seed, stream)
+DIPTYCH_KERNEL(uniform, Seed seed, double low, double high, Tensor& y)
+DIPTYCH_KERNEL(normal, Seed seed, Tensor& y)
+
+// Optimizers: p, g, m, v contiguous f32 or f64, updated in place
+DIPTYCH_KERNEL(adamw_step, const AdamWStep& step, const Tensor& g, Tensor& m, Tensor& v, Tensor& p)
+
+}  // namespace diptych

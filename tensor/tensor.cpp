@@ -1,0 +1,194 @@
+// tensor/tensor.cpp — storage, views and copies.
+#include "tensor/tensor.h"
+
+#include <cstring>
+
+#include "tensor/allocator.h"
+#include "tensor/device.h"
+#include "tensor/factory.h"
+#include "tensor/kernels.h"
+
+namespace diptych {
+
+Storage::Storage(int64_t size, Device where)
+    : data(allocator(where).allocate(size)), bytes(size), device(where) {}
+
+Storage::~Storage() { allocator(device).release(data); }
+
+Shape contiguous_strides(const Shape& shape) {
+  Shape strides = shape;
+  int64_t step = 1;
+  for (int i = shape.rank() - 1; i >= 0; --i) {
+    strides[i] = step;
+    step *= shape[i];
+  }
+  return strides;
+}
+
+Shape broadcast_shape(const char* op, const Shape& a, const Shape& b) {
+  const int rank = std::max(a.rank(), b.rank());
+  Shape out;
+  for (int i = 0; i < rank; ++i) {
+    const int ia = i - rank + a.rank(), ib = i - rank + b.rank();
+    const int64_t da = ia < 0 ? 1 : a[ia], db = ib < 0 ? 1 : b[ib];
+    check(da == db || da == 1 || db == 1, op, ": shapes do not broadcast: a ", a, ", b ", b);
+    out.push_back(da == 1 ? db : da);
+  }
+  return out;
+}
+
+Shape split_at(const Shape& shape, int axis) {
+  Shape split{1, shape[axis], 1};
+  for (int i = 0; i < axis; ++i) split[0] *= shape[i];
+  for (int i = axis + 1; i < shape.rank(); ++i) split[2] *= shape[i];
+  return split;
+}
+
+int normalize_axis(const char* op, int axis, int rank) {
+  check(axis >= -rank && axis < rank, op, ": axis ", axis, " is out of range for rank ", rank);
+  return axis < 0 ? axis + rank : axis;
+}
+
+Tensor::Tensor(std::shared_ptr<Storage> storage, DType dtype, Shape shape, Shape strides,
+               int64_t offset)
+    : impl_(std::make_shared<Impl>(
+          Impl{std::move(storage), nullptr, shape, strides, offset, dtype})) {}
+
+int64_t Tensor::dim(int axis) const { return shape()[normalize_axis("dim", axis, rank())]; }
+
+bool Tensor::is_contiguous() const {
+  int64_t step = 1;
+  for (int i = rank() - 1; i >= 0; --i) {
+    if (shape()[i] != 1 && strides()[i] != step) return numel() == 0;
+    step *= shape()[i];
+  }
+  return true;
+}
+
+void* Tensor::raw() const {
+  const Impl& t = impl();
+  return static_cast<char*>(t.storage->data) + t.offset * size_of(t.dtype);
+}
+
+double Tensor::item() const {
+  check(numel() == 1, "item: needs a tensor of one element, got shape ", shape());
+  return to_vector<double>()[0];
+}
+
+template <class T>
+std::vector<T> Tensor::to_vector() const {
+  const Tensor host = to(Device::cpu).to(dtype_of<T>()).contiguous();
+  const T* p = host.data<T>();
+  return std::vector<T>(p, p + numel());
+}
+template std::vector<float> Tensor::to_vector() const;
+template std::vector<double> Tensor::to_vector() const;
+template std::vector<int64_t> Tensor::to_vector() const;
+template std::vector<uint8_t> Tensor::to_vector() const;
+
+Tensor Tensor::view(Shape shape) const {
+  check(is_contiguous(), "view: the tensor is not contiguous; call contiguous() first");
+  int64_t known = 1;
+  int wild = -1;
+  for (int i = 0; i < shape.rank(); ++i) {
+    if (shape[i] >= 0) {
+      known *= shape[i];
+    } else {
+      check(shape[i] == -1 && wild < 0, "view: bad shape ", shape, "; one extent may be -1");
+      wild = i;
+    }
+  }
+  if (wild >= 0) {
+    check(known > 0 && numel() % known == 0, "view: cannot see ", this->shape(), " as ", shape);
+    shape[wild] = numel() / known;
+  }
+  check(shape.numel() == numel(), "view: cannot see ", this->shape(), " as ", shape);
+  return Tensor(impl().storage, dtype(), shape, contiguous_strides(shape), impl().offset);
+}
+
+Tensor Tensor::transpose(int a, int b) const {
+  a = normalize_axis("transpose", a, rank());
+  b = normalize_axis("transpose", b, rank());
+  Shape shape = this->shape(), strides = this->strides();
+  std::swap(shape[a], shape[b]);
+  std::swap(strides[a], strides[b]);
+  return Tensor(impl().storage, dtype(), shape, strides, impl().offset);
+}
+
+Tensor Tensor::slice(int axis, int64_t begin, int64_t end) const {
+  axis = normalize_axis("slice", axis, rank());
+  check(0 <= begin && begin <= end && end <= shape()[axis], "slice: [", begin, ", ", end,
+        ") is out of range for axis ", axis, " of ", shape());
+  Shape shape = this->shape();
+  shape[axis] = end - begin;
+  return Tensor(impl().storage, dtype(), shape, strides(), impl().offset + begin * strides()[axis]);
+}
+
+Tensor Tensor::expand(Shape to) const {
+  const int lead = to.rank() - rank();
+  check(lead >= 0, "expand: cannot expand ", shape(), " to ", to);
+  Shape strides = to;
+  for (int i = 0; i < to.rank(); ++i) {
+    const int64_t from = i < lead ? 1 : shape()[i - lead];
+    check(from == to[i] || from == 1, "expand: cannot expand ", shape(), " to ", to);
+    strides[i] = i < lead || from != to[i] ? 0 : this->strides()[i - lead];
+  }
+  return Tensor(impl().storage, dtype(), to, strides, impl().offset);
+}
+
+Tensor Tensor::contiguous() const { return is_contiguous() ? *this : clone(); }
+
+Tensor Tensor::clone() const {
+  Tensor out = empty_like(*this);
+  out.copy_(*this);
+  return out;
+}
+
+Tensor Tensor::to(DType target) const {
+  if (target == dtype()) return *this;
+  Tensor out = empty(shape(), target, device());
+  out.copy_(*this);
+  return out;
+}
+
+Tensor Tensor::to(Device target) const {
+  if (target == device()) return *this;
+  Tensor out = empty(shape(), dtype(), target);
+  out.copy_(*this);
+  return out;
+}
+
+void Tensor::copy_(const Tensor& source) {
+  check(source.shape() == shape(), "copy_: shapes differ: from ", source.shape(), " to ", shape());
+  if (source.device() == device()) {
+    kernel::copy(device(), source, *this);
+  } else {
+    copy_across(source, *this);
+  }
+  bump_version();
+}
+
+void Tensor::fill_(double value) {
+  kernel::fill(device(), value, *this);
+  bump_version();
+}
+
+void Tensor::set_data(const Tensor& source) {
+  check(source.shape() == shape(), "set_data: shapes differ: from ", source.shape(), " to ",
+        shape());
+  std::shared_ptr<Node> node = impl().node;
+  *impl_ = source.impl();
+  impl_->node = std::move(node);
+}
+
+Tensor Tensor::detach() const {
+  const Impl& t = impl();
+  return Tensor(t.storage, t.dtype, t.shape, t.strides, t.offset);
+}
+
+void Tensor::set_node(std::shared_ptr<Node> node) const {
+  check(impl_ != nullptr, "tensor: used before it was given a value");
+  impl_->node = std::move(node);
+}
+
+}  // namespace diptych

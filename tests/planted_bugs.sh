@@ -1,0 +1,83 @@
+#!/bin/bash
+# tests/planted_bugs.sh — plants the errors of tests/planted_bugs.tsv one at a time and requires that
+# the tests see each of them.
+#
+#   tests/planted_bugs.sh OBJDIR LIBRARY SCRATCHDIR [NAME]
+#
+# OBJDIR holds the objects of the tests (OBJDIR/tests/*.o), LIBRARY the rest; a planted object takes
+# the place of its member of the library. CXX, CXXFLAGS and JOBS as for make. Only SCRATCHDIR is
+# written to.
+cd "$(dirname "$0")/.." || exit 2
+[ $# -ge 3 ] || { sed -n '5p' "$0" >&2; exit 2; }
+objects=$1 library=$2 scratch=$3 only=${4:-}
+read -ra flags <<<"${CXXFLAGS:--std=c++20 -O1 -march=native -fopenmp}"
+tests=(main test_ops test_op_rules test_graph test_checkpoint test_gradcheck)
+export OMP_WAIT_POLICY=passive  # several run at a time
+
+# Prints FILE with OLD, which must be there exactly once, replaced by NEW.
+substitute() {
+  local text old=$2
+  text=$(<"$1")
+  [[ $text == *"$old"* && ${text#*"$old"} != *"$old"* ]] || return 1
+  printf '%s%s%s\n' "${text%%"$old"*}" "$3" "${text#*"$old"}"
+}
+
+link() {
+  "${CXX:-g++}" "${flags[@]}" "${@:2}" "${tests[@]/#/$objects/tests/}" "$library" -o "$1"
+}
+tests=("${tests[@]/%/.o}")
+
+# Writes one line about one error to DIR/verdict; it starts with "caught" if a test failed.
+plant() {
+  local dir=$1 file=$2 source=$3 old=$4 new=$5 filter=$6 rc
+  [ "$source" != - ] || source=$file
+  mkdir -p "$dir/$(dirname "$file")" "$dir/$(dirname "$source")"
+  if ! substitute "$file" "$old" "$new" >"$dir/$file"; then
+    echo "STALE: the text is not in $file exactly once" >"$dir/verdict"
+    return
+  fi
+  local copy=$source
+  [ "$source" != "$file" ] || copy=$dir/$file
+  if ! "${CXX:-g++}" "${flags[@]}" -w -I"$dir" -I. -c "$copy" -o "$dir/planted.o" 2>"$dir/log" ||
+    ! link "$dir/run_tests" "$dir/planted.o" 2>>"$dir/log"; then
+    echo "DOES NOT BUILD: $dir/log" >"$dir/verdict"
+    return
+  fi
+  timeout 300 "$dir/run_tests" -tc="$filter" >"$dir/log" 2>&1
+  rc=$?
+  case $rc in
+    0) echo "NOT CAUGHT by $filter" ;;
+    124) echo "HANGS in $filter" ;;
+    *) echo "caught by $(sed -n 's/^TEST CASE:  //p' "$dir/log" | sort -u | wc -l) test cases" ;;
+  esac >"$dir/verdict"
+  rm -f "$dir/run_tests" "$dir/planted.o"
+}
+
+mkdir -p "$scratch" || exit 2
+scratch=$(cd "$scratch" && pwd)
+# Without an error the tests must pass, or catching means nothing.
+if ! link "$scratch/sound" || ! "$scratch/sound" >"$scratch/log" 2>&1; then
+  echo "the tests fail without a planted bug: $scratch/log"
+  exit 1
+fi
+
+mapfile -t rows < <(grep -v '^#' tests/planted_bugs.tsv)
+names=()
+for row in "${rows[@]}"; do
+  IFS=$'\t' read -r name file source old new filter <<<"$row"
+  [ -z "$only" ] || [ "$only" = "$name" ] || continue
+  names+=("$name")
+  while [ "$(jobs -rp | wc -l)" -ge "${JOBS:-$(nproc)}" ]; do wait -n; done
+  rm -rf "${scratch:?}/$name"
+  plant "$scratch/$name" "$file" "$source" "$old" "$new" "$filter" &
+done
+wait
+
+caught=0
+for name in "${names[@]}"; do
+  verdict=$(cat "$scratch/$name/verdict")
+  [[ $verdict != caught* ]] || caught=$((caught + 1))
+  printf '%-30s %s\n' "$name" "$verdict"
+done
+echo "$caught of ${#names[@]} planted bugs caught"
+[ "$caught" -eq "${#names[@]}" ]

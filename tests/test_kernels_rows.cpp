@@ -1,0 +1,271 @@
+// tests/test_kernels_rows.cpp — the CPU kernels on rows (norms, embedding), attention, random
+// numbers, and equal bits for any number of threads.
+#include "kernel_reference.h"
+#include "tensor/philox.h"
+
+namespace diptych::test {
+namespace {
+
+/// Plain attention of one packed batch in f64: y, and with a gradient g also dqkv.
+struct NaiveAttention {
+  NaiveAttention(const Tensor& qkv, const std::vector<int64_t>& offsets, int64_t heads_,
+                 bool causal_, const Tensor& grad)
+      : x(values(qkv)), g(values(grad)), heads(heads_), d(qkv.dim(1) / 3), causal(causal_) {
+    y.resize(at(qkv.dim(0) * d));
+    dx.resize(x.size());
+    lse.resize(at(heads * qkv.dim(0)));
+    for (size_t s = 0; s + 1 < offsets.size(); ++s)
+      for (int64_t h = 0; h < heads; ++h)
+        for (int64_t i = offsets[s]; i < offsets[s + 1]; ++i)
+          query(i, offsets[s], causal ? i + 1 : offsets[s + 1], h, qkv.dim(0));
+  }
+
+  double dot(const Values& a, int64_t ra, int64_t ca, const Values& b, int64_t rb, int64_t cb,
+             int64_t wa, int64_t wb) const {
+    double sum = 0;
+    for (int64_t e = 0; e < d / heads; ++e)
+      sum += a[at(ra * wa + ca + e)] * b[at(rb * wb + cb + e)];
+    return sum;
+  }
+
+  void query(int64_t i, int64_t first, int64_t last, int64_t h, int64_t total) {
+    const int64_t dh = d / heads, q = h * dh, k = d + q, v = 2 * d + q, w = 3 * d;
+    const double scale = 1 / std::sqrt(static_cast<double>(dh));
+    Values p;
+    double most = -INFINITY, sum = 0, delta = 0;
+    for (int64_t j = first; j < last; ++j) p.push_back(scale * dot(x, i, q, x, j, k, w, w));
+    for (double s : p) most = std::max(most, s);
+    for (double& s : p) sum += s = std::exp(s - most);
+    lse[at(h * total + i)] = most + std::log(sum);
+    for (int64_t j = first; j < last; ++j)
+      for (int64_t e = 0; e < dh; ++e)
+        y[at(i * d + q + e)] += p[at(j - first)] / sum * x[at(j * w + v + e)];
+    delta = dot(g, i, q, y, i, q, d, d);
+    for (int64_t j = first; j < last; ++j) {
+      const double weight = p[at(j - first)] / sum;
+      const double ds = scale * weight * (dot(g, i, q, x, j, v, d, w) - delta);
+      for (int64_t e = 0; e < dh; ++e) {
+        dx[at(i * w + q + e)] += ds * x[at(j * w + k + e)];
+        dx[at(j * w + k + e)] += ds * x[at(i * w + q + e)];
+        dx[at(j * w + v + e)] += weight * g[at(i * d + q + e)];
+      }
+    }
+  }
+
+  Values x, g, y, dx, lse;
+  int64_t heads, d;
+  bool causal;
+};
+
+void check_attention(const std::vector<int64_t>& lengths, int64_t heads, int64_t dh, DType t) {
+  std::vector<int64_t> offsets = {0};
+  for (int64_t n : lengths) offsets.push_back(offsets.back() + n);
+  const int64_t total = offsets.back(), d = heads * dh;
+  const Tensor qkv = normal({total, 3 * d}, t, 1), g = normal({total, d}, t, 2);
+  for (bool causal : {false, true}) {
+    INFO(t, " heads ", heads, " width ", dh, " tokens ", total, " causal ", causal);
+    Tensor y = full({total, d}, NAN, t), lse = full({heads, total}, NAN, acc_dtype(t));
+    Tensor dqkv = full({total, 3 * d}, NAN, t);
+    const NaiveAttention want(qkv, offsets, heads, causal, g);
+    cpu::attention(qkv, indices(offsets), heads, causal, y, lse);
+    check_close(y, want.y, 4);
+    check_close(lse, want.lse, 4);
+    cpu::attention_grad(qkv, indices(offsets), heads, causal, y, lse, g, dqkv);
+    check_close(dqkv, want.dx, 8);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("attention: short, empty and single-token sequences, any head width") {
+  for (DType t : kFloats)
+    for (int64_t dh : {1, 8, 24, 32, 50, 64}) check_attention({8, 1, 0, 50, 17}, 3, dh, t);
+}
+
+TEST_CASE("attention: sequences longer than a tile of queries and of keys") {
+  for (DType t : kFloats) {
+    check_attention({577}, 1, 16, t);
+    check_attention({65, 257, 0, 130}, 2, 20, t);
+  }
+  check_attention({}, 2, 8, DType::f32);
+}
+
+TEST_CASE("attention: scores far apart do not overflow") {
+  const Tensor one = full({300, 3}, 1);
+  Tensor qkv = one.clone(), y = empty({300, 1}), lse = empty({1, 300});
+  qkv.slice(0, 290, 291).slice(1, 1, 2).fill_(2000);  // one key outweighs all others
+  qkv.slice(0, 290, 291).slice(1, 2, 3).fill_(5);
+  cpu::attention(qkv, indices({0, 300}), 1, false, y, lse);
+  CHECK(values(y) == Values(300, 5));
+  CHECK(values(lse) == Values(300, 2000));
+}
+
+TEST_CASE("layer_norm with gradients") {
+  for (DType t : kFloats) {
+    for (const Shape& s : {Shape{1, 1}, Shape{3, 7}, Shape{300, 96}, Shape{5, 513}, Shape{0, 8}}) {
+      const int64_t n = s[0], d = s[1];
+      const Tensor x = normal(s, t, 1), g = normal(s, t, 2), w = normal({d}, t, 3);
+      const Tensor b = normal({d}, t, 4);
+      const Values vx = values(x), vg = values(g), vw = values(w), vb = values(b);
+      Tensor y = empty_like(x), mean = empty({n}, acc_dtype(t)), rstd = empty_like(mean);
+      Tensor dx = empty_like(x), dw = empty_like(w), db = empty_like(w), none;
+      Values wy, wdx, wdw(at(d), 0.0), wdb(at(d), 0.0);
+      for (int64_t i = 0; i < n; ++i) {
+        const double inverse = 1.0 / static_cast<double>(d);
+        double m = 0, var = 0, a = 0, c = 0;
+        for (int64_t j = 0; j < d; ++j) m += inverse * vx[at(i * d + j)];
+        for (int64_t j = 0; j < d; ++j) var += inverse * std::pow(vx[at(i * d + j)] - m, 2);
+        const double r = 1 / std::sqrt(var + 1e-5);
+        for (int64_t j = 0; j < d; ++j) {
+          const double norm = (vx[at(i * d + j)] - m) * r, grad = vg[at(i * d + j)];
+          wy.push_back(norm * vw[at(j)] + vb[at(j)]);
+          a += inverse * grad * vw[at(j)];
+          c += inverse * grad * vw[at(j)] * norm;
+          wdw[at(j)] += grad * norm;
+          wdb[at(j)] += grad;
+        }
+        for (int64_t j = 0; j < d; ++j)
+          wdx.push_back(r * (vg[at(i * d + j)] * vw[at(j)] - a - (vx[at(i * d + j)] - m) * r * c));
+      }
+      cpu::layer_norm(x, w, b, 1e-5, y, mean, rstd);
+      check_close(y, wy);
+      cpu::layer_norm_grad(x, w, mean, rstd, g, dx, dw, db);
+      check_close(dx, wdx, 4);
+      check_close(dw, wdw, 4);
+      check_close(db, wdb, 4);
+      Tensor alone = empty_like(dw);
+      cpu::layer_norm_grad(x, w, mean, rstd, g, none, alone, none);
+      CHECK(values(alone) == values(dw));
+    }
+  }
+}
+
+TEST_CASE("layer_norm: a mean ten thousand times the deviation costs no accuracy") {
+  const Tensor noise = normal({4, 768}, DType::f32, 1);
+  Tensor x = full({4, 768}, 1e4);
+  cpu::axpy(1, noise, x);
+  const Values v = values(x);
+  Tensor y = empty_like(x), mean = empty({4}), rstd = empty({4});
+  cpu::layer_norm(x, full({768}, 1), zeros({768}), 1e-5, y, mean, rstd);
+  for (int64_t i = 0; i < 4; ++i) {
+    double m = 0, var = 0;
+    for (int64_t j = 0; j < 768; ++j) m += v[at(i * 768 + j)] / 768;
+    for (int64_t j = 0; j < 768; ++j) var += std::pow(v[at(i * 768 + j)] - m, 2) / 768;
+    for (int64_t j = 0; j < 768; ++j)
+      CHECK(std::fabs(values(y.slice(0, i, i + 1))[at(j)] -
+                      (v[at(i * 768 + j)] - m) / std::sqrt(var + 1e-5)) < 2e-3);
+  }
+}
+
+TEST_CASE("l2_normalize with gradient, also below eps") {
+  for (DType t : kFloats) {
+    Tensor x = normal({5, 65}, t, 1);
+    x.slice(0, 2, 3).fill_(0);
+    const Tensor g = normal({5, 65}, t, 2);
+    Tensor y = empty_like(x), norm = empty({5}, acc_dtype(t)), dx = empty_like(x);
+    cpu::l2_normalize(x, 1e-3, y, norm);
+    Values wy = values(x), wdx = values(g);
+    for (int64_t i = 0; i < 5; ++i) {
+      double length = 0, inner = 0;
+      for (int64_t j = 0; j < 65; ++j) length += std::pow(values(x)[at(i * 65 + j)], 2);
+      const double n = std::max(std::sqrt(length), 1e-3);
+      for (int64_t j = 0; j < 65; ++j) inner += (wy[at(i * 65 + j)] /= n) * wdx[at(i * 65 + j)];
+      for (int64_t j = 0; j < 65; ++j)
+        wdx[at(i * 65 + j)] = (wdx[at(i * 65 + j)] - wy[at(i * 65 + j)] * inner) / n;
+    }
+    check_close(y, wy);
+    cpu::l2_normalize_grad(y, norm, 1e-3, g, dx);
+    check_close(dx, wdx, 4);
+  }
+}
+
+TEST_CASE("gather_rows and scatter_add_rows: repeated and missing rows") {
+  const std::vector<int64_t> index = {4, 0, 4, 4, 2, 0};
+  for (DType t : kFloats) {
+    const Tensor x = normal({6, 37}, t, 1);
+    Tensor y = empty({6, 37}, t), dx = full({6, 37}, NAN, t);
+    cpu::gather_rows(x, indices(index), y);
+    cpu::scatter_add_rows(y, indices(index), dx);
+    const double count[] = {2, 0, 1, 0, 3, 0};
+    Values gathered, sums = values(x);
+    for (int64_t i : index)
+      for (int64_t j = 0; j < 37; ++j) gathered.push_back(sums[at(i * 37 + j)]);
+    for (int64_t i = 0; i < 6 * 37; ++i) sums[at(i)] *= count[i / 37];
+    CHECK(values(y) == gathered);
+    check_close(dx, sums);
+  }
+  Tensor bytes = empty({2, 1}, DType::u8);
+  cpu::gather_rows(arange(9, DType::u8).view({9, 1}), indices({7, 3}), bytes);
+  CHECK(values(bytes) == Values{7, 3});
+}
+
+TEST_CASE("random: element i takes words 2i and 2i + 1 of its sequence") {
+  const Seed seed{123, 45};
+  PhiloxStream words(seed.seed, seed.stream);
+  Tensor u = empty({11}, DType::f64), n = empty({11}, DType::f64);
+  cpu::uniform(seed, -2, 3, u);
+  cpu::normal(seed, n);
+  for (int64_t i = 0; i < 11; ++i) {
+    const uint32_t a = words.next(), b = words.next();
+    CHECK(values(u)[at(i)] == -2 + 5 * to_unit(a));
+    CHECK(values(n)[at(i)] == to_normal(a, b));
+  }
+}
+
+TEST_CASE("random: moments of a million numbers") {
+  const Values u = values(uniform({1000000}, 0, 1, Seed{1, 2})), n = values(normal({1000000}));
+  double mean_u = 0, mean = 0, square = 0, fourth = 0;
+  for (double v : u) mean_u += v * 1e-6;
+  for (double v : n) {
+    mean += v * 1e-6;
+    square += v * v * 1e-6;
+    fourth += v * v * v * v * 1e-6;
+  }
+  CHECK(std::fabs(mean_u - 0.5) < 2e-3);
+  CHECK(std::fabs(mean) < 5e-3);
+  CHECK(std::fabs(square - 1) < 1e-2);
+  CHECK(std::fabs(fourth - 3) < 1e-1);
+}
+
+TEST_CASE("kernels: the same bits for any number of threads") {
+  const int64_t n = 700, d = 130;
+  const Tensor x = normal({n, d}, DType::f32, 1), g = normal({n, d}, DType::f32, 2);
+  const Tensor w = normal({d}, DType::f32, 3), b = normal({d}, DType::f32, 4);
+  std::vector<int64_t> index, target, offsets = {0, 3, 3, 60, 300, 700};
+  for (int64_t i = 0; i < n; ++i) index.push_back(i * i % 50), target.push_back(i % d);
+  check_same_bits([&] {
+    Tensor mean = empty({n}), rstd = empty({n}), norm = empty({n}), loss = empty({n});
+    Tensor lse = empty({n}), lse2 = empty({2, n}), total = empty({1, 1}),
+           squares = empty({}, DType::f64);
+    Tensor columns = empty({1, d}), rows = empty({n, 1}), scattered = empty({50, d});
+    Tensor dw = empty({d}), db = empty({d}), p = x.clone(), m = zeros({n, d}), v = zeros({n, d});
+    Tensor y[11];
+    for (Tensor& t : y) t = empty({n, d});
+    const Tensor qkv = normal({n, 3 * d}, DType::f32, 5);
+    Tensor dqkv = empty({n, 3 * d});
+    cpu::unary(Unary::gelu, x, y[0]);
+    cpu::binary(Binary::add, x, w.expand({n, d}), y[1]);
+    cpu::softmax(x, y[2]);
+    cpu::layer_norm(x, w, b, 1e-5, y[3], mean, rstd);
+    cpu::layer_norm_grad(x, w, mean, rstd, g, y[4], dw, db);
+    cpu::l2_normalize(x, 1e-6, y[5], norm);
+    cpu::cross_entropy(x, indices(target), loss, lse);
+    cpu::cross_entropy_grad(x, lse, indices(target), 1, y[6]);
+    cpu::scatter_add_rows(x, indices(index), scattered);
+    cpu::attention(qkv, indices(offsets), 2, true, y[7], lse2);
+    cpu::attention_grad(qkv, indices(offsets), 2, true, y[7], lse2, g, dqkv);
+    cpu::normal(Seed{1, 1}, y[8]);
+    cpu::reduce(Reduce::sum, x.view({1, n * d, 1}), total);
+    cpu::reduce(Reduce::sum, x.view({1, n, d}), columns);
+    cpu::reduce(Reduce::max, x.view({n, d, 1}), rows);
+    cpu::sum_squares(x, squares);
+    cpu::adamw_step({1e-3, 0.9, 0.98, 1e-6, 0.2, 1, 1}, g, m, v, p);
+    cpu::copy(x.view({d, n}).transpose(0, 1), y[9]);
+    cpu::log_softmax_grad(y[2], g, y[10]);
+    return std::vector<Tensor>{y[0], y[1],  y[2],    y[3],    y[4], y[5],      y[6], y[7], y[8],
+                               y[9], y[10], mean,    rstd,    dw,   db,        norm, loss, lse,
+                               lse2, total, squares, columns, rows, scattered, p,    dqkv};
+  });
+}
+
+}  // namespace diptych::test

@@ -1,0 +1,236 @@
+// tests/test_loader.cpp — the shuffled order and the loader.
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <functional>
+#include <set>
+
+#include "data/loader.h"
+#include "data/permutation.h"
+#include "tensor/factory.h"
+#include "tests/files.h"
+
+using namespace diptych;
+using namespace diptych::test;
+
+namespace {
+
+// Picture i is (1, 1, 2) and holds i and the epoch; the caption is i times the letter a.
+class Counting : public Dataset {
+ public:
+  explicit Counting(int64_t n) : n_(n) {}
+  int64_t size() const override { return n_; }
+  Example get(int64_t index, int64_t epoch) const override {
+    if (on_get) on_get(index);
+    return {from_vector(std::vector<float>{static_cast<float>(index), static_cast<float>(epoch)},
+                        {1, 1, 2}),
+            std::string(static_cast<size_t>(index % 7), 'a'), index % 3};
+  }
+  std::string name_of(int64_t index) const override { return "number " + std::to_string(index); }
+
+  std::function<void(int64_t)> on_get;
+
+ private:
+  int64_t n_;
+};
+
+const Tokenizer& letters() {
+  static const Tokenizer tokenizer = Tokenizer::from_merges("#version\n");
+  return tokenizer;
+}
+
+template <class T>
+std::vector<T> values(const Tensor& x) {
+  return {x.data<T>(), x.data<T>() + x.numel()};
+}
+
+// Everything in a batch, comparable.
+struct Content {
+  std::vector<float> pixels;
+  std::vector<int64_t> tokens, offsets, indices, labels;
+  bool operator==(const Content&) const = default;
+};
+
+std::vector<Content> epoch_of(Loader& loader, int64_t epoch, int64_t first = 0) {
+  std::vector<Content> all;
+  loader.start(epoch, first);
+  while (const auto batch = loader.next())
+    all.push_back({values<float>(batch->pixels), values<int64_t>(batch->tokens),
+                   values<int64_t>(batch->offsets), batch->indices, batch->labels});
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("permutation: a bijection for every size, different for every seed and epoch") {
+  for (int64_t n : {1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 63, 64, 65, 100, 1000, 4097}) {
+    CAPTURE(n);
+    const Permutation order(n, 42, 1);
+    std::vector<bool> seen(static_cast<size_t>(n));
+    for (int64_t i = 0; i < n; ++i) {
+      const int64_t image = order(i);
+      REQUIRE(image >= 0);
+      REQUIRE(image < n);
+      REQUIRE_FALSE(seen[static_cast<size_t>(image)]);
+      seen[static_cast<size_t>(image)] = true;
+    }
+  }
+  const Permutation a(1000, 1, 0), b(1000, 1, 1), c(1000, 2, 0);
+  int equal = 0, fixed = 0;
+  for (int64_t i = 0; i < 1000; ++i) {
+    equal += (a(i) == b(i)) + (a(i) == c(i));
+    fixed += a(i) == i;
+  }
+  CHECK(equal < 20);
+  CHECK(fixed < 10);
+}
+
+TEST_CASE("permutation: every place is equally likely for the first index") {
+  std::vector<int> count(10);
+  for (uint64_t seed = 0; seed < 10'000; ++seed)
+    ++count[static_cast<size_t>(Permutation(10, seed, 0)(0))];
+  for (int c : count) CHECK(std::abs(c - 1000) < 150);  // five standard deviations
+}
+
+TEST_CASE("loader: the same bits for any number of workers, each index once") {
+  const Counting data(103);
+  LoaderOptions options{.batch_size = 10, .workers = 0, .seed = 5, .context_length = 6};
+  Loader in_line(data, letters(), options);
+  const auto expected = epoch_of(in_line, 2);
+  REQUIRE(expected.size() == 11);
+  CHECK(expected.back().indices.size() == 3);
+  std::set<int64_t> seen;
+  for (const Content& batch : expected) seen.insert(batch.indices.begin(), batch.indices.end());
+  CHECK(seen.size() == 103);
+  for (int workers : {1, 4}) {
+    options.workers = workers;
+    Loader loader(data, letters(), options);
+    CHECK(epoch_of(loader, 2) == expected);
+    CHECK(epoch_of(loader, 2, 7) == std::vector<Content>(expected.begin() + 7, expected.end()));
+    CHECK(epoch_of(loader, 3) != expected);
+    CHECK(epoch_of(loader, 2, 11).empty());
+    CHECK(loader.next() == std::nullopt);
+  }
+}
+
+TEST_CASE("loader: captions are packed with their offsets, long ones cut and counted") {
+  const Counting data(7);
+  Loader loader(data, letters(),
+                {.batch_size = 7, .workers = 0, .context_length = 6, .shuffle = false});
+  loader.start(0);
+  const Batch batch = *loader.next();
+  CHECK(batch.pixels.shape() == Shape{7, 1, 1, 2});
+  CHECK(values<int64_t>(batch.offsets) == std::vector<int64_t>{0, 2, 5, 9, 14, 20, 26, 32});
+  CHECK(batch.truncated == 2);
+  CHECK(batch.captions[2] == "aa");
+  CHECK(batch.labels == std::vector<int64_t>{0, 1, 2, 0, 1, 2, 0});
+  const int64_t a = 'a' - 33, end = 513;
+  const auto tokens = values<int64_t>(batch.tokens);
+  CHECK(std::vector<int64_t>(tokens.begin() + 2, tokens.begin() + 9) ==
+        std::vector<int64_t>{512, a + 256, end, 512, a, a + 256, end});
+  CHECK(tokens.back() == end);
+  Loader strict(data, letters(),
+                {.batch_size = 7, .context_length = 6, .overflow = Overflow::error});
+  strict.start(0);
+  CHECK_THROWS_WITH_AS(strict.next(), doctest::Contains("--truncate"), Error);
+}
+
+TEST_CASE("loader: a damaged sample is left out and named, other exceptions come out of next") {
+  Counting data(20);
+  data.on_get = [](int64_t index) {
+    if (index == 4) fail("image: 'four': truncated");
+    if (index == 17) throw std::runtime_error("out of disks");
+  };
+  for (int workers : {0, 3}) {
+    Loader loader(data, letters(), {.batch_size = 5, .workers = workers, .shuffle = false});
+    loader.start(0);
+    const Batch batch = *loader.next();
+    CHECK(batch.indices == std::vector<int64_t>{0, 1, 2, 3});
+    CHECK(batch.pixels.dim(0) == 4);
+    REQUIRE(batch.bad.size() == 1);
+    CHECK(batch.bad[0].index == 4);
+    CHECK(batch.bad[0].name == "number 4");
+    CHECK(batch.bad[0].reason == "image: 'four': truncated");
+    CHECK(loader.next()->bad.empty());
+    CHECK(loader.next()->indices.size() == 5);
+    CHECK_THROWS_WITH_AS(loader.next(), "out of disks", std::runtime_error);
+    CHECK_FALSE(loader.next().has_value());
+  }
+}
+
+TEST_CASE("loader: a batch of nothing but damage is empty") {
+  Counting data(4);
+  data.on_get = [](int64_t) { fail("broken"); };
+  Loader loader(data, letters(), {.batch_size = 4, .workers = 1});
+  loader.start(0);
+  const Batch batch = *loader.next();
+  CHECK(batch.indices.empty());
+  CHECK_FALSE(batch.pixels.defined());
+  CHECK(values<int64_t>(batch.offsets) == std::vector<int64_t>{0});
+  CHECK(batch.bad.size() == 4);
+}
+
+TEST_CASE("loader: ranks share every step without overlap") {
+  const Counting data(50);
+  LoaderOptions options{.batch_size = 4, .workers = 1, .seed = 3, .drop_last = true, .ranks = 3};
+  std::vector<std::vector<Content>> parts;
+  for (options.rank = 0; options.rank < 3; ++options.rank) {
+    Loader loader(data, letters(), options);
+    CHECK(loader.batches() == 4);
+    parts.push_back(epoch_of(loader, 0));
+  }
+  Loader whole(data, letters(), {.batch_size = 12, .workers = 1, .seed = 3, .drop_last = true});
+  const auto steps = epoch_of(whole, 0);
+  for (size_t step = 0; step < 4; ++step) {
+    std::vector<int64_t> joined;
+    for (const auto& part : parts)
+      joined.insert(joined.end(), part[step].indices.begin(), part[step].indices.end());
+    CHECK(joined == steps[step].indices);
+  }
+}
+
+TEST_CASE("loader: it stops in the middle of an epoch, and prefetch bounds how far it runs ahead") {
+  Counting data(1000);
+  std::atomic<int> loaded = 0;
+  data.on_get = [&](int64_t) { ++loaded; };
+  {
+    Loader loader(data, letters(), {.batch_size = 10, .workers = 4, .prefetch = 3});
+    loader.start(0);
+    CHECK(loader.next().has_value());
+    loader.start(1);  // drops the epoch under way
+    CHECK(loader.next().has_value());
+    CHECK(loader.wait_seconds() >= 0);
+  }
+  CHECK(loaded <= 2 * (1 + 3 + 4) * 10);
+  const Loader unused(data, letters(), {.workers = 2});
+}
+
+TEST_CASE("loader: impossible options are refused") {
+  const Counting data(10);
+  const auto error = [&](const LoaderOptions& options) {
+    return error_of([&] { Loader(data, letters(), options); });
+  };
+  CHECK(contains(error({.batch_size = 0}), "batch size"));
+  CHECK(contains(error({.batch_size = 11, .drop_last = true}), "do not fill one batch"));
+  CHECK(contains(error({.workers = -1}), "workers"));
+  CHECK(contains(error({.prefetch = 0}), "prefetch"));
+  CHECK(contains(error({.rank = 1, .ranks = 1}), "rank 1 of 1"));
+  CHECK(contains(error_of([] { Loader(Counting(0), letters(), {}); }), "empty"));
+  Loader loader(data, letters(), {});
+  CHECK_THROWS_AS(loader.start(0, 2), Error);
+}
+
+TEST_CASE("loader: pictures of different sizes in one batch are refused by name") {
+  class Mixed : public Counting {
+   public:
+    Mixed() : Counting(2) {}
+    Example get(int64_t index, int64_t) const override {
+      return {from_vector(std::vector<float>(static_cast<size_t>(index + 1)), {1, 1, index + 1}),
+              ""};
+    }
+  };
+  const Mixed data;
+  Loader loader(data, letters(), {.workers = 1, .shuffle = false});
+  loader.start(0);
+  CHECK_THROWS_WITH_AS(loader.next(), doctest::Contains("'number 1' is (1, 1, 2)"), Error);
+}
