@@ -15,14 +15,13 @@ CXX ?= g++
 CXXFLAGS_release := -O2 -DNDEBUG
 CXXFLAGS_debug := -O0 -g -D_GLIBCXX_ASSERTIONS
 CXXFLAGS_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -D_GLIBCXX_ASSERTIONS
-CXXFLAGS_tsan := -O1 -g -fsanitize=thread -DDIPTYCH_JTHREAD
+CXXFLAGS_tsan := -O1 -g -fsanitize=thread
 ifeq ($(CXXFLAGS_$(MODE)),)
 $(error MODE=$(MODE): choose release, debug, asan or tsan)
 endif
-OPENMP := $(if $(filter tsan,$(MODE)),,-fopenmp)
 
 # No -ffast-math: NaN checks and golden files must mean something.
-CXXFLAGS := -std=c++20 -march=$(ARCH) -fno-math-errno -fno-trapping-math $(CXXFLAGS_$(MODE)) $(OPENMP) \
+CXXFLAGS := -std=c++20 -march=$(ARCH) -fno-math-errno -fno-trapping-math $(CXXFLAGS_$(MODE)) -pthread \
   -Wall -Wextra -Wpedantic -Wshadow $(if $(WERROR),-Werror) $(EXTRA)
 # g++ 12 sees overlapping copies in std::string's operator+ where there are none (GCC bug 105651).
 ifeq ($(findstring clang,$(CXX)),)
@@ -46,7 +45,7 @@ TESTS := $(OUT)/run_tests
 PACKAGES := g++ make git libstb-dev doctest-dev libcli11-dev nlohmann-json3-dev libfmt-dev libutf8proc-dev zlib1g-dev dataset-fashion-mnist
 missing = $(strip $(foreach p,$(1),$(if $(shell dpkg-query -W -f='$${Status}' $(p) 2>/dev/null | grep 'ok installed'),,$(p))))
 
-.PHONY: all demo test check bench examples deps clean help format FORCE
+.PHONY: all demo test check planted bench examples deps clean help format FORCE
 
 all: $(BINARY)
 ifeq ($(CONFIG),release)
@@ -55,7 +54,7 @@ endif
 
 help:
 	@sed -n '1,6p' Makefile
-	@echo "targets: all demo test check bench examples deps format clean"
+	@echo "targets: all demo test check planted bench examples deps format clean"
 
 # -- build ------------------------------------------------------------------------------------------
 $(OUT)/flags: FORCE
@@ -94,8 +93,46 @@ deps:
 	  $$sudo apt-get -qq update && $$sudo apt-get -qq install -y --no-install-recommends $$missing >/dev/null; fi
 
 # -- what people run ----------------------------------------------------------------------------------
+# Trains on the training split, reports the test split once, then classifies test pictures of combinations that
+# training never showed.
+DEMO_SEED ?= 0
+demo: all
+	@rm -rf logs/demo
+	@build/diptych train --preset fashion --name demo --seed $(DEMO_SEED) --log-every-n-steps 100
+	@echo && build/diptych eval --model logs/demo --data fashion --report logs/demo/examples
+	@echo && echo "three pictures never seen, of combinations never seen, among all 120 labels:"
+	@build/diptych classify --model logs/demo --labels-file logs/demo/examples/labels.txt --top 3 \
+	  $$(ls logs/demo/examples/*.png | head -3)
+	@echo "more pictures: logs/demo/examples/report.svg"
+
+# The last line counts test cases for scripts that read it.
 test: $(TESTS) $(BINARY)
-	@$(TESTS) $(if $(T),-tc='*$(T)*')
+	@DIPTYCH=$(BINARY) $(TESTS) $(if $(T),-tc='*$(T)*') | tee $(OUT)/test.log; status=$${PIPESTATUS[0]}; \
+	  sed -n 's/.*test cases:[^|]*| *\([0-9]*\) passed | *\([0-9]*\) failed.*/\1 passed, \2 failed/p' $(OUT)/test.log; exit $$status
+
+examples: $(patsubst %.cpp,$(OUT)/%,$(EXAMPLES))
+	@set -e; for example in $^; do echo "== $${example##*/}"; $$example; done
+
+bench: all
+	@for what in train infer; do for model in tiny small; do \
+	  build/diptych bench $$what --model $$model --batch-size 64 --steps 10; echo; done; done
+	@build/diptych bench gemm
+
+# -- checks -----------------------------------------------------------------------------------------------
+# Format, layers, programs that must not compile, gradients with planted bugs, examples, and the test suite under
+# AddressSanitizer + UndefinedBehaviorSanitizer and under ThreadSanitizer.
+check:
+	@tests/check_format.sh
+	@tests/check_layers.sh && tests/check_layers.sh --self-test
+	@CXX=$(CXX) tests/check_must_not_compile.sh
+	@$(MAKE) examples >/dev/null && echo "examples: all run"
+	@$(MAKE) planted
+	@$(MAKE) MODE=asan test
+	@$(MAKE) MODE=tsan test
+
+# Copies of sources with one wrong derivative each: the tests must notice every one.
+planted: $(TESTS)
+	@CXX='$(CXX)' CXXFLAGS='$(CXXFLAGS) -I.' JOBS=$(JOBS) tests/planted_bugs.sh $(OUT) $(LIBRARY) $(OUT)/planted $(PLANT)
 
 format:
 	@clang-format -i $$(git ls-files '*.h' '*.cpp')

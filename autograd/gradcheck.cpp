@@ -27,20 +27,21 @@ Vector random_vector(int64_t n, PhiloxStream& rng) {
   return v;
 }
 
-// What a central difference cannot see: f(x ± ε v) is off by a few units in the last place.
-double resolution(double size_of_y, double step) {
-  return 8 * std::numeric_limits<double>::epsilon() * size_of_y / step;
+// f(x ± ε v) is off by a few units in the last place, and so is their difference, divided by ε.
+// Where a derivative is as small as that, the difference says nothing: the scale is at least so
+// large that this noise alone counts as an error of 1e-8.
+double smallest_scale(double size_of_y, double step) {
+  return 1e8 * 8 * std::numeric_limits<double>::epsilon() * size_of_y / step;
 }
 
-void note(GradcheckResult& result, double analytic, double numeric, double scale, double blind,
+void note(GradcheckResult& result, double analytic, double numeric, double scale,
           std::string where) {
   const double size = std::max({std::fabs(analytic), std::fabs(numeric), scale});
-  const double difference = std::fabs(analytic - numeric);
-  double error = difference > blind ? difference / size : 0;
-  if (!std::isfinite(analytic) || !std::isfinite(numeric))
-    error = std::numeric_limits<double>::infinity();
-  if (error > result.worst || result.where.empty())
+  double error = size == 0 ? 0 : std::fabs(analytic - numeric) / size;
+  if (!std::isfinite(error)) error = std::numeric_limits<double>::infinity();
+  if (error > result.worst || result.where.empty()) {
     result = {error, analytic, numeric, std::move(where)};
+  }
 }
 
 Vector evaluate(const Function& f, const std::vector<Tensor>& inputs) {
@@ -100,8 +101,9 @@ void check_directions(const Function& f, const std::vector<Tensor>& inputs, cons
       analytic += dot(grads[i], v[i]);
       scale += norm(grads[i]);
     }
+    scale = std::max(scale, smallest_scale(norm(u) * norm(y), options.step));
     note(result, analytic, dot(u, difference(f, inputs, v, options.step)), scale,
-         resolution(norm(u) * norm(y), options.step), "direction " + std::to_string(k));
+         "direction " + std::to_string(k));
   }
 }
 
@@ -125,7 +127,8 @@ void check_jacobian(const Function& f, const std::vector<Tensor>& inputs, size_t
     const Vector column = difference(f, inputs, v, options.step);
     v[i][n] = 0;
     for (size_t m = 0; m < M; ++m) {
-      note(result, rows[m][n], column[m], scale, resolution(std::fabs(y[m]), options.step),
+      note(result, rows[m][n], column[m],
+           std::max(scale, smallest_scale(std::fabs(y[m]), options.step)),
            "input " + std::to_string(i) + ", element " + std::to_string(n) + " → output " +
                std::to_string(m));
     }

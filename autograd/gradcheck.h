@@ -28,8 +28,8 @@ struct GradcheckResult {
 /// back). Two ways: along random directions, ⟨u, J v⟩ with (f(x + εv) - f(x - εv)) / 2ε for v and
 /// one backward pass for u; and every element of J where it is small. The relative error of two
 /// numbers is |a - n| / max(|a|, |n|, s), where s, the size of a typical contribution, keeps noise
-/// around zero from counting: see gradcheck.cpp. A difference below the rounding of f(x ± εv) is no
-/// error. Throws Error if an input or f's value is not f64, or if f's value does not depend on the
+/// around zero and the rounding of f(x ± εv) from counting: see gradcheck.cpp.
+/// Throws Error if an input or f's value is not f64, or if f's value does not depend on the
 /// inputs.
 GradcheckResult gradcheck(const std::function<Tensor(const std::vector<Tensor>&)>& f,
                           const std::vector<Tensor>& inputs, const GradcheckOptions& = {});

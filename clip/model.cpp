@@ -11,6 +11,11 @@ Clip::Clip(const ModelConfig& config)
       text_(child<nn::TextTransformer>("", config.text)),  // its names have no prefix
       logit_scale_(parameter("logit_scale", {}, nn::Init::constant(std::log(1 / 0.07)))) {}
 
+void Clip::set_checkpointing(bool on) {
+  visual_.set_checkpointing(on);
+  text_.set_checkpointing(on);
+}
+
 void Clip::clamp_logit_scale() {
   const double value = logit_scale_.item(), bounded = std::clamp(value, 0.0, std::log(100.0));
   if (value != bounded) logit_scale_.fill_(bounded);

@@ -19,6 +19,9 @@ class Clip : public nn::Module {
 
   /// ln of the factor between cosines and logits: (), starts at ln(1 / 0.07).
   const Tensor& logit_scale() const { return logit_scale_; }
+  /// Recompute each block during backward instead of keeping its insides: less memory, a third more
+  /// time.
+  void set_checkpointing(bool on);
   /// Brings logit_scale back into [0, ln 100], as after every step of the paper.
   void clamp_logit_scale();
 

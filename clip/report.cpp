@@ -3,6 +3,9 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+#include <filesystem>
+
 #include "data/image.h"
 #include "tensor/file.h"
 
@@ -11,6 +14,8 @@ namespace {
 
 constexpr int kColumns = 6, kRows = 2;  // per group
 constexpr int kCellWidth = 150, kCellHeight = 170, kPicture = 84, kMargin = 20, kHeading = 34;
+constexpr const char* kTitles[] = {"Combinations seen in training (other pictures)",
+                                   "Combinations of colour and garment never seen in training"};
 
 std::string base64(const std::string& bytes) {
   static constexpr char kDigits[] =
@@ -56,32 +61,50 @@ std::string cell(const TintedFashion& dataset, const Predictions& predictions, s
   return svg;
 }
 
-}  // namespace
-
-void write_report(const std::string& path, const TintedFashion& dataset,
-                  const Predictions& predictions, const std::function<bool(int64_t)>& held_out) {
-  const int group_height = kHeading + kRows * kCellHeight;
-  const int width = 2 * kMargin + kColumns * kCellWidth, height = 2 * kMargin + 2 * group_height;
-  std::string svg = fmt::format(
+std::string open_svg(int width, int height) {
+  return fmt::format(
       "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{0}\" height=\"{1}\" viewBox=\"0 0 {0} "
       "{1}\" "
       "font-family=\"sans-serif\" font-size=\"13\">\n<rect width=\"{0}\" height=\"{1}\" "
       "fill=\"white\"/>\n",
       width, height);
+}
+
+// 02-lime-ankle-boot.png
+void save_example(const std::string& folder, const TintedFashion& dataset, size_t i, int number) {
+  const auto view = dataset.view(static_cast<int64_t>(i), 0);
+  std::string name = fmt::format("{:02}-{}", number, tinted::class_name(view.colour, view.garment));
+  std::replace_if(
+      name.begin(), name.end(), [](char c) { return c == ' ' || c == '/'; }, '-');
+  save_png(folder + '/' + name + ".png", view.image);
+}
+
+}  // namespace
+
+void write_report(const std::string& folder, const TintedFashion& dataset,
+                  const Predictions& predictions, const std::function<bool(int64_t)>& held_out) {
+  std::error_code failed;
+  std::filesystem::create_directories(folder, failed);
+  check(!failed, "report: cannot create '", folder, "': ", failed.message());
+  const int group_height = kHeading + kRows * kCellHeight;
+  std::string svg = open_svg(2 * kMargin + kColumns * kCellWidth, 2 * kMargin + 2 * group_height);
   for (const bool unseen : {true, false}) {
     const int top = kMargin + (unseen ? 0 : group_height);
-    svg += text(kMargin, top + 14, "font-size=\"15\"",
-                unseen ? "Combinations of colour and garment never seen in training"
-                       : "Combinations seen in training (other pictures)");
+    svg += text(kMargin, top + 14, "font-size=\"15\"", kTitles[unseen]);
     int shown = 0;
     for (size_t i = 0; i < predictions.labels.size() && shown < kColumns * kRows; ++i) {
       if (held_out(predictions.labels[i]) != unseen) continue;
-      svg += cell(dataset, predictions, i, kMargin + shown % kColumns * kCellWidth,
-                  top + kHeading + shown / kColumns * kCellHeight);
+      const int column = shown % kColumns, row = shown / kColumns;
+      svg += cell(dataset, predictions, i, kMargin + column * kCellWidth,
+                  top + kHeading + row * kCellHeight);
+      if (unseen) save_example(folder, dataset, i, shown);
       ++shown;
     }
   }
-  write_file_atomically(path, svg + "</svg>\n");
+  write_file_atomically(folder + "/report.svg", svg + "</svg>\n");
+  std::string labels;
+  for (const std::string& name : tinted::class_names()) labels += name + '\n';
+  write_file_atomically(folder + "/labels.txt", labels);
 }
 
 }  // namespace diptych

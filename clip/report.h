@@ -9,9 +9,11 @@
 
 namespace diptych {
 
-/// Writes an SVG: the first pictures of the dataset, half of them of combinations never seen in
-/// training, each with what it was taken for. The choice does not look at the predictions.
-void write_report(const std::string& path, const TintedFashion&, const Predictions&,
+/// Writes <folder>/report.svg: the first pictures of the dataset, half of them of combinations
+/// never seen in training, each with what it was taken for. The choice does not look at the
+/// predictions. Beside it the unseen ones as PNG files, and labels.txt with all class names, to try
+/// `diptych classify` on.
+void write_report(const std::string& folder, const TintedFashion&, const Predictions&,
                   const std::function<bool(int64_t label)>& held_out);
 
 }  // namespace diptych

@@ -58,7 +58,7 @@ std::string one_line(std::string text) {
 
 }  // namespace
 
-RunLog::RunLog(const std::string& folder, bool resume) : folder_(folder) {
+RunLog::RunLog(const std::string& folder, bool resume, bool echo) : folder_(folder), echo_(echo) {
   std::error_code failed;
   fs::create_directories(folder, failed);
   check(!failed, "train: cannot create '", folder, "': ", failed.message());
@@ -83,7 +83,7 @@ void RunLog::append(const char* file, const std::string& text) {
 
 void RunLog::line(const std::string& text) {
   if (progress_) progress_->clear();
-  fmt::print(stderr, "{}\n", text);
+  if (echo_) fmt::print(stderr, "{}\n", text);
   append("out.log", text + '\n');
 }
 

@@ -30,7 +30,7 @@ class RunLog {
  public:
   /// Creates the folder. Throws Error if it holds a run already (unless `resume`) or if another
   /// process is writing to it.
-  RunLog(const std::string& folder, bool resume);
+  RunLog(const std::string& folder, bool resume, bool echo = true);
   ~RunLog();
   RunLog(const RunLog&) = delete;
   RunLog& operator=(const RunLog&) = delete;
@@ -50,6 +50,7 @@ class RunLog {
 
   std::string folder_;
   std::set<int64_t> bad_;
+  bool echo_;
   int lock_ = -1;
   std::unique_ptr<Progress> progress_;
 };

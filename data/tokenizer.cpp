@@ -66,9 +66,9 @@ Tokenizer::Tokenizer(std::vector<bpe::Merge> merges) : merges_(std::move(merges)
 }
 
 Tokenizer Tokenizer::train(const std::vector<std::string>& captions, int64_t vocab_size) {
-  check(vocab_size >= 514, "tokenizer: a vocabulary of ", vocab_size,
+  check(vocab_size >= kSmallest, "tokenizer: a vocabulary of ", vocab_size,
         " is too small: 512 byte symbols and 2 special tokens always belong to it");
-  return Tokenizer(bpe::train(captions, vocab_size - 514));
+  return Tokenizer(bpe::train(captions, vocab_size - kSmallest));
 }
 
 Tokenizer Tokenizer::from_merges(std::string_view text, int64_t max_merges) {

@@ -23,12 +23,13 @@ enum class Specials { parse, as_text };
 /// A Tokenizer never changes: any number of threads may use one.
 class Tokenizer {
  public:
+  static constexpr int64_t kSmallest = 514;  ///< vocabulary: byte symbols, start and end
   static constexpr int64_t kOpenAiMerges =
       48894;  ///< for 49408 tokens; the rest of the file is unused
 
-  /// Learns merges from captions until `vocab_size` (≥ 514) is reached or no pair occurs twice.
-  /// The most frequent pair first, ties by the smaller (left id, right id): the same captions in
-  /// any order give the same vocabulary.
+  /// Learns merges from captions until `vocab_size` (≥ kSmallest) is reached or no pair occurs
+  /// twice. The most frequent pair first, ties by the smaller (left id, right id): the same
+  /// captions in any order give the same vocabulary.
   static Tokenizer train(const std::vector<std::string>& captions, int64_t vocab_size);
   /// Reads OpenAI's format, plain or gzip: a line with "#version", then one "left right" per line.
   /// Throws Error naming the line if a part was not made by an earlier line.

@@ -22,6 +22,7 @@ class TextTransformer : public Module {
   /// tokens i64 (ΣT), offsets i64 (B+1) → (B, E), not normalised. Throws Error if a caption is
   /// empty or longer than the context, or an id is outside the vocabulary.
   Tensor operator()(const Tensor& tokens, const Tensor& offsets) const;
+  void set_checkpointing(bool on) { transformer_.checkpointing = on; }
 
  private:
   TextConfig config_;

@@ -20,6 +20,7 @@ class VisionTransformer : public Module {
   explicit VisionTransformer(const VitConfig&);
   /// pixels (B, C, R, R) → (B, E), not normalised. Throws Error if the size is another.
   Tensor operator()(const Tensor& pixels) const;
+  void set_checkpointing(bool on) { transformer_.checkpointing = on; }
 
  private:
   VitConfig config_;

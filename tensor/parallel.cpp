@@ -1,17 +1,105 @@
-// tensor/parallel.cpp — parallel_for over OpenMP, or over std::jthread where ThreadSanitizer must
-// see every synchronisation (it does not understand libgomp).
+// tensor/parallel.cpp — a small pool of threads that share out the chunks of one loop at a time.
+//
+// Not OpenMP: its loops end when every thread of the team has arrived, so a core that is busy with
+// something else for a moment (a loader thread, a neighbour) stalls the loop for a scheduler's time
+// slice. Here a thread takes the next chunk when it is ready, the caller among them; one that comes
+// late finds nothing left to do and delays nobody. Chunks are fixed beforehand, so results do not
+// depend on who computes them.
 #include "tensor/parallel.h"
 
 #include <algorithm>
 #include <atomic>
+#include <mutex>
 #include <thread>
 #include <vector>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 namespace diptych {
 namespace {
 
 std::atomic<int> threads{std::max(1, static_cast<int>(std::thread::hardware_concurrency()))};
 thread_local int serial_depth = 0;
+
+// Roughly 50 µs: longer than the gaps between the kernels of a training step, shorter than anyone
+// notices.
+constexpr int kSpins = 1500;
+
+void pause() {
+#if defined(__x86_64__)
+  _mm_pause();
+#else
+  std::this_thread::yield();
+#endif
+}
+
+class Pool {
+ public:
+  ~Pool() {
+    stopping_ = true;
+    ticket_ += kNextLoop;  // wakes sleepers: the value they wait on has changed
+    ticket_.notify_all();
+  }
+
+  /// Runs chunk(0) … chunk(chunks-1). One loop at a time: a second caller runs its own in line.
+  void run(int64_t chunks, const std::function<void(int64_t)>& chunk) {
+    const std::unique_lock busy(mutex_, std::try_to_lock);
+    if (!busy) {
+      for (int64_t i = 0; i < chunks; ++i) chunk(i);
+      return;
+    }
+    while (static_cast<int64_t>(workers_.size()) < chunks - 1)
+      workers_.emplace_back([this] { work(); });
+    chunk_ = &chunk;
+    unfinished_.store(chunks, std::memory_order_relaxed);
+    const uint64_t loop = (ticket_.load(std::memory_order_relaxed) & ~kChunks) + kNextLoop;
+    ticket_.store(loop + static_cast<uint64_t>(chunks), std::memory_order_release);
+    ticket_.notify_all();
+    while (run_one()) {
+    }
+    for (int spins = 0; unfinished_.load(std::memory_order_acquire) != 0; ++spins) {
+      spins < kSpins ? pause() : std::this_thread::yield();
+    }
+  }
+
+ private:
+  // The ticket holds the number of the loop above and the chunks nobody has taken below, in one
+  // word: taking a chunk proves that the loop it belongs to still waits for it, so chunk_ is alive.
+  static constexpr uint64_t kNextLoop = uint64_t{1} << 32, kChunks = kNextLoop - 1;
+
+  bool run_one() {
+    uint64_t ticket = ticket_.load(std::memory_order_relaxed);
+    do {
+      if ((ticket & kChunks) == 0) return false;
+    } while (!ticket_.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acquire));
+    const SerialScope serial;
+    (*chunk_)(static_cast<int64_t>((ticket & kChunks) - 1));
+    unfinished_.fetch_sub(1, std::memory_order_release);
+    return true;
+  }
+
+  void work() {
+    while (!stopping_) {
+      if (run_one()) continue;
+      const uint64_t seen = ticket_.load(std::memory_order_relaxed);
+      int spins = 0;
+      while (spins < kSpins && ticket_.load(std::memory_order_relaxed) == seen) {
+        ++spins;
+        pause();
+      }
+      if (spins == kSpins && (seen & kChunks) == 0 && !stopping_) ticket_.wait(seen);
+    }
+  }
+
+  std::mutex mutex_;
+  const std::function<void(int64_t)>* chunk_ = nullptr;
+  alignas(64) std::atomic<uint64_t> ticket_{0};
+  alignas(64) std::atomic<int64_t> unfinished_{0};
+  std::atomic<bool> stopping_{false};
+  std::vector<std::jthread> workers_;  // last: joined before anything they use is gone
+};
 
 }  // namespace
 
@@ -26,23 +114,8 @@ namespace detail {
 bool run_in_line() { return serial_depth > 0; }
 
 void run_parallel(int64_t chunks, const std::function<void(int64_t)>& chunk) {
-#if defined(DIPTYCH_JTHREAD)
-  std::vector<std::jthread> team;
-  for (int64_t i = 1; i < chunks; ++i) {
-    team.emplace_back([&chunk, i] {
-      const SerialScope serial;
-      chunk(i);
-    });
-  }
-  const SerialScope serial;
-  chunk(0);
-#else
-#pragma omp parallel for schedule(static, 1) num_threads(static_cast <int>(chunks))
-  for (int64_t i = 0; i < chunks; ++i) {
-    const SerialScope serial;
-    chunk(i);
-  }
-#endif
+  static Pool pool;
+  pool.run(chunks, chunk);
 }
 
 }  // namespace detail

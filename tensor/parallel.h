@@ -25,9 +25,9 @@ bool run_in_line();
 void run_parallel(int64_t chunks, const std::function<void(int64_t)>& chunk);
 }  // namespace detail
 
-/// Calls f(begin, end) on disjoint ranges that cover [0, n), each of about `grain` elements or more,
-/// on several threads. f must not throw. Where the ranges are cut depends on the number of threads,
-/// so f may not accumulate across elements: see chunked sums in tensor/cpu/reduce.cpp.
+/// Calls f(begin, end) on disjoint ranges that cover [0, n), each of about `grain` elements or
+/// more, on several threads. f must not throw. Where the ranges are cut depends on the number of
+/// threads, so f may not accumulate across elements: see chunked sums in tensor/cpu/reduce.cpp.
 template <class F>
 void parallel_for(int64_t n, int64_t grain, const F& f) {
   if (n <= 0) return;

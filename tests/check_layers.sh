@@ -42,8 +42,6 @@ check_tree() {
       function angle_include(target,   to) {
         to = substr(target, 1, index(target, "/") - 1)
         if (to in floors) report("write \"" target "\": project files are included with quotes")
-        if (target == "omp.h" && file != "tensor/parallel.cpp")
-          report("only tensor/parallel.cpp may include <omp.h>")
         if (target !~ third_party) return
         if (target ~ /^doctest\//) {
           if (floor != "tests") report("only tests/ may include <" target ">")
@@ -98,7 +96,6 @@ self_test() {
   plant tensor/x.cpp '#include "t.h"' '"t.h" is no file of this tree'
   plant tensor/x.cpp '#include "tensor/missing.h"' '"tensor/missing.h" is no file of this tree'
   plant tensor/x.cpp '#include <tensor/t.h>' 'write "tensor/t.h"'
-  plant nn/x.cpp '#include <omp.h>' 'only tensor/parallel.cpp may include <omp.h>'
   plant data/x.h '#include <zlib.h>' '<zlib.h> may be included in a .cpp file only'
   plant clip/x.h '#include <nlohmann/json.hpp>' '<nlohmann/json.hpp> may be included in a .cpp'
   plant cuda/x.cu '#include <nlohmann/json.hpp>' '<nlohmann/json.hpp> may be included in a .cpp'

@@ -2,7 +2,7 @@
 // f64.
 #include <numeric>
 
-#include "kernel_reference.h"
+#include "tests/kernel_reference.h"
 
 namespace diptych::test {
 namespace {

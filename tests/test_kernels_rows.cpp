@@ -1,7 +1,7 @@
 // tests/test_kernels_rows.cpp — the CPU kernels on rows (norms, embedding), attention, random
 // numbers, and equal bits for any number of threads.
-#include "kernel_reference.h"
 #include "tensor/philox.h"
+#include "tests/kernel_reference.h"
 
 namespace diptych::test {
 namespace {

@@ -1,5 +1,5 @@
 // tests/test_matmul.cpp — the packed matrix product against three loops in f64.
-#include "kernel_reference.h"
+#include "tests/kernel_reference.h"
 
 namespace diptych::test {
 namespace {

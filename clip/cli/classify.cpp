@@ -14,18 +14,19 @@ namespace diptych::cli {
 namespace {
 
 struct Flags : ModelFlags {
-  std::string labels, labels_file, templates = "simple", cache;
+  std::string labels, labels_file, templates = "simple";
   std::vector<std::string> images;
+  int64_t top = 10;
   bool json = false;
 };
 
 void print_table(const std::string& image, const std::vector<std::string>& labels,
-                 const std::vector<double>& p) {
-  constexpr size_t kMost = 10, kBar = 30;
+                 const std::vector<double>& p, size_t top) {
+  constexpr size_t kBar = 30;
   std::vector<size_t> order(labels.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return p[a] > p[b]; });
-  order.resize(std::min(order.size(), kMost));
+  order.resize(std::min(order.size(), top));
   size_t width = 0;
   for (const size_t k : order) width = std::max(width, labels[k].size());
   fmt::print("{}\n", image);
@@ -59,7 +60,7 @@ int run(const Flags& flags) {
       const Tensor logits = zero_shot_logits(
           model, head, reshape(pixels, {1, pixels.dim(0), pixels.dim(1), pixels.dim(2)}));
       const auto p = softmax(logits).to_vector<double>();
-      if (!flags.json) print_table(path, labels, p);
+      if (!flags.json) print_table(path, labels, p, static_cast<size_t>(flags.top));
       nlohmann::ordered_json row{{"image", path}};
       for (size_t k = 0; k < labels.size(); ++k) row["probabilities"][labels[k]] = p[k];
       results.push_back(row);
@@ -81,6 +82,7 @@ void declare(Command command, Flags& flags) {
       .option("--labels-file", flags.labels_file, "class names, one per line")
       .option("--templates", flags.templates,
               "simple, fashion, or a file with one \"… {} …\" per line")
+      .option("--top", flags.top, "labels shown in the table", kAtLeastOne)
       .json(flags.json)
       .threads();
 }

@@ -133,7 +133,7 @@ void declare(Command command, Flags& flags) {
       .option("--templates", flags.templates,
               "simple, fashion, or a file (default: fashion for fashion, else simple)")
       .option("--report", flags.report,
-              "write an SVG of example pictures and what they were taken for (fashion)")
+              "folder for example pictures and what they were taken for (fashion)")
       .option("--batch-size", flags.batch_size, "pictures at a time", kAtLeastOne)
       .option("--workers", flags.workers, "threads that prepare batches", {0, 256})
       .json(flags.json)

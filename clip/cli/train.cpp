@@ -96,7 +96,8 @@ std::string resume_point(const Flags& f, const std::string& folder) {
 
 Tokenizer make_tokenizer(const Flags& f, const std::vector<std::string>& captions,
                          int64_t vocab_size) {
-  return f.vocab.empty() ? Tokenizer::train(captions, vocab_size) : Tokenizer::load(f.vocab);
+  return f.vocab.empty() ? Tokenizer::train(captions, std::max(vocab_size, Tokenizer::kSmallest))
+                         : Tokenizer::load(f.vocab);
 }
 
 void describe(RunLog& log, const Flags& f, const Clip& model, const DataSource& data) {

@@ -1,0 +1,172 @@
+// tests/test_clip.cpp — configuration, model files, inputs, prompts, zero-shot.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "clip/infer_config.h"
+#include "clip/inputs.h"
+#include "clip/loss.h"
+#include "clip/model_file.h"
+#include "clip/prompts.h"
+#include "clip/zero_shot.h"
+#include "tensor/safetensors.h"
+#include "tests/squares.h"
+
+using namespace diptych;
+using namespace diptych::test;
+
+TEST_CASE("config: JSON and back is the identity, for every preset") {
+  for (const std::string& name : preset_names()) {
+    const std::string json = to_json(preset(name));
+    CHECK(to_json(model_config_from_json(json)) == json);
+  }
+}
+
+TEST_CASE("config: a missing, unknown or odd key is named") {
+  const std::string json = to_json(tiny_config());
+  const auto edited = [&](const std::string& from, const std::string& to) {
+    std::string text = json;
+    text.replace(text.find(from), from.size(), to);
+    return error_of([&] { model_config_from_json(text); });
+  };
+  CHECK(contains(edited("\"embed_dim\"", "\"embed\""), "model.embed_dim is missing"));
+  CHECK(contains(edited("\"embed_dim\": 16", "\"embed_dim\": 16, \"new\": 1"),
+                 "model.new is unknown"));
+  CHECK(contains(edited("\"patch_size\": 4", "\"patch_size\": \"four\""),
+                 "model.vision.patch_size has the wrong type"));
+  CHECK(contains(edited("\"patch_size\": 4", "\"patch_size\": -4"), "at least 1"));
+  CHECK(contains(edited("quick_gelu", "swish"), "'swish' is unknown"));
+  CHECK(contains(error_of([] { model_config_from_json("{"); }), "not valid JSON"));
+  CHECK(contains(error_of([] { preset("ViT-B32"); }), "did you mean ViT-B-32?"));
+}
+
+TEST_CASE("model file: saved and loaded, it is the same model") {
+  const TempDir dir;
+  const Tokenizer tokenizer = squares_tokenizer();
+  Clip model(tiny_config());
+  model.initialize(1);
+  save_model(dir / "m.safetensors", model, &tokenizer);
+  const LoadedModel loaded = load_model(dir / "m.safetensors");
+  CHECK(loaded.notes.empty());
+  CHECK(loaded.words().merges_text() == tokenizer.merges_text());
+  CHECK(to_json(loaded.model->config()) == to_json(model.config()));
+  const Tensor pixels = randn({2, 3, 8, 8}, {2, 0});
+  CHECK(same_bits(model.encode_image(pixels), loaded.model->encode_image(pixels)));
+}
+
+TEST_CASE("model file: without configuration the architecture is inferred, and said") {
+  const TempDir dir;
+  ModelConfig config = tiny_config();
+  config.vision.transformer.width = config.text.transformer.width = 64;
+  config.vision.transformer.heads = config.text.transformer.heads = 1;
+  Clip model(config);
+  model.initialize(1);
+  std::vector<NamedTensor> tensors;
+  for (const auto& entry : model.state()) tensors.push_back({entry.name, entry.tensor});
+  save_safetensors(dir / "bare.safetensors", tensors);
+  const LoadedModel loaded = load_model(dir / "bare.safetensors");
+  CHECK(to_json(loaded.model->config()) == to_json(config));
+  CHECK(contains(loaded.notes, "patch size 4"));
+  CHECK(contains(loaded.notes, "assumed"));
+  CHECK(contains(error_of([&] { loaded.words(); }), "--vocab"));
+
+  tensors.pop_back();
+  const std::string gone = model.state().back().name;
+  save_safetensors(dir / "bare.safetensors", tensors);
+  const std::string error = error_of([&] { load_model(dir / "bare.safetensors"); });
+  CHECK(contains(error, "bare.safetensors"));
+  CHECK(contains(error, gone));
+  save_safetensors(dir / "other.safetensors", {{"x", zeros({2})}});
+  CHECK(contains(error_of([&] { load_model(dir / "other.safetensors"); }), "not a CLIP"));
+  CHECK(contains(error_of([&] { load_model(dir / "none.safetensors"); }), "none.safetensors"));
+  CHECK(contains(error_of([&] { load_model(dir.path()); }), "no intact checkpoint"));
+}
+
+TEST_CASE("loss: starts near ln B, and equal pairs bring it down") {
+  const Tensor x = randn({64, 32}, {1, 0}), y = randn({64, 32}, {1, 1}), scale = full({}, 0);
+  CHECK(contrastive_loss(x, y, scale).loss.item() == doctest::Approx(std::log(64)).epsilon(0.02));
+  CHECK(contrastive_loss(x, x, full({}, std::log(100))).loss.item() < 0.01);
+  CHECK(contains(error_of([&] {
+                   contrastive_loss(x, zeros({3, 32}), scale);
+                 }),
+                 "contrastive_loss"));
+}
+
+TEST_CASE("model: the temperature stays between 1 and 100") {
+  Clip model(tiny_config());
+  const auto clamped = [&](double value) {
+    model.logit_scale().detach().fill_(value);
+    model.clamp_logit_scale();
+    return model.logit_scale().item();
+  };
+  CHECK(clamped(7) == doctest::Approx(std::log(100)));
+  CHECK(clamped(-1) == 0);
+  CHECK(clamped(2) == 2);
+}
+
+TEST_CASE("inputs: padded captions end at their largest id, the first of equals") {
+  const PackedTokens packed = pack_tokens(from_vector<int64_t>({5, 9, 9, 0, 1, 2, 3, 9}, {2, 4}));
+  CHECK(packed.tokens.to_vector<int64_t>() == std::vector<int64_t>{5, 9, 1, 2, 3, 9});
+  CHECK(packed.offsets.to_vector<int64_t>() == std::vector<int64_t>{0, 2, 6});
+  CHECK(contains(error_of([] { pack_tokens(zeros({2, 2})); }), "i64 (B, T)"));
+}
+
+TEST_CASE("prompts: labels and templates are checked") {
+  CHECK(split_labels("a, b ,c") == std::vector<std::string>{"a", "b", "c"});
+  CHECK(contains(error_of([] { split_labels("one"); }), "at least two"));
+  CHECK(contains(error_of([] { split_labels("a,,b"); }), "label 2"));
+  CHECK(contains(error_of([] { split_labels("a,b,"); }), "label 3"));
+  CHECK(contains(error_of([] { split_labels("a,b,a"); }), "'a' stands twice"));
+  const TempDir dir;
+  put_file(dir / "t.txt", "a {}.\nno place\n");
+  CHECK(contains(error_of([&] { prompt_templates(dir / "t.txt"); }), "line 2"));
+  put_file(dir / "t.txt", "a {}.\r\nthe {}\n\n");
+  CHECK(prompt_templates(dir / "t.txt") == std::vector<std::string>{"a {}.", "the {}"});
+  CHECK(contains(error_of([] { prompt_templates("nowhere"); }), "'nowhere' is neither"));
+}
+
+TEST_CASE("zero-shot: templates are normalised, averaged and normalised, by hand") {
+  Clip model(tiny_config());
+  model.initialize(3);
+  const Tokenizer tokenizer = squares_tokenizer();
+  const Tensor head = zero_shot_head(model, tokenizer, {"red", "blue"}, {"a {} one", "one {}"});
+  const Tensor texts = l2_normalize(
+      encode_texts(model, tokenizer, {"a red one", "one red", "a blue one", "one blue"}));
+  for (int64_t k = 0; k < 2; ++k) {
+    const auto want =
+        l2_normalize((texts.slice(0, 2 * k, 2 * k + 1) + texts.slice(0, 2 * k + 1, 2 * k + 2)) *
+                     0.5)
+            .to_vector<float>();
+    const auto got = head.slice(0, k, k + 1).to_vector<float>();
+    for (size_t i = 0; i < want.size(); ++i)
+      CHECK(got[i] == doctest::Approx(want[i]).epsilon(1e-5));
+  }
+}
+
+TEST_CASE(
+    "zero-shot: a cached head is read back, and belongs to its weights, names and templates") {
+  const TempDir dir;
+  Clip model(tiny_config());
+  model.initialize(3);
+  const Tokenizer tokenizer = squares_tokenizer();
+  const auto head = [&](const std::vector<std::string>& names, const std::string& prompt) {
+    return cached_zero_shot_head(model, tokenizer, names, {prompt}, dir.path());
+  };
+  const Tensor first = head({"red", "blue"}, "a {}");
+  CHECK(dir.file_count() == 1);
+  CHECK(same_bits(first, head({"red", "blue"}, "a {}")));
+  CHECK(dir.file_count() == 1);
+  head({"blue", "red"}, "a {}");
+  head({"red", "blue"}, "one {}");
+  CHECK(dir.file_count() == 3);
+  model.initialize(4);
+  CHECK(!same_bits(first, head({"red", "blue"}, "a {}")));
+}
+
+TEST_CASE("zero-shot: NaN in a picture is an error that names the picture") {
+  const Clip model(tiny_config());
+  Tensor pixels = zeros({3, 3, 8, 8});
+  pixels.slice(0, 1, 2).fill_(std::numeric_limits<double>::quiet_NaN());
+  CHECK(contains(error_of([&] { encode_pixels(model, pixels); }), "picture 1 contains NaN"));
+}

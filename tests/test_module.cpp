@@ -1,0 +1,293 @@
+// tests/test_module.cpp — modules, optimizer, schedule.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "autograd/gradcheck.h"
+#include "clip/model.h"
+#include "nn/layer_table.h"
+#include "nn/optim.h"
+#include "nn/schedule.h"
+#include "tests/files.h"
+
+using namespace diptych;
+using namespace diptych::nn;
+using diptych::test::contains;
+using diptych::test::error_of;
+
+namespace {
+
+ModelConfig tiny_config() {
+  ModelConfig c = preset("tiny");
+  c.vision.transformer.layers = c.text.transformer.layers = 1;
+  return c;
+}
+
+std::vector<NamedTensor> values_of(const Module& module) {
+  std::vector<NamedTensor> values;
+  for (const auto& entry : module.state()) values.push_back({entry.name, entry.tensor.clone()});
+  return values;
+}
+
+}  // namespace
+
+TEST_CASE("layers: every layer passes gradcheck to 1e-6, inputs and parameters") {
+  for (const LayerCase& layer : layer_table()) {
+    CAPTURE(layer.name);
+    const GradcheckResult result = gradcheck(layer.f, layer.inputs);
+    CAPTURE(result.where);
+    CHECK(result.worst < 1e-6);
+  }
+}
+
+TEST_CASE("module: names are OpenAI's") {
+  const Clip model(tiny_config());
+  std::vector<std::string> names;
+  for (const auto& entry : model.state()) names.push_back(entry.name);
+  for (const char* name :
+       {"logit_scale", "visual.conv1.weight", "visual.class_embedding", "visual.ln_pre.weight",
+        "visual.transformer.resblocks.0.attn.in_proj_weight",
+        "visual.transformer.resblocks.0.mlp.c_fc.bias", "visual.proj", "positional_embedding",
+        "text_projection", "token_embedding.weight", "transformer.resblocks.0.ln_2.bias",
+        "ln_final.weight"}) {
+    CAPTURE(name);
+    CHECK(std::count(names.begin(), names.end(), name) == 1);
+  }
+}
+
+TEST_CASE("module: ViT-B-32 and ViT-L-14 have exactly as many parameters as OpenAI's") {
+  CHECK(Clip(preset("ViT-B-32")).parameter_count() == 151277313);
+  CHECK(Clip(preset("ViT-B-16")).parameter_count() == 149620737);
+}
+
+TEST_CASE("module: initial values depend on the seed and the name alone") {
+  ModelConfig deeper = tiny_config();
+  deeper.vision.transformer.layers = 2;
+  Clip a(tiny_config()), b(tiny_config()), c(deeper);
+  a.initialize(1);
+  b.initialize(1);
+  c.initialize(1);
+  const auto va = values_of(a), vb = values_of(b);
+  for (size_t i = 0; i < va.size(); ++i) CHECK(test::same_bits(va[i].tensor, vb[i].tensor));
+  // Another layer elsewhere changes nothing here.
+  const auto find = [](const std::vector<NamedTensor>& all, const std::string& name) {
+    for (const auto& v : all) {
+      if (v.name == name) return v.tensor;
+    }
+    return Tensor();
+  };
+  CHECK(test::same_bits(find(va, "visual.proj"), find(values_of(c), "visual.proj")));
+  b.initialize(2);
+  CHECK(!test::same_bits(find(va, "visual.proj"), find(values_of(b), "visual.proj")));
+}
+
+TEST_CASE("module: initial values follow the reference's rules") {
+  Clip model(preset("small"));
+  model.initialize(3);
+  const auto statistics = [&](const std::string& wanted) {
+    for (const auto& entry : model.state()) {
+      if (entry.name != wanted) continue;
+      double sum = 0, squares = 0, most = 0;
+      for (const double x : entry.tensor.to_vector<double>()) {
+        sum += x;
+        squares += x * x;
+        most = std::max(most, std::fabs(x));
+      }
+      const auto n = static_cast<double>(entry.tensor.numel());
+      return std::array<double, 3>{sum / n, std::sqrt(squares / n), most};
+    }
+    return std::array<double, 3>{NAN, NAN, NAN};
+  };
+  const double D = 192;
+  // 5 % is five standard errors of the deviation of the smallest of these tensors, 192 × 192
+  // numbers or more.
+  CHECK(statistics("token_embedding.weight")[1] == doctest::Approx(0.02).epsilon(0.05));
+  CHECK(statistics("transformer.resblocks.0.attn.in_proj_weight")[1] ==
+        doctest::Approx(1 / std::sqrt(D)).epsilon(0.05));
+  CHECK(statistics("transformer.resblocks.0.mlp.c_proj.weight")[1] ==
+        doctest::Approx(1 / std::sqrt(D * 8)).epsilon(0.05));
+  CHECK(statistics("transformer.resblocks.0.mlp.c_fc.weight")[1] ==
+        doctest::Approx(1 / std::sqrt(2 * D)).epsilon(0.05));
+  CHECK(statistics("visual.proj")[1] == doctest::Approx(1 / std::sqrt(D)).epsilon(0.05));
+  CHECK(statistics("visual.transformer.resblocks.0.mlp.c_fc.weight")[2] <= 1 / std::sqrt(D));
+  CHECK(statistics("visual.transformer.resblocks.0.mlp.c_fc.weight")[1] ==
+        doctest::Approx(1 / std::sqrt(3 * D)).epsilon(0.05));
+  CHECK(statistics("visual.transformer.resblocks.0.attn.in_proj_bias")[2] == 0);
+  CHECK(statistics("visual.ln_pre.weight")[0] == 1);
+  CHECK(statistics("logit_scale")[0] == doctest::Approx(std::log(1 / 0.07)));
+}
+
+TEST_CASE("module: one error lists every tensor that does not fit, and nothing is loaded") {
+  Clip model(tiny_config());
+  model.initialize(0);
+  auto values = values_of(model);
+  const auto before = values_of(model);
+  values[1].tensor = zeros({3, 3});
+  const std::string wrong = values[1].name, missing = values[2].name;
+  values.erase(values.begin() + 2);
+  values.push_back({"stranger", zeros({1})});
+  for (auto& value : values) {
+    if (value.name != wrong) value.tensor = full(value.tensor.shape(), 9);
+  }
+  const std::string error = error_of([&] { model.load_state(values); });
+  CHECK(contains(error, "missing: " + missing));
+  CHECK(contains(error, "wrong shape: " + wrong + " is (3, 3)"));
+  CHECK(contains(error, "unexpected: stranger"));
+  const auto after = values_of(model);
+  for (size_t i = 0; i < before.size(); ++i)
+    CHECK(test::same_bits(before[i].tensor, after[i].tensor));
+}
+
+TEST_CASE("module: a cast is seen through every handle") {
+  Linear layer(2, 3);
+  const Tensor handle = layer.weight;
+  layer.to(DType::f64);
+  CHECK(handle.dtype() == DType::f64);
+  CHECK(layer.parameters()[0].same_storage(handle));
+  CHECK(layer(zeros({1, 2}, DType::f64)).dtype() == DType::f64);
+}
+
+TEST_CASE("text: packed captions compute what padded ones do, values and gradients") {
+  TransformerConfig config;
+  config.width = 16;
+  config.layers = 2;
+  config.heads = 2;
+  config.causal = true;
+  Transformer tower(config);
+  tower.to(DType::f64);
+  tower.initialize(4);
+  const std::vector<int64_t> lengths{3, 7, 1};
+  constexpr int64_t T = 7;
+
+  // The same rows, once packed and once with junk behind each caption; the loss reads the last true
+  // row.
+  const Tensor padded = randn({3 * T, 16}, {8, 0}, DType::f64),
+               g = randn({3, 16}, {8, 1}, DType::f64);
+  std::vector<int64_t> kept, offsets{0}, last_packed, last_padded;
+  for (int64_t b = 0; b < 3; ++b) {
+    for (int64_t t = 0; t < lengths[static_cast<size_t>(b)]; ++t) kept.push_back(b * T + t);
+    offsets.push_back(static_cast<int64_t>(kept.size()));
+    last_packed.push_back(offsets.back() - 1);
+    last_padded.push_back(kept.back());
+  }
+  const auto run = [&](const Tensor& x, const std::vector<int64_t>& at,
+                       const std::vector<int64_t>& last) {
+    tower.zero_grad();
+    const Tensor y = gather_rows(tower(x, from_vector(at, {4})), from_vector(last, {3}));
+    backward(y, g);
+    std::vector<Tensor> grads;
+    for (const Tensor& p : tower.parameters()) grads.push_back(grad(p));
+    return std::make_pair(y.detach(), grads);
+  };
+  const Tensor rows = from_vector(kept, {static_cast<int64_t>(kept.size())});
+  const auto packed = run(gather_rows(padded, rows), offsets, last_packed);
+  const auto full = run(padded, {0, T, 2 * T, 3 * T}, last_padded);
+  const auto close = [](const Tensor& a, const Tensor& b) {
+    const auto va = a.to_vector<double>(), vb = b.to_vector<double>();
+    for (size_t i = 0; i < va.size(); ++i) {
+      if (std::fabs(va[i] - vb[i]) > 1e-12 * std::max(1.0, std::fabs(vb[i])))
+        return false;  // f64, other order of sums
+    }
+    return true;
+  };
+  CHECK(close(packed.first, full.first));
+  for (size_t i = 0; i < full.second.size(); ++i) CHECK(close(packed.second[i], full.second[i]));
+}
+
+TEST_CASE("towers: wrong sizes are refused by name") {
+  const Clip model(tiny_config());
+  CHECK(contains(error_of([&] {
+                   model.encode_image(zeros({1, 3, 28, 28}));
+                 }),
+                 "vit: needs pixels (B, 1, 28, 28)"));
+  CHECK(contains(error_of([&] {
+                   model.encode_text(zeros({17}, DType::i64), from_vector<int64_t>({0, 17}, {2}));
+                 }),
+                 "caption 0 has 17 tokens"));
+  CHECK(contains(
+      error_of([&] {
+        model.encode_text(from_vector<int64_t>({512}, {1}), from_vector<int64_t>({0, 1}, {2}));
+      }),
+      "index 512 is out of range"));
+  CHECK(contains(error_of([&] {
+                   model.encode_text(zeros({3}, DType::i64), from_vector<int64_t>({0, 2}, {2}));
+                 }),
+                 "offsets cover 2 of 3"));
+  ModelConfig odd = tiny_config();
+  odd.vision.patch_size = 5;
+  CHECK(contains(error_of([&] { Clip bad(odd); }), "patch size 5 must divide"));
+}
+
+TEST_CASE("AdamW: one step is the formula, by hand") {
+  struct One : Module {
+    One() : p(parameter("p", {1, 2}, Init::constant(0))) {}
+    Tensor p;
+  } module;
+  module.p.copy_(from_vector<float>({1.0f, -2.0f}, {1, 2}));
+  set_grad(module.p, from_vector<float>({0.5f, 0.0f}, {1, 2}));
+  AdamW optimizer(module, {.beta1 = 0.9, .beta2 = 0.98, .eps = 1e-6, .weight_decay = 0.1});
+  optimizer.step(0.01, 0.5);
+  // The first step moves by lr · sign, whatever the gradient's size; decay is lr · wd · p.
+  const auto p = module.p.to_vector<double>();
+  CHECK(p[0] == doctest::Approx(1.0 - 0.01 * (0.1 * 1.0 + 0.25 / (0.25 + 1e-6))).epsilon(1e-6));
+  CHECK(p[1] == doctest::Approx(-2.0 + 0.01 * 0.1 * 2.0).epsilon(1e-6));
+}
+
+TEST_CASE("AdamW: gains, biases and the temperature are not decayed, and the groups say so") {
+  const Clip model(tiny_config());
+  const AdamW optimizer(model, {});
+  const std::string groups = optimizer.groups();
+  const std::string decayed = groups.substr(0, groups.find('\n')),
+                    plain = groups.substr(groups.find('\n'));
+  CHECK(contains(decayed, "visual.positional_embedding"));
+  CHECK(contains(decayed, "transformer.resblocks.*.mlp.c_fc.weight"));
+  for (const char* name :
+       {"logit_scale", "ln_final.weight", "visual.class_embedding", "resblocks.*.mlp.c_fc.bias"}) {
+    CHECK(contains(plain, name));
+    CHECK(!contains(decayed, name));
+  }
+}
+
+TEST_CASE("AdamW: a saved and loaded optimizer goes on with the same bits") {
+  const auto run = [](bool interrupted) {
+    Clip model(tiny_config());
+    model.initialize(5);
+    auto optimizer = std::make_unique<AdamW>(model, AdamWConfig{});
+    for (int step = 0; step < 4; ++step) {
+      for (const Tensor& p : model.parameters())
+        set_grad(p, randn(p.shape(), {9, static_cast<uint64_t>(step)}));
+      optimizer->step(1e-3);
+      if (interrupted && step == 1) {
+        std::vector<NamedTensor> saved;
+        for (const auto& s : optimizer->state()) saved.push_back({s.name, s.tensor.clone()});
+        const int64_t steps = optimizer->steps();
+        optimizer = std::make_unique<AdamW>(model, AdamWConfig{});
+        optimizer->load_state(saved, steps);
+      }
+    }
+    return values_of(model);
+  };
+  const auto a = run(false), b = run(true);
+  for (size_t i = 0; i < a.size(); ++i) CHECK(test::same_bits(a[i].tensor, b[i].tensor));
+}
+
+TEST_CASE("clipping: the norm covers all gradients, and NaN is not hidden") {
+  Linear layer(2, 2);
+  set_grad(layer.weight, full({2, 2}, 2));
+  set_grad(layer.bias, full({2}, 3));
+  CHECK(grad_norm(layer) == doctest::Approx(std::sqrt(4 * 4 + 2 * 9)));
+  CHECK(clip_scale(10, 1) == doctest::Approx(0.1));
+  CHECK(clip_scale(0.5, 1) == 1);
+  CHECK(clip_scale(10, 0) == 1);
+  set_grad(layer.bias, full({2}, std::numeric_limits<double>::quiet_NaN()));
+  CHECK(std::isnan(grad_norm(layer)));
+}
+
+TEST_CASE("schedule: rises to the peak and ends at zero") {
+  CHECK(cosine_with_warmup(0, 1, 10, 100) == doctest::Approx(0.1));
+  CHECK(cosine_with_warmup(9, 1, 10, 100) == doctest::Approx(1));
+  CHECK(cosine_with_warmup(55, 1, 10, 100) == doctest::Approx(0.5));
+  CHECK(cosine_with_warmup(100, 1, 10, 100) == 0);
+  CHECK(cosine_with_warmup(0, 1, 0, 1) == 1);
+}
