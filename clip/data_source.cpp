@@ -33,7 +33,6 @@ DataSource open_training_data(const std::string& spec, const PairOptions& option
     tinted.seed = seed;
     tinted.preprocess = preprocess;
     tinted.flip = true;
-    tinted.max_shift = 2;
     return {std::make_unique<TintedFashion>(tinted), fashion_captions(), {}};
   }
   PairList list = open_pairs(spec, options);

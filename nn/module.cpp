@@ -108,4 +108,12 @@ void Module::zero_grad() {
   for (const Tensor& t : parameters()) set_grad(t, {});
 }
 
+std::string of_any_block(const std::string& name) {
+  const std::string key = "resblocks.";
+  const size_t at = name.find(key);
+  if (at == std::string::npos) return name;
+  const size_t begin = at + key.size();
+  return name.substr(0, begin) + '*' + name.substr(name.find('.', begin));
+}
+
 }  // namespace diptych::nn

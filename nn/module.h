@@ -62,4 +62,7 @@ class Module {
   std::vector<std::pair<std::string, std::unique_ptr<Module>>> children_;
 };
 
+/// "resblocks.3.ln_1.weight" → "resblocks.*.ln_1.weight": in lists, equal blocks share a line.
+std::string of_any_block(const std::string& name);
+
 }  // namespace diptych::nn

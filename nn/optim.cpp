@@ -3,23 +3,12 @@
 
 #include <cmath>
 #include <map>
-#include <regex>
 #include <set>
 
 #include "autograd/graph.h"
 #include "tensor/kernels.h"
 
 namespace diptych::nn {
-namespace {
-
-// resblocks.3.ln_1.weight → resblocks.*.ln_1.weight: equal blocks share a name in the list.
-std::string of_any_block(const std::string& name) {
-  static const std::regex number("\\.[0-9]+\\.");
-  return std::regex_replace(name, number, ".*.");
-}
-
-}  // namespace
-
 AdamW::AdamW(const Module& module, const AdamWConfig& config) : config_(config) {
   for (Module::Entry& entry : module.state()) {
     slots_.push_back(

@@ -20,15 +20,6 @@ ModelConfig config_of(const std::string& model) {
   return std::filesystem::exists(model) ? load_model(model).model->config() : preset(model);
 }
 
-// resblocks.3.attn.in_proj_weight → resblocks.*.attn.in_proj_weight: equal blocks share a line.
-std::string layer_of(const std::string& name) {
-  const std::string key = "resblocks.";
-  const size_t at = name.find(key);
-  if (at == std::string::npos) return name;
-  const size_t begin = at + key.size();
-  return name.substr(0, begin) + '*' + name.substr(name.find('.', begin));
-}
-
 void print_layers(const Clip& model) {
   struct Line {
     std::string name;
@@ -37,7 +28,7 @@ void print_layers(const Clip& model) {
   };
   std::vector<Line> lines;
   for (const auto& entry : model.state()) {
-    const std::string name = layer_of(entry.name);
+    const std::string name = nn::of_any_block(entry.name);
     auto it = std::find_if(lines.begin(), lines.end(),
                            [&](const Line& line) { return line.name == name; });
     if (it == lines.end()) it = lines.insert(lines.end(), {name, entry.tensor.shape(), 0});

@@ -33,7 +33,7 @@ void apply_preset(Flags& f) {
   if (f.train_data.empty()) f.train_data = "fashion";
   if (f.name.empty()) f.name = f.preset;
   f.train.batch_size = 128;
-  f.train.epochs = 6;
+  f.train.epochs = 5;
   f.train.lr = 2e-3;
   f.train.adamw.weight_decay = 0.05;
   f.train.grad_clip_norm = 1;
