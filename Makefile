@@ -9,7 +9,10 @@ SHELL := /bin/bash
 MODE ?= release
 ARCH ?= native
 JOBS ?= $(shell nproc)
-MAKEFLAGS += --no-print-directory -j$(JOBS)
+MAKEFLAGS += --no-print-directory
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += -j$(JOBS)
+endif
 
 CXX ?= g++
 CXXFLAGS_release := -O2 -DNDEBUG
@@ -82,6 +85,11 @@ $(OUT)/examples/%: $(OUT)/examples/%.o $(LIBRARY)
 	@$(CXX) $(CXXFLAGS) $^ $(LDLIBS) -o $@
 
 -include $(shell find build/$(CONFIG) -name '*.d' 2>/dev/null)
+
+# `make check test`: one after the other, since the parts of check build the same objects.
+ifneq ($(filter check,$(MAKECMDGOALS)),)
+deps: check
+endif
 
 # -- packages: found by name, installed if this user may, else the command is printed ----------------
 deps:

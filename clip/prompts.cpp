@@ -44,9 +44,10 @@ std::vector<std::string> checked_labels(std::vector<std::string> labels,
 
 std::vector<std::string> prompt_templates(const std::string& spec) {
   if (spec == "simple") return {"a photo of a {}."};
+  if (spec == "exact") return {"{}"};
   if (spec == "fashion") return {tinted::templates().begin(), tinted::templates().end()};
   check(std::filesystem::exists(spec), "templates: '", spec,
-        "' is neither a file nor a known set (simple, fashion)");
+        "' is neither a file nor a known set (simple, exact, fashion)");
   std::vector<std::string> prompts = read_lines(spec);
   check(!prompts.empty(), "templates: '", spec, "' is empty");
   for (size_t i = 0; i < prompts.size(); ++i) {

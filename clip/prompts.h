@@ -6,9 +6,9 @@
 
 namespace diptych {
 
-/// Templates with a "{}" each: "simple" (a photo of a {}.), "fashion" (the sentences of the tinted
-/// Fashion-MNIST task), or a file with one per line. Throws Error on a line without "{}", an empty
-/// file, or a name that is neither.
+/// Templates with a "{}" each: "simple" (a photo of a {}.), "exact" ({}), "fashion" (the sentences
+/// of the tinted Fashion-MNIST task), or a file with one per line. Throws Error on a line without
+/// "{}", an empty file, or a name that is neither.
 std::vector<std::string> prompt_templates(const std::string& spec);
 
 std::string fill_prompt(const std::string& prompt, const std::string& name);

@@ -123,6 +123,7 @@ TEST_CASE("prompts: labels and templates are checked") {
   CHECK(contains(error_of([&] { prompt_templates(dir / "t.txt"); }), "line 2"));
   put_file(dir / "t.txt", "a {}.\r\nthe {}\n\n");
   CHECK(prompt_templates(dir / "t.txt") == std::vector<std::string>{"a {}.", "the {}"});
+  CHECK(prompt_templates("exact") == std::vector<std::string>{"{}"});
   CHECK(contains(error_of([] { prompt_templates("nowhere"); }), "'nowhere' is neither"));
 }
 

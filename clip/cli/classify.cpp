@@ -81,7 +81,7 @@ void declare(Command command, Flags& flags) {
       .option("--labels", flags.labels, "class names, separated by commas")
       .option("--labels-file", flags.labels_file, "class names, one per line")
       .option("--templates", flags.templates,
-              "simple, fashion, or a file with one \"… {} …\" per line")
+              "simple, exact, fashion, or a file with one \"… {} …\" per line")
       .option("--top", flags.top, "labels shown in the table", kAtLeastOne)
       .json(flags.json)
       .threads();

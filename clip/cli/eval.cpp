@@ -131,7 +131,7 @@ void declare(Command command, Flags& flags) {
       .choice("--task", flags.task, "what to measure", {"zeroshot"})
       .choice("--split", flags.split, "of fashion", {"test", "validation"})
       .option("--templates", flags.templates,
-              "simple, fashion, or a file (default: fashion for fashion, else simple)")
+              "simple, exact, fashion, or a file (default: fashion for fashion, else simple)")
       .option("--report", flags.report,
               "folder for example pictures and what they were taken for (fashion)")
       .option("--batch-size", flags.batch_size, "pictures at a time", kAtLeastOne)

@@ -56,14 +56,18 @@ def write_safetensors(name, tensors, metadata):
 
 def file_config():
     """CONFIG as the model files of this project store it: clip/config.h."""
-    tower = lambda prefix, keys: {key: CONFIG[name] for key, name in keys.items()} | {
-        key: CONFIG[f"{prefix}_{key}"] for key in ("width", "layers", "heads")}
+    def tower(prefix, *keys):
+        shape = {key: CONFIG[f"{prefix}_{key}"] for key in ("width", "layers", "heads")}
+        return {key: CONFIG[key] for key in keys} | shape
+
+    mean, std = [0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]
     return {
         "embed_dim": CONFIG["embed_dim"],
-        "vision": tower("vision", {"image_size": "image_size", "patch_size": "patch_size"}) | {"channels": 3},
-        "text": tower("text", {"context_length": "context_length", "vocab_size": "vocab_size"}),
-        "activation": CONFIG["activation"], "layer_norm_eps": CONFIG["layer_norm_eps"],
-        "preprocess": {"mean": [0.48145466, 0.4578275, 0.40821073], "std": [0.26862954, 0.26130258, 0.27577711]},
+        "vision": tower("vision", "image_size", "patch_size") | {"channels": 3},
+        "text": tower("text", "context_length", "vocab_size"),
+        "activation": CONFIG["activation"],
+        "layer_norm_eps": CONFIG["layer_norm_eps"],
+        "preprocess": {"mean": mean, "std": std},
     }
 
 

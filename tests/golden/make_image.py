@@ -44,12 +44,14 @@ def pictures():
     alpha = Image.new("L", base.size, 77)
     rgba = base.copy()
     rgba.putalpha(alpha)
-    grey16 = Image.frombytes("I;16", (24, 17), bytes(rng.randrange(256) for _ in range(2 * 24 * 17)))
+    samples = bytes(rng.randrange(256) for _ in range(2 * 24 * 17))
+    grey16 = Image.frombytes("I;16", (24, 17), samples)
     upper = Image.frombytes("L", (24, 17), grey16.tobytes()[1::2])
     for image in (base, base.convert("L"), base.quantize(16), base.convert("1"), rgba,
                   rgba.convert("LA")):
         yield encoded(image, format="PNG"), image.convert("RGB"), 0
-    yield encoded(base.quantize(8), format="PNG", transparency=3), base.quantize(8).convert("RGB"), 0
+    palette = base.quantize(8)
+    yield encoded(palette, format="PNG", transparency=3), palette.convert("RGB"), 0
     yield encoded(grey16, format="PNG"), upper.convert("RGB"), 0
     for options in ({}, {"progressive": True}, {"subsampling": 0}, {"quality": 30}):
         data = encoded(base, format="JPEG", **options)
