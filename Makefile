@@ -140,7 +140,7 @@ check:
 
 # Copies of sources with one wrong derivative each: the tests must notice every one.
 planted: $(TESTS)
-	@CXX='$(CXX)' CXXFLAGS='$(CXXFLAGS) -I.' JOBS=$(JOBS) tests/planted_bugs.sh $(OUT) $(LIBRARY) $(OUT)/planted $(PLANT)
+	@CXX='$(CXX)' CXXFLAGS='$(CXXFLAGS)' JOBS=$(JOBS) tests/planted_bugs.sh $(OUT) $(LIBRARY) $(OUT)/planted $(PLANT)
 
 format:
 	@clang-format -i $$(git ls-files '*.h' '*.cpp')
