@@ -5,6 +5,7 @@
 # Each configuration has a folder of objects of its own below build/, and changed flags rebuild it.
 
 .DEFAULT_GOAL := all
+.SECONDARY:  # keep objects
 SHELL := /bin/bash
 MODE ?= release
 ARCH ?= native

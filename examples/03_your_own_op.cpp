@@ -9,18 +9,22 @@ using namespace diptych;
 
 namespace {
 
-/// softplus: y = ln(1 + eˣ);  dy/dx = sigmoid(x)
+// ln(1 + eˣ) out of other operators, which record nothing here: the derivative below is the whole
+// story.
+Tensor softplus_value(const Tensor& x) {
+  const NoGrad no_grad;
+  return log(exp(x) + 1.0);
+}
+
+/// y = ln(1 + eˣ);  dy/dx = sigmoid(x)
 Tensor softplus(const Tensor& x) {
-  const NoGrad no_grad;  // the forward pass may use other operators, unrecorded
-  const Tensor y = log(exp(x) + 1.0);
-  return record("softplus", y, {x},
+  return record("softplus", softplus_value(x), {x},
                 [x = Saved(x)](const Tensor& g) -> Grads { return {g * sigmoid(x.get())}; });
 }
 
 /// The same with a plausible mistake: the derivative uses y where it needs x.
 Tensor wrong_softplus(const Tensor& x) {
-  const NoGrad no_grad;
-  const Tensor y = log(exp(x) + 1.0);
+  const Tensor y = softplus_value(x);
   return record("wrong_softplus", y, {x},
                 [y = Saved(y)](const Tensor& g) -> Grads { return {g * sigmoid(y.get())}; });
 }

@@ -15,8 +15,9 @@ namespace {
 
 LoadedModel untrained() {
   LoadedModel loaded;
-  loaded.tokenizer =
-      Tokenizer::train({"a photo of a red square.", "a photo of a blue circle."}, 640);
+  loaded.tokenizer = Tokenizer::train(
+      {"a photo of a red square.", "a photo of a blue circle.", "a red square", "a blue circle"},
+      640);
   ModelConfig config = preset("fashion");
   config.text.vocab_size = loaded.tokenizer->vocab_size();
   loaded.model = std::make_unique<Clip>(config);
@@ -30,14 +31,12 @@ Image red_square() {
   return image;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  const bool given = argc > 3;
-  const LoadedModel loaded = given ? load_model(argv[1]) : untrained();
-  const Image image = given ? load_image(argv[2]) : red_square();
+void run(const std::vector<std::string>& arguments) {
+  const bool given = arguments.size() > 2;
+  const LoadedModel loaded = given ? load_model(arguments[0]) : untrained();
+  const Image image = given ? load_image(arguments[1]) : red_square();
   const std::vector<std::string> labels =
-      given ? std::vector<std::string>(argv + 3, argv + argc)
+      given ? std::vector<std::string>(arguments.begin() + 2, arguments.end())
             : std::vector<std::string>{"red square", "blue circle"};
 
   // The picture as the model wants it: R × R, normalised, in a batch of one.
@@ -47,5 +46,18 @@ int main(int argc, char** argv) {
   const Tensor head = zero_shot_head(*loaded.model, loaded.words(), labels, {"a photo of a {}."});
 
   const auto p = softmax(zero_shot_logits(*loaded.model, head, batch)).to_vector<double>();
-  for (size_t i = 0; i < labels.size(); ++i) std::cout << labels[i] << ": " << 100 * p[i] << " %\n";
+  for (size_t i = 0; i < labels.size(); ++i) {
+    std::cout << labels[i] << ": " << 100 * p[i] << " %\n";
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    run(std::vector<std::string>(argv + 1, argv + argc));
+  } catch (const Error& error) {
+    std::cerr << error.what() << '\n';
+    return 1;
+  }
 }
