@@ -6,22 +6,15 @@
 #include "autograd/graph.h"
 #include "autograd/ops.h"
 #include "tensor/allocator.h"
+#include "tests/tape.h"
 
 using namespace diptych;
+using diptych::test::f64;
+using diptych::test::grad_of;
+using diptych::test::leaf;
+using diptych::test::Values;
 
 namespace {
-
-using Values = std::vector<double>;
-
-Tensor leaf(const Values& values) {
-  return track(from_vector(values, {static_cast<int64_t>(values.size())}));
-}
-
-Tensor f64(const Values& values) {
-  return from_vector(values, {static_cast<int64_t>(values.size())});
-}
-
-Values grad_of(const Tensor& x) { return grad(x).to_vector<double>(); }
 
 int64_t live_bytes() { return allocator(Device::cpu).stats().live_bytes; }
 

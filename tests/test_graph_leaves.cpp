@@ -4,22 +4,15 @@
 
 #include "autograd/graph.h"
 #include "autograd/ops.h"
+#include "tests/tape.h"
 
 using namespace diptych;
+using diptych::test::f64;
+using diptych::test::grad_of;
+using diptych::test::leaf;
+using diptych::test::Values;
 
 namespace {
-
-using Values = std::vector<double>;
-
-Tensor leaf(const Values& values) {
-  return track(from_vector(values, {static_cast<int64_t>(values.size())}));
-}
-
-Tensor f64(const Values& values) {
-  return from_vector(values, {static_cast<int64_t>(values.size())});
-}
-
-Values grad_of(const Tensor& x) { return grad(x).to_vector<double>(); }
 
 // A node whose derivative is whatever the test says.
 Tensor custom(const char* op, const Tensor& y, const std::vector<Tensor>& inputs, Backward f) {
