@@ -109,9 +109,10 @@ void append(std::vector<OpCase>& rows, std::vector<OpCase> more) {
 const std::vector<OpCase>& op_table() {
   static const std::vector<OpCase> rows = [] {
     std::vector<OpCase> all;
-    for (const auto& part : {table::elementwise_rows, table::shape_rows, table::reduction_rows,
-                             table::product_rows, table::softmax_rows, table::norm_rows,
-                             table::loss_rows, table::attention_rows, table::checkpoint_rows}) {
+    for (const auto& part :
+         {table::elementwise_rows, table::shape_rows, table::reduction_rows, table::product_rows,
+          table::softmax_rows, table::norm_rows, table::loss_rows, table::picture_rows,
+          table::attention_rows, table::checkpoint_rows}) {
       table::append(all, part());
     }
     return all;

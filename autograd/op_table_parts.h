@@ -15,6 +15,7 @@ std::vector<OpCase> product_rows();
 std::vector<OpCase> softmax_rows();
 std::vector<OpCase> norm_rows();
 std::vector<OpCase> loss_rows();
+std::vector<OpCase> picture_rows();
 std::vector<OpCase> attention_rows();
 std::vector<OpCase> checkpoint_rows();
 

@@ -73,6 +73,19 @@ Tensor log_softmax(const Tensor& x);  ///< x - ln Σ exp(x)
 /// (x - mean) / √(var + eps) · weight + bias over the last axis, biased variance (Ba et al., 2016).
 /// weight, bias (D).
 Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps = 1e-5);
+/// What batch_norm returns: y, and the moments of x that it used, (D) in f32 or f64, for running
+/// statistics. They carry no history.
+struct BatchNormed {
+  Tensor y, mean, var;
+};
+/// (x - mean) / √(var + eps) · weight + bias with the mean and biased variance of every column of x
+/// (…, D), i.e. over all other axes (Ioffe and Szegedy, 2015); relu: negative results become 0.
+/// weight, bias (D). Throws Error if a column has a single value.
+BatchNormed batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps = 1e-5,
+                       bool relu = false);
+/// The same by a given mean and variance, (D) in f32, or f64 for f64, which count as constants.
+Tensor batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& mean,
+                  const Tensor& var, double eps = 1e-5, bool relu = false);
 /// x / max(‖x‖₂, eps)
 Tensor l2_normalize(const Tensor& x, double eps = 1e-12);
 /// Mean over rows of -ln softmax(logits)[target].  logits (N, V), target i64 (N) → (), f32 for
@@ -81,6 +94,14 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& target);
 
 /// y[i] = x[index[i]].  x (V, D), index i64 (N) → (N, D). An embedding table is x.
 Tensor gather_rows(const Tensor& x, const Tensor& index);
+
+// Pictures, channels last: a pixel is a row, so products and norms of rows work on pictures too
+/// y[b, p, q] = Σ_ij w[:, :, i, j] x[b, stride p + i - padding, stride q + j - padding], zeros
+/// outside.  x (B, H, W, C), w (O, C, kh, kw) as in PyTorch → (B, H', W', O),
+/// H' = ⌊(H + 2 padding - kh) / stride⌋ + 1
+Tensor conv2d(const Tensor& x, const Tensor& w, int64_t stride = 1, int64_t padding = 0);
+/// Means of k × k squares.  x (B, H, W, C) → (B, H/k, W/k, C); k must divide H and W
+Tensor avg_pool(const Tensor& x, int64_t k);
 
 /// Multi-head self-attention over packed sequences (Vaswani et al., 2017):
 ///   y = softmax(q kᵀ / √(D/H) + mask) v   for each sequence and head.

@@ -5,7 +5,8 @@
 // contiguous unless the line says "strided". Float tensors of one call share a dtype T; arithmetic
 // and sums are in acc_t<T>. An undefined Tensor stands for an absent operand or a result nobody
 // wants. Results never depend on the number of threads. Letters: N rows, D width, M K N matrix
-// sizes, V vocabulary, H heads.
+// sizes, V vocabulary, H heads; for pictures B batch, H W pixels, C O channels in and out, kh kw
+// the kernel's sides.
 #pragma once
 
 #include "tensor/factory.h"
@@ -20,6 +21,14 @@ namespace diptych {
 struct AdamWStep {
   double lr, beta1, beta2, eps, weight_decay, grad_scale;
   int64_t t;
+};
+
+/// How a convolution's window moves: `stride` pixels at a time over a picture with `padding` zeros
+/// on every side. An axis of n pixels under a kernel of k has (n + 2 padding - k) / stride + 1
+/// places.
+struct Window {
+  int64_t stride = 1, padding = 0;
+  int64_t places(int64_t n, int64_t k) const { return (n + 2 * padding - k) / stride + 1; }
 };
 
 // Element-wise
@@ -76,6 +85,29 @@ DIPTYCH_KERNEL(cross_entropy, const Tensor& logits, const Tensor& target, Tensor
 /// scale (softmax(logits) - onehot(target))
 DIPTYCH_KERNEL(cross_entropy_grad, const Tensor& logits, const Tensor& lse, const Tensor& target,
                double scale, Tensor& dlogits)
+
+// Batch normalisation of the columns of x (N, D); mean, var, rstd (D) of acc_t
+/// mean and biased variance of every column
+DIPTYCH_KERNEL(moments, const Tensor& x, Tensor& mean, Tensor& var)
+/// y = (x - mean) rstd weight + bias, or the larger of that and 0 if relu
+DIPTYCH_KERNEL(batch_norm, const Tensor& x, const Tensor& weight, const Tensor& bias,
+               const Tensor& mean, const Tensor& rstd, bool relu, Tensor& y)
+/// of_batch: mean and rstd are those of x, so that dx passes through them too; else constants. Any
+/// of the three results may be undefined.
+DIPTYCH_KERNEL(batch_norm_grad, const Tensor& x, const Tensor& weight, const Tensor& bias,
+               const Tensor& mean, const Tensor& rstd, const Tensor& g, bool relu, bool of_batch,
+               Tensor& dx, Tensor& dweight, Tensor& dbias)
+
+// Pictures with channels last: x (B, H, W, C), w (O, kh, kw, C), y and g (B, H', W', O)
+/// y[b, p, q] = Σ_ij w[:, i, j] x[b, s p + i - padding, s q + j - padding]
+DIPTYCH_KERNEL(conv2d, const Tensor& x, const Tensor& w, const Window& window, Tensor& y)
+DIPTYCH_KERNEL(conv2d_grad_input, const Tensor& g, const Tensor& w, const Window& window,
+               Tensor& dx)
+DIPTYCH_KERNEL(conv2d_grad_weight, const Tensor& x, const Tensor& g, const Window& window,
+               Tensor& dw)
+/// Means of k × k squares: x (B, H, W, C) → y (B, H/k, W/k, C); k divides H and W
+DIPTYCH_KERNEL(avg_pool, const Tensor& x, int64_t k, Tensor& y)
+DIPTYCH_KERNEL(avg_pool_grad, const Tensor& g, int64_t k, Tensor& dx)
 
 // Rows by index; index i64 (N), every value in range
 /// y[i] = x[index[i]];  x (V, D), y (N, D)

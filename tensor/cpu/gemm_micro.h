@@ -32,6 +32,23 @@ struct TileOut {
   const T* add;
 };
 
+/// The end of every kernel: writes its sums out.
+template <class T, int R, int V>
+[[gnu::always_inline]] inline void store_tile(const vec<T> (&sum)[R][V], const TileOut<T>& out) {
+  const TileOut<T> to = out;
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 8
+    for (int v = 0; v < V; ++v) {
+      vec<T> y = sum[r][v];
+      const int64_t at = r * to.stride + v * kLanes<T>;
+      if (to.bias) y += load(to.bias + v * kLanes<T>);
+      if (to.add) y += load(to.add + at);
+      store(to.c + at, y);
+    }
+  }
+}
+
 /// a (R, depth) with any strides, b (depth, V vectors) with unit column stride.
 template <class T, int R, int V>
 void tile_product(int64_t depth, const T* a, int64_t row_a, int64_t step_a, const T* b,
@@ -50,18 +67,7 @@ void tile_product(int64_t depth, const T* a, int64_t row_a, int64_t step_a, cons
     a += step_a;
     b += step_b;
   }
-  const TileOut<T> to = out;
-#pragma GCC unroll 16
-  for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 8
-    for (int v = 0; v < V; ++v) {
-      vec<T> y = sum[r][v];
-      const int64_t at = r * to.stride + v * kLanes<T>;
-      if (to.bias) y += load(to.bias + v * kLanes<T>);
-      if (to.add) y += load(to.add + at);
-      store(to.c + at, y);
-    }
-  }
+  store_tile<T, R, V>(sum, out);
 }
 
 template <class T>

@@ -1,0 +1,79 @@
+// autograd/ops/conv.cpp — convolution and pooling of pictures with channels last.
+#include "autograd/ops.h"
+#include "tensor/kernels.h"
+
+namespace diptych {
+namespace {
+
+void check_picture(const char* op, const Tensor& x) {
+  check(is_float(x.dtype()) && x.rank() == 4, op,
+        ": needs floating-point pictures (B, H, W, C), got ", x.dtype(), ' ', x.shape());
+}
+
+void check_conv(const Tensor& x, const Tensor& w, const Window& window) {
+  check_picture("conv2d", x);
+  check(w.rank() == 4 && w.dim(1) == x.dim(3), "conv2d: x ", x.shape(), " with ", x.dim(3),
+        " channels does not fit w ", w.shape(), " (O, C, kh, kw)");
+  check(w.dtype() == x.dtype() && w.device() == x.device(), "conv2d: x is ", x.dtype(), " on ",
+        x.device(), ", w ", w.dtype(), " on ", w.device());
+  check(window.stride >= 1 && window.padding >= 0, "conv2d: stride ", window.stride,
+        " and padding ", window.padding, "; they must be at least 1 and 0");
+  check(w.dim(2) >= 1 && w.dim(3) >= 1 && w.dim(2) <= x.dim(1) + 2 * window.padding &&
+            w.dim(3) <= x.dim(2) + 2 * window.padding,
+        "conv2d: the kernel of w ", w.shape(), " is larger than x ", x.shape(), " with padding ",
+        window.padding);
+}
+
+// Each pixel by itself: a product of rows.
+Tensor pointwise(const Tensor& x, const Tensor& w) {
+  return linear(x, reshape(w, {w.dim(0), w.dim(1)}));
+}
+
+// (O, C, kh, kw) ↔ (O, kh, kw, C)
+Tensor channels_last(const Tensor& w) { return w.transpose(1, 2).transpose(2, 3).contiguous(); }
+Tensor channels_first(const Tensor& w) { return w.transpose(2, 3).transpose(1, 2).contiguous(); }
+
+}  // namespace
+
+Tensor conv2d(const Tensor& x, const Tensor& w, int64_t stride, int64_t padding) {
+  const Window window{stride, padding};
+  check_conv(x, w, window);
+  if (w.dim(2) == 1 && w.dim(3) == 1 && stride == 1 && padding == 0) return pointwise(x, w);
+  const Tensor in = x.contiguous(), kernel = channels_last(w);
+  Tensor y = empty(
+      {x.dim(0), window.places(x.dim(1), w.dim(2)), window.places(x.dim(2), w.dim(3)), w.dim(0)},
+      x.dtype(), x.device());
+  kernel::conv2d(x.device(), in, kernel, window, y);
+
+  const bool dx = needs_grad(x), dw = needs_grad(w);
+  return record("conv2d", y, {x, w},
+                [window, from = x.shape(), shape = kernel.shape(), in = dw ? Saved(in) : Saved(),
+                 kernel = dx ? Saved(kernel) : Saved()](const Tensor& g) -> Grads {
+                  Grads grads(2);
+                  if (kernel.get().defined()) {
+                    grads[0] = empty(from, g.dtype(), g.device());
+                    kernel::conv2d_grad_input(g.device(), g, kernel.get(), window, grads[0]);
+                  }
+                  if (in.get().defined()) {
+                    Tensor dkernel = empty(shape, g.dtype(), g.device());
+                    kernel::conv2d_grad_weight(g.device(), in.get(), g, window, dkernel);
+                    grads[1] = channels_first(dkernel);
+                  }
+                  return grads;
+                });
+}
+
+Tensor avg_pool(const Tensor& x, int64_t k) {
+  check_picture("avg_pool", x);
+  check(k >= 1 && x.dim(1) % k == 0 && x.dim(2) % k == 0, "avg_pool: squares of ", k,
+        " must divide the sides of x ", x.shape(), " (B, H, W, C)");
+  Tensor y = empty({x.dim(0), x.dim(1) / k, x.dim(2) / k, x.dim(3)}, x.dtype(), x.device());
+  kernel::avg_pool(x.device(), x.contiguous(), k, y);
+  return record("avg_pool", y, {x}, [k, from = x.shape()](const Tensor& g) -> Grads {
+    Tensor dx = empty(from, g.dtype(), g.device());
+    kernel::avg_pool_grad(g.device(), g, k, dx);
+    return {dx};
+  });
+}
+
+}  // namespace diptych

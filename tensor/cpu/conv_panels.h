@@ -1,0 +1,97 @@
+// tensor/cpu/conv_panels.h — what the convolution and its gradients share: the result in panels,
+// and 16-bit tensors as f32.
+#pragma once
+
+#include "tensor/cpu/conv_gather.h"
+#include "tensor/cpu/gemm_split.h"
+#include "tensor/cpu/pack.h"
+#include "tensor/cpu/rows.h"
+#include "tensor/cpu/scratch.h"
+
+namespace diptych::cpu {
+
+/// Terms of a sum per pass, so that a panel of the right factor stays in the cache.
+constexpr int64_t kConvDepth = 384;
+
+/// Adds up to `columns` values of each row of a tile to c.
+template <class A>
+void add_rows(const A* tile, int64_t pitch, int64_t rows, int64_t columns, bool add, A* c,
+              int64_t stride) {
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t j = 0; j < columns; ++j)
+      c[r * stride + j] = tile[r * pitch + j] + (add ? c[r * stride + j] : A(0));
+}
+
+/// One tile of c through `compute(out)`, which writes whole vectors: a tile that does not end with
+/// a vector takes a detour.
+template <class A, class F>
+void write_tile(int64_t rows, int64_t columns, bool add, A* c, int64_t stride, const F& compute) {
+  constexpr int64_t kColumns = kTileColumns<A>;
+  if (columns % kLanes<A> == 0) return compute(TileOut<A>{c, stride, nullptr, add ? c : nullptr});
+  alignas(64) A tile[kTileRows * kColumns];
+  compute(TileOut<A>{tile, kColumns, nullptr, nullptr});
+  add_rows(tile, kColumns, rows, columns, add, c, stride);
+}
+
+/// c (M, N) in panels: row panels of kTileRows, column panels of kTileColumns.
+template <class A>
+struct Panels {
+  static constexpr int64_t kColumns = kTileColumns<A>;
+  int64_t M, N;
+
+  int64_t down() const { return ceil_div(M, kTileRows); }
+  int64_t across() const { return ceil_div(N, kColumns); }
+  int64_t rows(int64_t p) const { return std::min<int64_t>(kTileRows, M - p * kTileRows); }
+  int64_t columns(int64_t q) const { return std::min(kColumns, N - q * kColumns); }
+  int64_t vectors(int64_t q) const { return ceil_div(columns(q), kLanes<A>); }
+
+  /// Calls f(p0, p1, q0, q1) for rectangles of panels that cover c, in parallel.
+  template <class F>
+  void in_parallel(int64_t depth, const F& f) const {
+    const Grid grid(useful_threads(M * N * depth), down(), across());
+    parallel_for(grid.down * grid.across, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t part = begin; part < end; ++part) {
+        const int64_t i = part / grid.across, j = part % grid.across;
+        f(down() * i / grid.down, down() * (i + 1) / grid.down, across() * j / grid.across,
+          across() * (j + 1) / grid.across);
+      }
+    });
+  }
+};
+
+/// All values in the arithmetic type; 16-bit tensors are converted as a whole.
+template <class T>
+const acc_t<T>* wide(const Tensor& x, Scratch& room) {
+  if constexpr (std::is_same_v<T, acc_t<T>>) {
+    return x.data<T>();
+  } else {
+    return widen(x.data<T>(), x.numel(), room.get<acc_t<T>>(x.numel()));
+  }
+}
+
+/// Calls f with memory for the result y in the arithmetic type, and narrows what it left there.
+template <class T, class F>
+void write_wide(Tensor& y, const F& f) {
+  if constexpr (std::is_same_v<T, acc_t<T>>) {
+    f(y.data<T>());
+  } else {
+    static thread_local Scratch room;
+    auto* out = room.get<acc_t<T>>(y.numel());
+    f(out);
+    narrow(out, y.numel(), y.data<T>());
+  }
+}
+
+/// A pixel of zeros, for what lies outside of a picture.
+template <class A>
+const A* zero_pixel(int64_t channels) {
+  static thread_local Scratch room;
+  A* zeros = room.get<A>(channels);
+  std::fill(zeros, zeros + channels, A(0));
+  return zeros;
+}
+
+inline int64_t taps_of(const Tensor& w) { return w.dim(1) * w.dim(2); }
+inline int64_t pixels_of(const Tensor& x) { return x.dim(0) * x.dim(1) * x.dim(2); }
+
+}  // namespace diptych::cpu
