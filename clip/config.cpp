@@ -56,31 +56,80 @@ class Reader {
 };
 
 Json tower_json(const nn::TransformerConfig& t) {
-  return {{"width", t.width}, {"layers", t.layers}, {"heads", t.heads}};
+  return {{"width", t.width}, {"layers", t.layers}, {"heads", t.heads}, {"mlp_width", t.inside()}};
+}
+
+Json vision_json(const nn::VitConfig& v) {
+  Json json{{"type", "vit"},
+            {"image_size", v.image_size},
+            {"patch_size", v.patch_size},
+            {"channels", v.channels}};
+  json.update(tower_json(v.transformer));
+  return json;
+}
+
+Json vision_json(const nn::ResNetConfig& r) {
+  return {{"type", "resnet"}, {"image_size", r.image_size}, {"channels", r.channels},
+          {"width", r.width}, {"layers", r.layers},         {"heads", r.heads}};
 }
 
 void read_tower(Reader& in, nn::TransformerConfig& t) {
   t.width = in.size("width");
   t.layers = in.size("layers");
   t.heads = in.size("heads");
+  t.mlp_width = in.size("mlp_width");
   check(t.width % t.heads == 0, "config: width ", t.width, " must be a multiple of heads, ",
         t.heads);
 }
 
+nn::VitConfig read_vit(Reader& in, int64_t embed_dim, double eps) {
+  nn::VitConfig v;
+  v.image_size = in.size("image_size");
+  v.patch_size = in.size("patch_size");
+  v.channels = in.size("channels");
+  v.embed_dim = embed_dim;
+  read_tower(in, v.transformer);
+  v.transformer.eps = eps;
+  return v;
+}
+
+nn::ResNetConfig read_resnet(Reader& in, int64_t embed_dim) {
+  nn::ResNetConfig r;
+  r.image_size = in.size("image_size");
+  r.channels = in.size("channels");
+  r.width = in.size("width");
+  r.layers = in.get<std::array<int64_t, 4>>("layers");
+  for (const int64_t blocks : r.layers)
+    check(blocks >= 1 && blocks <= 1000, "config: model.vision.layers: ", blocks, " blocks");
+  r.heads = in.size("heads");
+  r.embed_dim = embed_dim;
+  return r;
+}
+
 }  // namespace
 
+int64_t ModelConfig::image_size() const {
+  return std::visit([](const auto& v) { return v.image_size; }, vision);
+}
+
+int64_t ModelConfig::channels() const {
+  return std::visit([](const auto& v) { return v.channels; }, vision);
+}
+
+void ModelConfig::set_activation(nn::Activation activation) {
+  text.transformer.activation = activation;
+  if (nn::VitConfig* v = vit()) v->transformer.activation = activation;
+}
+
 std::string to_json(const ModelConfig& c) {
-  Json vision{{"image_size", c.vision.image_size},
-              {"patch_size", c.vision.patch_size},
-              {"channels", c.vision.channels}};
-  vision.update(tower_json(c.vision.transformer));
+  const Json vision = std::visit([](const auto& v) { return vision_json(v); }, c.vision);
   Json text{{"context_length", c.text.context_length}, {"vocab_size", c.text.vocab_size}};
   text.update(tower_json(c.text.transformer));
   return Json{{"embed_dim", c.embed_dim()},
               {"vision", vision},
               {"text", text},
-              {"activation", nn::name(c.vision.transformer.activation)},
-              {"layer_norm_eps", c.vision.transformer.eps},
+              {"activation", nn::name(c.activation())},
+              {"layer_norm_eps", c.text.transformer.eps},
               {"preprocess", {{"mean", c.preprocess.mean}, {"std", c.preprocess.std}}}}
       .dump(2);
 }
@@ -90,13 +139,18 @@ ModelConfig model_config_from_json(const std::string& text) {
   check(!json.is_discarded(), "config: not valid JSON: ", text.substr(0, 60));
   Reader in(json, "model");
   ModelConfig c;
-  c.vision.embed_dim = c.text.embed_dim = in.size("embed_dim");
+  c.text.embed_dim = in.size("embed_dim");
+  c.text.transformer.eps = in.get<double>("layer_norm_eps");
 
   Reader vision = in.object("vision");
-  c.vision.image_size = c.preprocess.size = vision.size("image_size");
-  c.vision.patch_size = vision.size("patch_size");
-  c.vision.channels = c.preprocess.channels = vision.size("channels");
-  read_tower(vision, c.vision.transformer);
+  const auto type = vision.get<std::string>("type");
+  check(type == "vit" || type == "resnet", "config: model.vision.type must be vit or resnet, got '",
+        type, "'");
+  if (type == "vit") {
+    c.vision = read_vit(vision, c.embed_dim(), c.text.transformer.eps);
+  } else {
+    c.vision = read_resnet(vision, c.embed_dim());
+  }
   vision.finish();
 
   Reader words = in.object("text");
@@ -105,9 +159,9 @@ ModelConfig model_config_from_json(const std::string& text) {
   read_tower(words, c.text.transformer);
   words.finish();
 
-  const nn::Activation activation = nn::activation_from(in.get<std::string>("activation"));
-  c.vision.transformer.activation = c.text.transformer.activation = activation;
-  c.vision.transformer.eps = c.text.transformer.eps = in.get<double>("layer_norm_eps");
+  c.set_activation(nn::activation_from(in.get<std::string>("activation")));
+  c.preprocess.size = c.image_size();
+  c.preprocess.channels = c.channels();
   Reader pixels = in.object("preprocess");
   c.preprocess.mean = pixels.get<std::array<float, 3>>("mean");
   c.preprocess.std = pixels.get<std::array<float, 3>>("std");

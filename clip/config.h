@@ -2,9 +2,11 @@
 #pragma once
 
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "data/image.h"
+#include "nn/resnet.h"
 #include "nn/text_transformer.h"
 #include "nn/vit.h"
 
@@ -13,18 +15,28 @@ namespace diptych {
 /// Everything that must be known to compute the same features from the same weights. Stored as JSON
 /// in the metadata of every model file, so that no loader has to guess.
 struct ModelConfig {
-  nn::VitConfig vision;
+  std::variant<nn::VitConfig, nn::ResNetConfig> vision;
   nn::TextConfig text;
   Preprocess preprocess;  ///< size and channels equal those of `vision`
 
-  int64_t embed_dim() const { return vision.embed_dim; }
+  int64_t embed_dim() const { return text.embed_dim; }
+  int64_t image_size() const;
+  int64_t channels() const;
+  nn::Activation activation() const { return text.transformer.activation; }
+  void set_activation(nn::Activation);
+
+  /// Null if the image tower is the other one.
+  const nn::ResNetConfig* resnet() const { return std::get_if<nn::ResNetConfig>(&vision); }
+  const nn::VitConfig* vit() const { return std::get_if<nn::VitConfig>(&vision); }
+  nn::VitConfig* vit() { return std::get_if<nn::VitConfig>(&vision); }
 };
 
 std::string to_json(const ModelConfig&);
 /// Throws Error naming the key if one is missing, unknown or of the wrong type.
 ModelConfig model_config_from_json(const std::string& json);
 
-/// A model known by name. Throws Error listing the names, with the nearest one as a suggestion.
+/// A model known by name: OpenAI's nine, as "ViT-B-32" or "ViT-B/32", open_clip's, small ones.
+/// Throws Error listing the names, with the nearest one as a suggestion.
 ModelConfig preset(const std::string& name);
 const std::vector<std::string>& preset_names();
 

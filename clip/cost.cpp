@@ -1,39 +1,95 @@
-// clip/cost.cpp — counting multiply-adds and saved activations.
+// clip/cost.cpp — counting multiply-adds and saved activations, per picture and per caption.
 #include "clip/cost.h"
 
 namespace diptych {
 namespace {
 
-// Per sequence of T tokens and layer: q, k, v and output projections 4 T D², the MLP 8 T D², scores
-// and weighted sums 2 T² D; causal attention skips half of the latter.
-double tower_flops(const nn::TransformerConfig& c, int64_t tokens) {
-  const auto T = static_cast<double>(tokens), D = static_cast<double>(c.width);
-  const double attention = (c.causal ? 1 : 2) * T * T * D;
-  return 2 * static_cast<double>(c.layers) * (12 * T * D * D + attention);
+/// Of one forward pass of one sample.
+struct Work {
+  double multiply_adds = 0;
+  int64_t floats = 0;  ///< kept for the backward pass
+
+  Work& operator+=(const Work& more) {
+    multiply_adds += more.multiply_adds;
+    floats += more.floats;
+    return *this;
+  }
+};
+
+double product(int64_t a, int64_t b, int64_t c = 1) {
+  return static_cast<double>(a) * static_cast<double>(b) * static_cast<double>(c);
 }
 
-// What the closures of one block save per token, in floats: two norm inputs (2 D) and outputs (2
-// D), qkv (3 D), attention output (D), MLP hidden before and after the activation (8 D).
-int64_t tower_activations(const nn::TransformerConfig& c, int64_t tokens) {
-  return c.layers * tokens * 16 * c.width;
+// Per layer and T tokens: q, k, v and output projections, 4 T D²; the MLP, 2 T D I; scores and
+// weighted sums, 2 T² D, of which causal attention skips half. Kept per token: inputs and outputs
+// of two norms (4 D), q, k, v (3 D), the result of attention (D), the MLP before and after its
+// activation (2 I).
+Work of(const nn::TransformerConfig& c, int64_t T) {
+  const double attention = product(T, T, c.width) * (c.causal ? 1 : 2);
+  const double block = product(4 * T, c.width, c.width) + product(2 * T, c.width, c.inside());
+  return {static_cast<double>(c.layers) * (block + attention),
+          c.layers * T * (8 * c.width + 2 * c.inside())};
+}
+
+Work of(const nn::VitConfig& c) {
+  const int64_t side = c.image_size / c.patch_size, patches = side * side;
+  const int64_t patch = c.channels * c.patch_size * c.patch_size, D = c.transformer.width;
+  Work work = of(c.transformer, patches + 1);
+  work += {product(patches, patch, D) + product(D, c.embed_dim), patches * patch};
+  return work;
+}
+
+// A convolution of `taps` taps that ends in batch norm and ReLU, over `pixels` pixels: what is kept
+// is its result and the normalised one, the input of the next.
+Work conv(int64_t pixels, int64_t taps, int64_t in, int64_t out) {
+  return {product(pixels, taps * in, out), 2 * pixels * out};
+}
+
+Work bottleneck(int64_t side, int64_t stride, int64_t in, int64_t inside) {
+  const int64_t pixels = side * side, after = pixels / (stride * stride);
+  Work work = conv(pixels, 1, in, inside);
+  work += conv(pixels, 9, inside, inside);
+  work += conv(after, 1, inside, 4 * inside);
+  if (stride > 1 || in != 4 * inside) work += conv(after, 1, in, 4 * inside);
+  return work;
+}
+
+Work of(const nn::ResNetConfig& c) {
+  const int64_t half = c.image_size / 2, w = c.width, D = c.features();
+  Work work = conv(half * half, 9, c.channels, w / 2);
+  work += conv(half * half, 9, w / 2, w / 2);
+  work += conv(half * half, 9, w / 2, w);
+  int64_t side = half / 2, in = w;
+  for (size_t stage = 0; stage < c.layers.size(); ++stage) {
+    for (int64_t i = 0; i < c.layers[stage]; ++i) {
+      const int64_t stride = stage > 0 && i == 0 ? 2 : 1, inside = w << stage;
+      work += bottleneck(side, stride, in, inside);
+      side /= stride;
+      in = 4 * inside;
+    }
+  }
+  const int64_t tokens = side * side + 1;  // keys and values of all, one query
+  work += {product(2 * tokens + 1, D, D) + product(2 * tokens, D) + product(D, c.embed_dim),
+           3 * tokens * D};
+  return work;
+}
+
+Work of(const nn::TextConfig& c, int64_t T) {
+  Work work = of(c.transformer, T);
+  work += {product(c.transformer.width, c.embed_dim), T * c.transformer.width};
+  return work;
 }
 
 }  // namespace
 
 Cost estimate_cost(const ModelConfig& c, int64_t parameters, int64_t batch_size,
                    int64_t text_length) {
-  const int64_t side = c.vision.image_size / c.vision.patch_size, patches = side * side;
-  const int64_t patch_pixels = c.vision.channels * c.vision.patch_size * c.vision.patch_size;
-  const auto& vision = c.vision.transformer;
-  const auto& text = c.text.transformer;
+  Work pair = std::visit([](const auto& vision) { return of(vision); }, c.vision);
+  pair += of(c.text, text_length);
   Cost cost;
-  cost.forward_flops = tower_flops(vision, patches + 1) + tower_flops(text, text_length) +
-                       2.0 * static_cast<double>(patches * patch_pixels * vision.width +
-                                                 (vision.width + text.width) * c.embed_dim());
+  cost.forward_flops = 2 * pair.multiply_adds;
   cost.state_bytes = 4 * parameters * 4;
-  const int64_t floats = tower_activations(vision, patches + 1) +
-                         tower_activations(text, text_length) + patches * patch_pixels;
-  cost.training_bytes = cost.state_bytes + 4 * batch_size * floats;
+  cost.training_bytes = cost.state_bytes + 4 * batch_size * pair.floats;
   return cost;
 }
 

@@ -13,9 +13,11 @@ struct InferredConfig {
   std::string notes;  ///< one line per quantity: what was inferred, and from what
 };
 
-/// Reads the sizes off the tensors' shapes by the rules of openai/CLIP clip/model.py, build_model:
-/// heads of 64, QuickGELU, OpenAI's mean and std. Throws Error if a tensor it needs is missing or
-/// misshapen.
+/// Reads the sizes off the shapes of tensors under OpenAI's names, by the rules of openai/CLIP
+/// clip/model.py, build_model. Heads are those of a model known here with a tower of that width and
+/// depth, else 64 wide; the layer norms' eps, mean and std are OpenAI's. The activation leaves no
+/// trace in a shape: it stays quick_gelu, and whoever calls must know better or ask. Throws Error
+/// if a tensor it needs is missing or misshapen.
 InferredConfig infer_config(const std::vector<NamedTensor>& tensors);
 
 }  // namespace diptych

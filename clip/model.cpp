@@ -5,9 +5,15 @@
 
 namespace diptych {
 
+nn::ImageTower& Clip::add_image_tower() {
+  if (const nn::ResNetConfig* resnet = config_.resnet())
+    return child<nn::ModifiedResNet>("visual", *resnet);
+  return child<nn::VisionTransformer>("visual", *config_.vit());
+}
+
 Clip::Clip(const ModelConfig& config)
     : config_(config),
-      visual_(child<nn::VisionTransformer>("visual", config.vision)),
+      visual_(add_image_tower()),
       text_(child<nn::TextTransformer>("", config.text)),  // its names have no prefix
       logit_scale_(parameter("logit_scale", {}, nn::Init::constant(std::log(1 / 0.07)))) {}
 

@@ -28,8 +28,10 @@ class Clip : public nn::Module {
   const ModelConfig& config() const { return config_; }
 
  private:
+  nn::ImageTower& add_image_tower();
+
   ModelConfig config_;
-  nn::VisionTransformer& visual_;
+  nn::ImageTower& visual_;
   nn::TextTransformer& text_;
   Tensor logit_scale_;
 };

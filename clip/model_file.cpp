@@ -50,6 +50,7 @@ LoadedModel load_model(const std::string& path) {
   try {
     loaded.model = std::make_unique<Clip>(config_of(file, loaded));
     loaded.model->load_state(file.tensors);
+    loaded.model->eval();
     const auto vocabulary = file.metadata.find("vocabulary");
     if (vocabulary != file.metadata.end())
       loaded.tokenizer = Tokenizer::from_merges(vocabulary->second);

@@ -1,46 +1,105 @@
 // clip/presets.cpp — models known by name.
-#include <map>
+#include <algorithm>
 
 #include "clip/config.h"
 
 namespace diptych {
 namespace {
 
-struct Row {
+struct VitRow {
   const char* name;
-  int64_t image_size, patch_size, channels, vision_width, vision_layers, vision_heads;
+  int64_t image_size, patch_size, channels, width, layers, heads, mlp_width;
+  int64_t vocab_size, context_length, text_width, text_layers, text_heads;
+  int64_t embed_dim;
+  nn::Activation activation;
+};
+
+constexpr auto kQuick = nn::Activation::quick_gelu, kGelu = nn::Activation::gelu;
+
+// Radford et al. (2021), table 20, and openai/CLIP clip/model.py for the released ViT-{B,L}; the
+// rest of the large ones: open_clip's model_configs of the same names.
+constexpr VitRow kVits[] = {
+    //                     R   p  C     D   L   H   MLP      V   T     D   L   H     E
+    {"fashion", 28, 7, 3, 96, 4, 3, 384, 640, 16, 64, 2, 2, 64, kQuick},
+    {"tiny", 28, 7, 1, 96, 4, 3, 384, 512, 16, 96, 3, 3, 96, kQuick},
+    {"small", 64, 8, 3, 192, 6, 3, 768, 2048, 32, 192, 4, 3, 192, kQuick},
+    {"ViT-B-32", 224, 32, 3, 768, 12, 12, 3072, 49408, 77, 512, 12, 8, 512, kQuick},
+    {"ViT-B-16", 224, 16, 3, 768, 12, 12, 3072, 49408, 77, 512, 12, 8, 512, kQuick},
+    {"ViT-L-14", 224, 14, 3, 1024, 24, 16, 4096, 49408, 77, 768, 12, 12, 768, kQuick},
+    {"ViT-L-14-336", 336, 14, 3, 1024, 24, 16, 4096, 49408, 77, 768, 12, 12, 768, kQuick},
+    {"ViT-S-32", 224, 32, 3, 384, 12, 6, 1536, 49408, 77, 384, 12, 6, 384, kGelu},
+    {"ViT-S-16", 224, 16, 3, 384, 12, 6, 1536, 49408, 77, 384, 12, 6, 384, kGelu},
+    {"ViT-M-32", 224, 32, 3, 512, 12, 8, 2048, 49408, 77, 512, 12, 8, 512, kGelu},
+    {"ViT-M-16", 224, 16, 3, 512, 12, 8, 2048, 49408, 77, 512, 12, 8, 512, kGelu},
+    {"ViT-B-16-plus-240", 240, 16, 3, 896, 12, 14, 3584, 49408, 77, 640, 12, 10, 640, kGelu},
+    {"ViT-H-14", 224, 14, 3, 1280, 32, 16, 5120, 49408, 77, 1024, 24, 16, 1024, kGelu},
+    {"ViT-g-14", 224, 14, 3, 1408, 40, 16, 6144, 49408, 77, 1024, 24, 16, 1024, kGelu},
+    {"ViT-bigG-14", 224, 14, 3, 1664, 48, 16, 8192, 49408, 77, 1280, 32, 20, 1280, kGelu},
+};
+
+struct ResNetRow {
+  const char* name;
+  int64_t image_size, channels, width;
+  std::array<int64_t, 4> layers;
   int64_t vocab_size, context_length, text_width, text_layers, text_heads;
   int64_t embed_dim;
 };
 
-// ViT-*: openai/CLIP clip/model.py as loaded from the released files (Radford et al., 2021, table
-// 20).
-constexpr Row kRows[] = {
-    //               R   p  C     D   L   H      V   T    D   L   H     E
-    {"fashion", 28, 7, 3, 96, 4, 3, 640, 16, 64, 2, 2, 64},
-    {"tiny", 28, 7, 1, 96, 4, 3, 512, 16, 96, 3, 3, 96},
-    {"small", 64, 8, 3, 192, 6, 3, 2048, 32, 192, 4, 3, 192},
-    {"ViT-B-32", 224, 32, 3, 768, 12, 12, 49408, 77, 512, 12, 8, 512},
-    {"ViT-B-16", 224, 16, 3, 768, 12, 12, 49408, 77, 512, 12, 8, 512},
-    {"ViT-L-14", 224, 14, 3, 1024, 24, 16, 49408, 77, 768, 12, 12, 768},
-    {"ViT-L-14-336", 336, 14, 3, 1024, 24, 16, 49408, 77, 768, 12, 12, 768},
+// Radford et al. (2021), table 19, and openai/CLIP clip/model.py. The attention pool has heads of
+// 64.
+constexpr ResNetRow kResNets[] = {
+    //                  R  C    w  blocks              V   T     D   L   H     E
+    {"tiny-resnet", 32, 3, 16, {1, 1, 1, 1}, 512, 16, 96, 3, 3, 96},
+    {"RN50", 224, 3, 64, {3, 4, 6, 3}, 49408, 77, 512, 12, 8, 1024},
+    {"RN101", 224, 3, 64, {3, 4, 23, 3}, 49408, 77, 512, 12, 8, 512},
+    {"RN50x4", 288, 3, 80, {4, 6, 10, 6}, 49408, 77, 640, 12, 10, 640},
+    {"RN50x16", 384, 3, 96, {6, 8, 18, 8}, 49408, 77, 768, 12, 12, 768},
+    {"RN50x64", 448, 3, 128, {3, 15, 36, 10}, 49408, 77, 1024, 12, 16, 1024},
 };
 
-ModelConfig config_of(const Row& r) {
-  ModelConfig c;
-  c.vision.image_size = c.preprocess.size = r.image_size;
-  c.vision.patch_size = r.patch_size;
-  c.vision.channels = c.preprocess.channels = r.channels;
-  c.vision.transformer.width = r.vision_width;
-  c.vision.transformer.layers = r.vision_layers;
-  c.vision.transformer.heads = r.vision_heads;
-  c.text.vocab_size = r.vocab_size;
-  c.text.context_length = r.context_length;
-  c.text.transformer.width = r.text_width;
-  c.text.transformer.layers = r.text_layers;
-  c.text.transformer.heads = r.text_heads;
-  c.vision.embed_dim = c.text.embed_dim = r.embed_dim;
+template <class Row>
+nn::TextConfig text_of(const Row& r) {
+  nn::TextConfig text;
+  text.vocab_size = r.vocab_size;
+  text.context_length = r.context_length;
+  text.embed_dim = r.embed_dim;
+  text.transformer.width = r.text_width;
+  text.transformer.layers = r.text_layers;
+  text.transformer.heads = r.text_heads;
+  return text;
+}
+
+nn::VitConfig vision_of(const VitRow& r) {
+  nn::VitConfig v;
+  v.image_size = r.image_size;
+  v.patch_size = r.patch_size;
+  v.channels = r.channels;
+  v.embed_dim = r.embed_dim;
+  v.transformer.width = r.width;
+  v.transformer.layers = r.layers;
+  v.transformer.heads = r.heads;
+  v.transformer.mlp_width = r.mlp_width;
+  return v;
+}
+
+nn::ResNetConfig vision_of(const ResNetRow& r) {
+  return {r.image_size, r.channels, r.width, r.layers, r.width / 2, r.embed_dim};
+}
+
+template <class Row>
+ModelConfig config_of(const Row& r, nn::Activation activation) {
+  ModelConfig c{vision_of(r), text_of(r), {}};
+  c.set_activation(activation);
+  c.preprocess.size = r.image_size;
+  c.preprocess.channels = r.channels;
   return c;
+}
+
+// "ViT-L/14@336px", as OpenAI writes it, is "ViT-L-14-336".
+std::string spelled_as_here(std::string name) {
+  std::replace(name.begin(), name.end(), '/', '-');
+  std::replace(name.begin(), name.end(), '@', '-');
+  return name.ends_with("px") ? name.substr(0, name.size() - 2) : name;
 }
 
 int64_t edit_distance(const std::string& a, const std::string& b) {
@@ -62,7 +121,8 @@ int64_t edit_distance(const std::string& a, const std::string& b) {
 const std::vector<std::string>& preset_names() {
   static const std::vector<std::string> names = [] {
     std::vector<std::string> all;
-    for (const Row& row : kRows) all.emplace_back(row.name);
+    for (const VitRow& row : kVits) all.emplace_back(row.name);
+    for (const ResNetRow& row : kResNets) all.emplace_back(row.name);
     return all;
   }();
   return names;
@@ -81,14 +141,16 @@ std::string nearest(const std::string& name, const std::vector<std::string>& kno
   return best;
 }
 
-ModelConfig preset(const std::string& name) {
-  for (const Row& row : kRows) {
-    if (name == row.name) return config_of(row);
-  }
+ModelConfig preset(const std::string& spelled) {
+  const std::string name = spelled_as_here(spelled);
+  for (const VitRow& row : kVits)
+    if (name == row.name) return config_of(row, row.activation);
+  for (const ResNetRow& row : kResNets)
+    if (name == row.name) return config_of(row, kQuick);
   std::string all;
   for (const std::string& known : preset_names()) all += (all.empty() ? "" : ", ") + known;
   const std::string guess = nearest(name, preset_names());
-  fail("model: there is no model '", name, "'",
+  fail("model: there is no model '", spelled, "'",
        guess.empty() ? "" : "; did you mean " + guess + "?", " (known: ", all, ")");
 }
 

@@ -46,7 +46,7 @@ LoaderOptions loader_options(const Clip& model, const TrainConfig& c) {
 
 // The first parameter whose gradient is not finite, for the message.
 std::string first_bad_gradient(const Clip& model) {
-  for (const auto& entry : model.state()) {
+  for (const auto& entry : model.named_parameters()) {
     if (!grad(entry.tensor).defined()) continue;
     for (const double g : grad(entry.tensor).to_vector<double>()) {
       if (!std::isfinite(g)) return "; the gradient of " + entry.name + " is not finite";
@@ -71,6 +71,7 @@ Trainer::Trainer(Clip& model, const Tokenizer& tokenizer, const Dataset& dataset
   const int64_t all = config.epochs * loader_.batches();
   total_steps_ = config.max_steps > 0 ? std::min(config.max_steps, all) : all;
   warmup_ = config.warmup >= 0 ? config.warmup : std::min<int64_t>(2000, total_steps_ / 10);
+  model_.train();
   log_.line(optimizer_.groups());
 }
 

@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "nn/resnet.h"
 #include "nn/text_transformer.h"
 #include "nn/vit.h"
 
@@ -66,6 +67,12 @@ LayerCase text_case() {
                    });
 }
 
+LayerCase batch_norm_case(const char* name, bool training) {
+  auto layer = std::make_shared<BatchNorm2d>(kWidth);
+  layer->train(training);
+  return make_case(name, layer, rows(), kCall);
+}
+
 }  // namespace
 
 std::vector<LayerCase> layer_table() {
@@ -93,6 +100,17 @@ std::vector<LayerCase> layer_table() {
   table.push_back(
       make_case("Transformer", std::make_shared<Transformer>(causal), rows(), kCallPacked));
   table.push_back(make_case("Transformer (checkpointing)", checkpointed, rows(), kCallPacked));
+  const Tensor picture = randn({2, 4, 4, kWidth}, {7, 0}, DType::f64);
+  table.push_back(
+      make_case("Conv2d", std::make_shared<Conv2d>(kWidth, 5, 3, 2, 1), picture, kCall));
+  table.push_back(batch_norm_case("BatchNorm2d (training)", true));
+  table.push_back(batch_norm_case("BatchNorm2d (evaluation)", false));
+  table.push_back(
+      make_case("Bottleneck", std::make_shared<Bottleneck>(kWidth, 3, 2), picture, kCall));
+  table.push_back(make_case("AttentionPool2d", std::make_shared<AttentionPool2d>(16, kWidth, 2, 5),
+                            picture, kCall));
+  // Not the whole ModifiedResNet: of its thousands of ReLUs one is always at its kink, where a
+  // finite difference is no derivative. Its gradients are held against open_clip's in the tests.
   table.push_back(vit_case());
   table.push_back(text_case());
   return table;

@@ -1,4 +1,4 @@
-// nn/layers.h — the small layers: Linear, LayerNorm, Embedding.
+// nn/layers.h — the small layers: Linear, LayerNorm, Embedding, Conv2d, BatchNorm2d.
 #pragma once
 
 #include "autograd/ops.h"
@@ -32,6 +32,36 @@ struct LayerNorm : Module {
 
   double eps;
   Tensor weight, bias;  // (width)
+};
+
+/// Convolution without bias, drawn as PyTorch's nn.Conv2d.  x (B, H, W, in) → (B, H', W', out)
+struct Conv2d : Module {
+  Conv2d(int64_t in, int64_t out, int64_t kernel, int64_t stride_ = 1, int64_t padding_ = 0)
+      : stride(stride_),
+        padding(padding_),
+        weight(parameter("weight", {out, in, kernel, kernel}, Init::fan_in(in * kernel * kernel))) {
+  }
+  Tensor operator()(const Tensor& x) const { return conv2d(x, weight, stride, padding); }
+
+  int64_t stride, padding;
+  Tensor weight;  // (out, in, kernel, kernel)
+};
+
+/// Batch normalisation (Ioffe and Szegedy, 2015), optionally with a ReLU behind it.  x (…, width).
+/// Training normalises by the batch and lets the running statistics follow:
+///   running ← (1 - momentum) running + momentum batch,  the batch's variance unbiased.
+/// Evaluation normalises by the running statistics.
+struct BatchNorm2d : Module {
+  explicit BatchNorm2d(int64_t width, Init gain = Init::constant(1));
+  Tensor operator()(const Tensor& x, bool relu = false) const;
+
+  double eps = 1e-5, momentum = 0.1;
+  Tensor weight, bias;               // (width)
+  Tensor running_mean, running_var;  // (width), at least f32
+  Tensor num_batches_tracked;        // () i64
+
+ private:
+  void follow(const BatchNormed& batch, int64_t count) const;
 };
 
 /// A table of vectors.  ids i64 (N) → (N, width)

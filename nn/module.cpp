@@ -32,16 +32,34 @@ Tensor draw(const Module::Entry& entry, uint64_t seed) {
   return randn(t.shape(), source, t.dtype()) * value;
 }
 
+thread_local int shapes_only = 0;
+
+// What an entry becomes when its module becomes `dtype`.
+DType dtype_of(const Module::Entry& entry, DType dtype) {
+  if (entry.trained) return dtype;
+  if (!is_float(entry.tensor.dtype())) return entry.tensor.dtype();
+  return dtype == DType::f64 ? DType::f64 : DType::f32;
+}
+
 }  // namespace
 
+ShapesOnly::ShapesOnly() { ++shapes_only; }
+ShapesOnly::~ShapesOnly() { --shapes_only; }
+
 Tensor Module::parameter(std::string name, Shape shape, Init init) {
-  const Tensor tensor = track(zeros(shape));
-  parameters_.push_back({std::move(name), tensor, init});
+  const Tensor tensor = track(shapes_only > 0 ? zeros({}).expand(shape) : zeros(shape));
+  entries_.push_back({std::move(name), tensor, init, true});
+  return tensor;
+}
+
+Tensor Module::buffer(std::string name, Shape shape, double first_value, DType dtype) {
+  const Tensor tensor = full(shape, first_value, dtype);
+  entries_.push_back({std::move(name), tensor, Init::constant(first_value), false});
   return tensor;
 }
 
 void Module::collect(const std::string& prefix, std::vector<Entry>& out) const {
-  for (const Entry& p : parameters_) out.push_back({prefix + p.name, p.tensor, p.init});
+  for (const Entry& e : entries_) out.push_back({prefix + e.name, e.tensor, e.init, e.trained});
   for (const auto& [name, module] : children_) {
     module->collect(name.empty() ? prefix : prefix + name + '.', out);
   }
@@ -53,9 +71,15 @@ std::vector<Module::Entry> Module::state() const {
   return entries;
 }
 
+std::vector<Module::Entry> Module::named_parameters() const {
+  std::vector<Entry> entries = state();
+  std::erase_if(entries, [](const Entry& entry) { return !entry.trained; });
+  return entries;
+}
+
 std::vector<Tensor> Module::parameters() const {
   std::vector<Tensor> tensors;
-  for (Entry& entry : state()) tensors.push_back(std::move(entry.tensor));
+  for (Entry& entry : named_parameters()) tensors.push_back(std::move(entry.tensor));
   return tensors;
 }
 
@@ -63,6 +87,11 @@ int64_t Module::parameter_count() const {
   int64_t count = 0;
   for (const Tensor& t : parameters()) count += t.numel();
   return count;
+}
+
+void Module::train(bool on) {
+  training_ = on;
+  for (const auto& [name, module] : children_) module->train(on);
 }
 
 void Module::initialize(uint64_t seed) {
@@ -96,12 +125,12 @@ void Module::load_state(const std::vector<NamedTensor>& values) {
 
 void Module::to(Device device) {
   zero_grad();
-  for (Tensor& t : parameters()) t.set_data(t.to(device));
+  for (Entry& entry : state()) entry.tensor.set_data(entry.tensor.to(device));
 }
 
 void Module::to(DType dtype) {
   zero_grad();
-  for (Tensor& t : parameters()) t.set_data(t.to(dtype));
+  for (Entry& entry : state()) entry.tensor.set_data(entry.tensor.to(dtype_of(entry, dtype)));
 }
 
 void Module::zero_grad() {

@@ -11,15 +11,17 @@
 
 namespace diptych::nn {
 
-/// Owns its parameters and children and names everything once, at construction. Names joined with
-/// '.' are the keys of the state dict; a child with an empty name adds nothing to them. Not
-/// copyable: a parent holds references to its children.
+/// Owns its parameters, buffers and children and names everything once, at construction. Names
+/// joined with '.' are the keys of the state dict; a child with an empty name adds nothing to them.
+/// A buffer is state that is saved but not trained, such as running statistics. Not copyable: a
+/// parent holds references to its children.
 class Module {
  public:
   struct Entry {
     std::string name;
     Tensor tensor;  ///< a handle: what is done to it is done to the module's
     Init init;
+    bool trained;  ///< a parameter; else a buffer
   };
 
   Module() = default;
@@ -27,18 +29,28 @@ class Module {
   Module(const Module&) = delete;
   Module& operator=(const Module&) = delete;
 
-  /// All parameters below: a module's own first, then each child's, in the order of declaration.
+  /// All parameters and buffers below: a module's own first, then each child's, in the order of
+  /// declaration.
   std::vector<Entry> state() const;
+  std::vector<Entry> named_parameters() const;
   std::vector<Tensor> parameters() const;
   int64_t parameter_count() const;  ///< number of elements
 
-  /// Draws every parameter anew from its Init: see nn/init.h.
+  /// Whether layers that behave differently in training (batch norm) do so, here and below. True at
+  /// first.
+  void train(bool on = true);
+  void eval() { train(false); }
+  bool training() const { return training_; }
+
+  /// Draws every parameter anew from its Init (see nn/init.h) and sets buffers to their first
+  /// value.
   void initialize(uint64_t seed);
   /// Copies values in by name, converting the dtype. Throws one Error listing every missing name,
   /// unexpected name and wrong shape; then nothing was changed.
   void load_state(const std::vector<NamedTensor>& values);
 
-  /// In place: every handle sees the change. Gradients and histories are dropped.
+  /// In place: every handle sees the change. Gradients and histories are dropped. Statistics in
+  /// buffers keep at least f32, counts stay integers.
   void to(Device);
   void to(DType);
   void zero_grad();  ///< forgets the gradients
@@ -46,6 +58,7 @@ class Module {
  protected:
   /// A tracked f32 parameter on the cpu, zero until initialize() or load_state().
   Tensor parameter(std::string name, Shape, Init);
+  Tensor buffer(std::string name, Shape, double first_value, DType = DType::f32);
 
   template <class M, class... Args>
   M& child(std::string name, Args&&... args) {
@@ -58,8 +71,19 @@ class Module {
  private:
   void collect(const std::string& prefix, std::vector<Entry>& out) const;
 
-  std::vector<Entry> parameters_;
+  std::vector<Entry> entries_;
   std::vector<std::pair<std::string, std::unique_ptr<Module>>> children_;
+  bool training_ = true;
+};
+
+/// While alive, modules built on this thread have names and shapes but no memory: for counting what
+/// is too large to hold. Their values must not be used.
+class ShapesOnly {
+ public:
+  ShapesOnly();
+  ~ShapesOnly();
+  ShapesOnly(const ShapesOnly&) = delete;
+  ShapesOnly& operator=(const ShapesOnly&) = delete;
 };
 
 /// "resblocks.3.ln_1.weight" → "resblocks.*.ln_1.weight": in lists, equal blocks share a line.

@@ -10,7 +10,7 @@
 
 namespace diptych::nn {
 AdamW::AdamW(const Module& module, const AdamWConfig& config) : config_(config) {
-  for (Module::Entry& entry : module.state()) {
+  for (Module::Entry& entry : module.named_parameters()) {
     slots_.push_back(
         {entry.name, entry.tensor, zeros_like(entry.tensor), zeros_like(entry.tensor)});
   }

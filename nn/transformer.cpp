@@ -32,7 +32,7 @@ Linear::Options fc_init(const TransformerConfig& c) {
 }
 
 Linear::Options proj_init(const TransformerConfig& c) {
-  const Init bias = Init::fan_in(4 * c.width);
+  const Init bias = Init::fan_in(c.inside());
   return {c.scaled_init ? Init::normal(ScaledInit(c).projection) : bias, bias};
 }
 
@@ -64,8 +64,8 @@ Tensor MultiHeadAttention::operator()(const Tensor& x, const Tensor& offsets) co
 
 Mlp::Mlp(const TransformerConfig& c)
     : activation(c.activation),
-      c_fc(child<Linear>("c_fc", c.width, 4 * c.width, fc_init(c))),
-      c_proj(child<Linear>("c_proj", 4 * c.width, c.width, proj_init(c))) {}
+      c_fc(child<Linear>("c_fc", c.width, c.inside(), fc_init(c))),
+      c_proj(child<Linear>("c_proj", c.inside(), c.width, proj_init(c))) {}
 
 ResidualAttentionBlock::ResidualAttentionBlock(const TransformerConfig& c)
     : ln_1(child<LayerNorm>("ln_1", c.width, c.eps)),

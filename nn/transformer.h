@@ -19,12 +19,15 @@ struct TransformerConfig {
   int64_t width = 512;  ///< D
   int64_t layers = 12;
   int64_t heads = 8;
-  bool causal = false;  ///< a position sees itself and what came before it
+  int64_t mlp_width = 0;  ///< inside the MLP; 0 means 4 D
+  bool causal = false;    ///< a position sees itself and what came before it
   Activation activation = Activation::quick_gelu;
   double eps = 1e-5;  ///< of the layer norms
   /// OpenAI draws the text tower by width and depth and leaves the vision tower at PyTorch's
   /// defaults (openai/CLIP clip/model.py, initialize_parameters).
   bool scaled_init = false;
+
+  int64_t inside() const { return mlp_width > 0 ? mlp_width : 4 * width; }
 };
 
 /// Multi-head self-attention. Parameters as in torch.nn.MultiheadAttention.
@@ -40,7 +43,7 @@ struct MultiHeadAttention : Module {
   Linear& out_proj;
 };
 
-/// c_proj(activation(c_fc(x))), four times as wide inside.  x (…, D) → (…, D)
+/// c_proj(activation(c_fc(x))), wider inside.  x (…, D) → (…, D)
 struct Mlp : Module {
   explicit Mlp(const TransformerConfig&);
   Tensor operator()(const Tensor& x) const { return c_proj(activate(activation, c_fc(x))); }

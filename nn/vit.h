@@ -1,6 +1,7 @@
 // nn/vit.h — the Vision Transformer (Dosovitskiy et al., 2021) as CLIP uses it.
 #pragma once
 
+#include "nn/image_tower.h"
 #include "nn/transformer.h"
 
 namespace diptych::nn {
@@ -15,12 +16,11 @@ struct VitConfig {
 
 /// Patches and a class token, learned positions, a norm before and after the blocks, a projection
 /// of the class token. Parameter names and numerics: openai/CLIP clip/model.py, VisionTransformer.
-class VisionTransformer : public Module {
+class VisionTransformer : public ImageTower {
  public:
   explicit VisionTransformer(const VitConfig&);
-  /// pixels (B, C, R, R) → (B, E), not normalised. Throws Error if the size is another.
-  Tensor operator()(const Tensor& pixels) const;
-  void set_checkpointing(bool on) { transformer_.checkpointing = on; }
+  Tensor operator()(const Tensor& pixels) const override;
+  void set_checkpointing(bool on) override { transformer_.checkpointing = on; }
 
  private:
   VitConfig config_;

@@ -58,8 +58,8 @@ TEST_CASE("model file: saved and loaded, it is the same model") {
 TEST_CASE("model file: without configuration the architecture is inferred, and said") {
   const TempDir dir;
   ModelConfig config = tiny_config();
-  config.vision.transformer.width = config.text.transformer.width = 64;
-  config.vision.transformer.heads = config.text.transformer.heads = 1;
+  config.vit()->transformer.width = config.text.transformer.width = 64;
+  config.vit()->transformer.heads = config.text.transformer.heads = 1;
   Clip model(config);
   model.initialize(1);
   std::vector<NamedTensor> tensors;

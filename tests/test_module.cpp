@@ -20,7 +20,7 @@ namespace {
 
 ModelConfig tiny_config() {
   ModelConfig c = preset("tiny");
-  c.vision.transformer.layers = c.text.transformer.layers = 1;
+  c.vit()->transformer.layers = c.text.transformer.layers = 1;
   return c;
 }
 
@@ -63,7 +63,7 @@ TEST_CASE("module: ViT-B-32 and ViT-L-14 have exactly as many parameters as Open
 
 TEST_CASE("module: initial values depend on the seed and the name alone") {
   ModelConfig deeper = tiny_config();
-  deeper.vision.transformer.layers = 2;
+  deeper.vit()->transformer.layers = 2;
   Clip a(tiny_config()), b(tiny_config()), c(deeper);
   a.initialize(1);
   b.initialize(1);
@@ -215,7 +215,7 @@ TEST_CASE("towers: wrong sizes are refused by name") {
                  }),
                  "offsets cover 2 of 3"));
   ModelConfig odd = tiny_config();
-  odd.vision.patch_size = 5;
+  odd.vit()->patch_size = 5;
   CHECK(contains(error_of([&] { Clip bad(odd); }), "patch size 5 must divide"));
 }
 

@@ -60,8 +60,8 @@ Pairs random_pairs(const ModelConfig& c, int64_t B, int64_t length) {
     for (int64_t t = 0; t < length; ++t) tokens.push_back(rng.below(c.text.vocab_size));
     offsets.push_back(static_cast<int64_t>(tokens.size()));
   }
-  const int64_t R = c.vision.image_size;
-  return {randn({B, c.vision.channels, R, R}, {0, 1}), from_vector(tokens, {B * length}),
+  const int64_t R = c.image_size();
+  return {randn({B, c.channels(), R, R}, {0, 1}), from_vector(tokens, {B * length}),
           from_vector(offsets, {B + 1})};
 }
 
@@ -73,6 +73,7 @@ Json bench_model(const Flags& flags) {
   nn::AdamW optimizer(model, {});
   const Pairs pairs = random_pairs(config, flags.batch_size, T);
   const bool train = flags.what == "train";
+  model.train(train);
   const Timing t = measure(flags.steps, [&] {
     const GradMode mode(train);
     const ContrastiveLoss out =

@@ -43,7 +43,9 @@ void print_layers(const Clip& model) {
 }
 
 int run(const Flags& flags) {
-  const Clip model(config_of(flags.model));
+  const ModelConfig known = config_of(flags.model);
+  const nn::ShapesOnly shapes_only;  // the largest model would not fit most machines
+  const Clip model(known);
   const ModelConfig& config = model.config();
   const int64_t T = flags.text_length ? flags.text_length : config.text.context_length;
   const Cost cost = estimate_cost(config, model.parameter_count(), flags.batch_size, T);

@@ -19,6 +19,7 @@ struct Flags : ModelFlags {
 int run(const Flags& flags) {
   const LoadedModel loaded = flags.open();
   const Clip& model = *loaded.model;
+  loaded.model->train();
   const Tensor pixels = load_npy(flags.pixels);
   const PackedTokens packed = pack_tokens(load_npy(flags.tokens));
   check_finite(pixels);
@@ -31,7 +32,7 @@ int run(const Flags& flags) {
                                 {"text_features", text},
                                 {"logits_per_image", out.logits_per_image},
                                 {"loss", out.loss}};
-  for (const auto& entry : model.state())
+  for (const auto& entry : model.named_parameters())
     dump.push_back({"grad." + entry.name, grad(entry.tensor)});
   save_safetensors(flags.dump, dump);
   fmt::print("loss {:.6f} for {} pairs; {} tensors in {}\n", out.loss.item(), image.dim(0),

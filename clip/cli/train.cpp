@@ -103,7 +103,7 @@ Tokenizer make_tokenizer(const Flags& f, const std::vector<std::string>& caption
 void describe(RunLog& log, const Flags& f, const Clip& model, const DataSource& data) {
   log.line(fmt::format(
       "model {}: {} parameters, images {} px, vocabulary {}, context {}; {} threads", f.model,
-      model.parameter_count(), model.config().vision.image_size, model.config().text.vocab_size,
+      model.parameter_count(), model.config().image_size(), model.config().text.vocab_size,
       model.config().text.context_length, num_threads()));
   if (!data.skipped.empty()) {
     log.line(fmt::format("{} pictures have no text and are left out, the first is {}",

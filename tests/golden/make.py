@@ -1,29 +1,31 @@
 #!/usr/bin/python3
-# tests/golden/make.py — regenerates the golden files: a tiny CLIP in plain PyTorch.
+# tests/golden/make.py — regenerates the golden files of tiny CLIPs, with open_clip as the oracle.
 #
-# An independent implementation of openai/CLIP (clip/model.py): pre-LN transformers, QuickGELU,
-# LayerNorm eps 1e-5, ViT with ln_pre, CLS token, ln_post and proj; a causal text tower pooled at
-# argmax(tokens); L2-normalised features, exp(logit_scale), symmetric cross-entropy. Parameters
-# carry OpenAI's names.
+#   python3 -m venv --system-site-packages oracle    # sees Debian's python3-torch, -torchvision
+#   oracle/bin/pip install open_clip_torch==2.24.0 timm==0.9.16 ftfy regex
+#   oracle/bin/python tests/golden/make.py
 #
-# Weights and pixels are f32 numbers. Everything is computed in f64 from them and rounded to f32
-# once, when written: the expected values are the truth to f32 precision, not another f32 program's
-# rounding errors.
+# Weights and pixels are numbers that f32 (the ResNet's: f16) represents. Everything is computed in
+# f64 from them and rounded to f32 once, when written: the expected values are the truth to f32
+# precision, not another f32 program's rounding errors.
 import json
 import math
 import os
 import struct
 
 import numpy as np
+import open_clip
 import torch
 import torch.nn.functional as F
-from torch import nn
 
-CONFIG = {
-    "embed_dim": 24,
-    "image_size": 24, "patch_size": 8, "vision_width": 32, "vision_layers": 2, "vision_heads": 2,
-    "vocab_size": 64, "context_length": 12, "text_width": 20, "text_layers": 2, "text_heads": 2,
-    "activation": "quick_gelu", "layer_norm_eps": 1e-5,
+TEXT = {"context_length": 12, "vocab_size": 64, "width": 20, "heads": 2, "layers": 2}
+VIT = {
+    "embed_dim": 24, "quick_gelu": True, "text_cfg": TEXT,
+    "vision_cfg": {"image_size": 24, "patch_size": 8, "width": 32, "head_width": 16, "layers": 2},
+}
+RESNET = {
+    "embed_dim": 24, "quick_gelu": True, "text_cfg": TEXT,
+    "vision_cfg": {"image_size": 64, "width": 4, "head_width": 32, "layers": [1, 2, 1, 1]},
 }
 ADAMW = {
     "lr": 1e-3, "beta1": 0.9, "beta2": 0.98, "eps": 1e-6, "weight_decay": 0.2, "steps": 10,
@@ -32,17 +34,26 @@ ADAMW = {
     "losses": "losses[k] is the loss before step k + 1: losses[0] belongs to the given weights",
 }
 LENGTHS = [3, 5, 8, 11, 12]  # of the captions, start and end token included
-VERSIONS = {"torch": torch.__version__, "numpy": np.__version__}
+VERSIONS = {"open_clip": open_clip.version.__version__, "torch": torch.__version__,
+            "numpy": np.__version__}
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
-def write_safetensors(name, tensors, metadata):
-    """u64 length, JSON header padded to 8 bytes, data; floats as F32, integers as I64."""
+def stored_as(value, half):
+    if value.is_floating_point():
+        return ("F16", "<f2") if half else ("F32", "<f4")
+    return "I64", "<i8"
+
+
+def write_safetensors(name, tensors, metadata, half=()):
+    """u64 length, JSON header padded to 8 bytes, data; floats as F32, those named in half as F16,
+    integers as I64."""
     header = {"__metadata__": {key: json.dumps(value) for key, value in metadata.items()}}
     blobs, end = [], 0
-    in_order = sorted(tensors.items(), key=lambda item: item[1].is_floating_point())  # I64: aligned
+    order = {"I64": 0, "F32": 1, "F16": 2}  # aligned
+    in_order = sorted(tensors.items(), key=lambda item: order[stored_as(item[1], item[0] in half)[0]])
     for key, value in in_order:
-        dtype, store = ("F32", "<f4") if value.is_floating_point() else ("I64", "<i8")
+        dtype, store = stored_as(value, key in half)
         blob = value.detach().numpy().astype(store).tobytes()
         begin, end = end, end + len(blob)
         header[key] = {"dtype": dtype, "shape": list(value.shape), "data_offsets": [begin, end]}
@@ -54,150 +65,81 @@ def write_safetensors(name, tensors, metadata):
     print(f"{name}: {len(tensors)} tensors, {8 + len(text) + end} bytes")
 
 
-def file_config():
-    """CONFIG as the model files of this project store it: clip/config.h."""
-    def tower(prefix, *keys):
-        shape = {key: CONFIG[f"{prefix}_{key}"] for key in ("width", "layers", "heads")}
-        return {key: CONFIG[key] for key in keys} | shape
-
+def file_config(config):
+    """The configuration as the model files of this project store it: clip/config.h."""
+    vision, text = dict(config["vision_cfg"]), dict(config["text_cfg"])
+    head_width = vision.pop("head_width")
+    if "patch_size" in vision:
+        vision |= {"type": "vit", "heads": vision["width"] // head_width,
+                   "mlp_width": 4 * vision["width"]}
+    else:
+        vision |= {"type": "resnet", "heads": 32 * vision["width"] // head_width}
     mean, std = [0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]
     return {
-        "embed_dim": CONFIG["embed_dim"],
-        "vision": tower("vision", "image_size", "patch_size") | {"channels": 3},
-        "text": tower("text", "context_length", "vocab_size"),
-        "activation": CONFIG["activation"],
-        "layer_norm_eps": CONFIG["layer_norm_eps"],
+        "embed_dim": config["embed_dim"],
+        "vision": vision | {"channels": 3},
+        "text": text | {"mlp_width": 4 * text["width"]},
+        "activation": "quick_gelu" if config["quick_gelu"] else "gelu",
+        "layer_norm_eps": 1e-5,
         "preprocess": {"mean": mean, "std": std},
     }
 
 
-class QuickGELU(nn.Module):
-    def forward(self, x):
-        return x * torch.sigmoid(1.702 * x)
+def forward(model, pixels, tokens):
+    image, text = model.encode_image(pixels), model.encode_text(tokens)
+    logits = model.logit_scale.exp() * F.normalize(image) @ F.normalize(text).T
+    target = torch.arange(len(logits))
+    loss = (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+    return {"image_features": image, "text_features": text,
+            "logits_per_image": logits, "loss": loss}
 
 
-class Attention(nn.Module):
-    """in_proj holds q, k, v one below the other; heads are contiguous slices of each."""
-
-    def __init__(self, width, heads):
-        super().__init__()
-        self.heads = heads
-        self.in_proj_weight = nn.Parameter(torch.empty(3 * width, width))
-        self.in_proj_bias = nn.Parameter(torch.empty(3 * width))
-        self.out_proj = nn.Linear(width, width)
-
-    def forward(self, x, mask):
-        B, T, D = x.shape
-        depth = D // self.heads
-        qkv = (x @ self.in_proj_weight.T + self.in_proj_bias).view(B, T, 3, self.heads, depth)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (B, H, T, depth) each
-        scores = q @ k.transpose(-1, -2) / math.sqrt(depth)
-        if mask is not None:
-            scores = scores + mask
-        return self.out_proj((scores.softmax(-1) @ v).transpose(1, 2).reshape(B, T, D))
+def is_norm(name):
+    return ".ln_" in "." + name or ".bn" in "." + name or "downsample.1" in name
 
 
-class Block(nn.Module):
-    def __init__(self, width, heads):
-        super().__init__()
-        self.ln_1 = nn.LayerNorm(width, eps=CONFIG["layer_norm_eps"])
-        self.attn = Attention(width, heads)
-        self.ln_2 = nn.LayerNorm(width, eps=CONFIG["layer_norm_eps"])
-        self.mlp = nn.Sequential()
-        self.mlp.add_module("c_fc", nn.Linear(width, 4 * width))
-        self.mlp.add_module("gelu", QuickGELU())
-        self.mlp.add_module("c_proj", nn.Linear(4 * width, width))
-
-    def forward(self, x, mask):
-        x = x + self.attn(self.ln_1(x), mask)
-        return x + self.mlp(self.ln_2(x))
-
-
-class Transformer(nn.Module):
-    def __init__(self, width, layers, heads):
-        super().__init__()
-        self.resblocks = nn.ModuleList([Block(width, heads) for _ in range(layers)])
-
-    def forward(self, x, mask=None):
-        for block in self.resblocks:
-            x = block(x, mask)
-        return x
-
-
-class VisionTransformer(nn.Module):
-    def __init__(self, image_size, patch_size, width, layers, heads, embed_dim):
-        super().__init__()
-        patches = (image_size // patch_size) ** 2
-        self.conv1 = nn.Conv2d(3, width, patch_size, stride=patch_size, bias=False)
-        self.class_embedding = nn.Parameter(torch.empty(width))
-        self.positional_embedding = nn.Parameter(torch.empty(patches + 1, width))
-        self.ln_pre = nn.LayerNorm(width, eps=CONFIG["layer_norm_eps"])
-        self.transformer = Transformer(width, layers, heads)
-        self.ln_post = nn.LayerNorm(width, eps=CONFIG["layer_norm_eps"])
-        self.proj = nn.Parameter(torch.empty(width, embed_dim))
-
-    def forward(self, pixels):
-        x = self.conv1(pixels).flatten(2).transpose(1, 2)  # (B, patches, D)
-        x = torch.cat([self.class_embedding.expand(len(x), 1, -1), x], dim=1)
-        x = self.transformer(self.ln_pre(x + self.positional_embedding))
-        return self.ln_post(x[:, 0]) @ self.proj
-
-
-class CLIP(nn.Module):
-    def __init__(self, c):
-        super().__init__()
-        self.visual = VisionTransformer(c["image_size"], c["patch_size"], c["vision_width"],
-                                        c["vision_layers"], c["vision_heads"], c["embed_dim"])
-        self.token_embedding = nn.Embedding(c["vocab_size"], c["text_width"])
-        self.positional_embedding = nn.Parameter(torch.empty(c["context_length"], c["text_width"]))
-        self.transformer = Transformer(c["text_width"], c["text_layers"], c["text_heads"])
-        self.ln_final = nn.LayerNorm(c["text_width"], eps=c["layer_norm_eps"])
-        self.text_projection = nn.Parameter(torch.empty(c["text_width"], c["embed_dim"]))
-        self.logit_scale = nn.Parameter(torch.empty([]))
-
-    def encode_text(self, tokens):
-        T = tokens.shape[1]
-        mask = torch.full((T, T), -math.inf).triu(1)
-        x = self.transformer(self.token_embedding(tokens) + self.positional_embedding[:T], mask)
-        end = tokens.argmax(-1)  # the end token has the largest id
-        return self.ln_final(x)[torch.arange(len(x)), end] @ self.text_projection
-
-    def forward(self, pixels, tokens):
-        image, text = self.visual(pixels), self.encode_text(tokens)
-        logits = self.logit_scale.exp() * F.normalize(image) @ F.normalize(text).T
-        target = torch.arange(len(logits))
-        loss = (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
-        return {"image_features": image, "text_features": text,
-                "logits_per_image": logits, "loss": loss}
+def random_value(name, p, noise):
+    """No parameter keeps a value that could hide a mistake: no zero bias, no unit gain."""
+    if name == "logit_scale":
+        return torch.tensor(math.log(1 / 0.07))
+    if is_norm(name):
+        return 1 + 0.2 * noise if name.endswith("weight") else 0.1 * noise
+    if p.ndim == 1:
+        return (0.5 if name.endswith("embedding") else 0.1) * noise
+    if name.endswith("embedding") or name.startswith("token_embedding"):
+        return 0.5 * noise
+    # a matrix (out, in), or (in, out) for the projections: unit gain
+    fan_in = p.shape[0] if name.endswith(("proj", "projection")) else p[0].numel()
+    return noise / math.sqrt(fan_in)
 
 
 @torch.no_grad()
-def randomise(model, generator):
-    """No parameter keeps a value that could hide a mistake: no zero bias, no unit gain."""
+def randomise(model, generator, rounded):
     for name, p in model.named_parameters():
-        noise = torch.randn(p.shape, generator=generator)
-        if name == "logit_scale":
-            value = torch.tensor(math.log(1 / 0.07))
-        elif ".ln_" in "." + name:
-            value = 1 + 0.2 * noise if name.endswith("weight") else 0.1 * noise
-        elif p.ndim == 1:
-            value = (0.5 if name.endswith("embedding") else 0.1) * noise
-        elif name.endswith("embedding") or name.startswith("token_embedding"):
-            value = 0.5 * noise
-        else:  # a matrix (out, in), or (in, out) for the projections: unit gain
-            fan_in = p.shape[0] if name.endswith(("proj", "projection")) else p[0].numel()
-            value = noise / math.sqrt(fan_in)
-        p.copy_(value.float())
+        p.copy_(rounded(random_value(name, p, torch.randn(p.shape, generator=generator))))
+    for name, b in model.named_buffers():
+        if name.endswith("running_mean"):
+            b.copy_(rounded(0.3 * torch.randn(b.shape, generator=generator)))
+        if name.endswith("running_var"):
+            b.copy_(rounded(0.5 + torch.rand(b.shape, generator=generator)))
+        if name.endswith("num_batches_tracked"):
+            b.fill_(7)
 
 
-def make_batch(generator):
-    size, context, vocab = CONFIG["image_size"], CONFIG["context_length"], CONFIG["vocab_size"]
-    pixels = torch.randn(len(LENGTHS), 3, size, size, generator=generator).float().double()
-    tokens = torch.zeros(len(LENGTHS), context, dtype=torch.int64)
+def make_batch(config, generator, rounded):
+    size, text = config["vision_cfg"]["image_size"], config["text_cfg"]
+    pixels = rounded(torch.randn(len(LENGTHS), 3, size, size, generator=generator))
+    tokens = torch.zeros(len(LENGTHS), text["context_length"], dtype=torch.int64)
     for row, length in zip(tokens, LENGTHS):
-        row[0], row[length - 1] = vocab - 2, vocab - 1
-        row[1:length - 1] = torch.randint(1, vocab - 2, (length - 2,), generator=generator)
+        row[0], row[length - 1] = text["vocab_size"] - 2, text["vocab_size"] - 1
+        row[1:length - 1] = torch.randint(1, text["vocab_size"] - 2, (length - 2,),
+                                          generator=generator)
     return pixels, tokens
+
+
+def state(model):
+    return {name: value.detach().clone() for name, value in model.state_dict().items()
+            if name != "attn_mask"}
 
 
 def adamw_losses(model, batch):
@@ -210,7 +152,7 @@ def adamw_losses(model, batch):
     losses = []
     for _ in range(ADAMW["steps"]):
         optimizer.zero_grad()
-        loss = model(*batch)["loss"]
+        loss = forward(model, *batch)["loss"]
         losses.append(loss.item())
         loss.backward()
         optimizer.step()
@@ -229,27 +171,57 @@ def schedule(base_lr, warmup, total):
     return {"base_lr": base_lr, "warmup": warmup, "total": total, "lr": values}
 
 
+def build(config, generator, rounded):
+    model = open_clip.model.CLIP(**config).double()
+    randomise(model, generator, rounded)
+    return model, make_batch(config, generator, rounded)
+
+
+def about(config):
+    return {"config": file_config(config), "versions": VERSIONS, "generator": "tests/golden/make.py",
+            "computed_in": "f64, stored as f32"}
+
+
+def gradients(model):
+    return {"grad." + name: p.grad for name, p in model.named_parameters()}
+
+
+def write_vit(generator):
+    model, batch = build(VIT, generator, lambda x: x.float().double())
+    write_safetensors("tiny_clip.safetensors", state(model), about(VIT))
+    out = forward(model, *batch)
+    out["loss"].backward()
+    write_safetensors("tiny_clip_grads.safetensors", gradients(model), about(VIT))
+    losses = adamw_losses(model, batch)
+    expected = {"pixels": batch[0], "tokens": batch[1], **out, "adamw.losses": losses}
+    write_safetensors("tiny_clip_expected.safetensors", expected, {**about(VIT), "adamw": ADAMW})
+    print("loss", out["loss"].item(), "then", losses.tolist())
+
+
+def write_resnet(generator):
+    model, batch = build(RESNET, generator, lambda x: x.half().double())
+    weights = state(model)
+    halves = [name for name in weights if name != "logit_scale"]
+    write_safetensors("tiny_resnet.safetensors", weights, about(RESNET), halves)
+    with torch.no_grad():
+        evaluated = model.eval().encode_image(batch[0])
+    out = forward(model.train(), *batch)  # batch statistics, and running ones that follow
+    out["loss"].backward()
+    running = {"after." + name: value for name, value in model.named_buffers() if "bn" in name
+               or "downsample" in name}
+    write_safetensors("tiny_resnet_grads.safetensors", gradients(model), about(RESNET))
+    expected = {"pixels": batch[0], "tokens": batch[1], "eval.image_features": evaluated, **out,
+                **running}
+    write_safetensors("tiny_resnet_expected.safetensors", expected, about(RESNET), ["pixels"])
+    print("loss", out["loss"].item())
+
+
 def main():
     torch.set_default_dtype(torch.float64)
     torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(20210226)
-    model = CLIP(CONFIG)
-    randomise(model, generator)
-    batch = make_batch(generator)
-    about = {"config": file_config(), "versions": VERSIONS, "generator": "tests/golden/make.py"}
-    weights = {name: p.detach().clone() for name, p in model.named_parameters()}
-    write_safetensors("tiny_clip.safetensors", weights, about)
-
-    out = model(*batch)
-    out["loss"].backward()
-    grads = {"grad." + name: p.grad for name, p in model.named_parameters()}
-    about["computed_in"] = "f64, stored as f32"
-    write_safetensors("tiny_clip_grads.safetensors", grads, about)
-
-    losses = adamw_losses(model, batch)
-    expected = {"pixels": batch[0], "tokens": batch[1], **out, "adamw.losses": losses}
-    write_safetensors("tiny_clip_expected.safetensors", expected, {**about, "adamw": ADAMW})
-    print("loss", out["loss"].item(), "then", losses.tolist())
+    write_vit(generator)
+    write_resnet(generator)
     with open(os.path.join(HERE, "schedule.json"), "w") as file:
         json.dump(schedule(5e-4, 10, 100), file, indent=1)
         file.write("\n")

@@ -1,0 +1,17 @@
+// nn/image_tower.h — what every image encoder can do.
+#pragma once
+
+#include "nn/module.h"
+
+namespace diptych::nn {
+
+/// From pictures to embeddings.
+class ImageTower : public Module {
+ public:
+  /// pixels (B, C, R, R), normalised → (B, E), not of length one. Throws Error on another size.
+  virtual Tensor operator()(const Tensor& pixels) const = 0;
+  /// Recompute each block during backward instead of keeping its insides.
+  virtual void set_checkpointing(bool on) = 0;
+};
+
+}  // namespace diptych::nn

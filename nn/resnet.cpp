@@ -1,0 +1,121 @@
+// nn/resnet.cpp — the modified residual network. Pictures inside have their channels last.
+#include "nn/resnet.h"
+
+#include <cmath>
+
+namespace diptych::nn {
+namespace {
+
+constexpr int64_t kExpansion = 4;
+
+// openai/CLIP clip/model.py, CLIP.initialize_parameters: projections of the pool by their width,
+// biases at PyTorch's default.
+Linear::Options pool_init(int64_t width) {
+  return {Init::normal(1 / std::sqrt(static_cast<double>(width))), Init::fan_in(width)};
+}
+
+const ResNetConfig& checked(const ResNetConfig& c) {
+  check(c.image_size > 0 && c.image_size % 32 == 0, "resnet: the image size, ", c.image_size,
+        ", must be a multiple of 32");
+  check(c.width > 0 && c.width % 2 == 0, "resnet: the width, ", c.width, ", must be even");
+  return c;
+}
+
+// (B, C, H, W) → (B, H, W, C)
+Tensor channels_last(const Tensor& x) { return transpose(transpose(x, 1, 2), 2, 3); }
+
+}  // namespace
+
+Bottleneck::Bottleneck(int64_t in, int64_t inside, int64_t stride)
+    : stride_(stride),
+      conv1_(child<Conv2d>("conv1", in, inside, 1)),
+      bn1_(child<BatchNorm2d>("bn1", inside)),
+      conv2_(child<Conv2d>("conv2", inside, inside, 3, 1, 1)),
+      bn2_(child<BatchNorm2d>("bn2", inside)),
+      conv3_(child<Conv2d>("conv3", inside, kExpansion * inside, 1)),
+      // Zero: at first a block is its shortcut.
+      bn3_(child<BatchNorm2d>("bn3", kExpansion * inside, Init::constant(0))) {
+  if (stride == 1 && in == kExpansion * inside) return;
+  shortcut_conv_ = &child<Conv2d>("downsample.0", in, kExpansion * inside, 1);
+  shortcut_bn_ = &child<BatchNorm2d>("downsample.1", kExpansion * inside);
+}
+
+Tensor Bottleneck::operator()(const Tensor& x) const {
+  const auto shrink = [this](const Tensor& t) { return stride_ > 1 ? avg_pool(t, stride_) : t; };
+  Tensor y = bn1_(conv1_(x), true);
+  y = shrink(bn2_(conv2_(y), true));
+  y = bn3_(conv3_(y));
+  const Tensor shortcut = shortcut_conv_ ? (*shortcut_bn_)((*shortcut_conv_)(shrink(x))) : x;
+  return relu(y + shortcut);
+}
+
+AttentionPool2d::AttentionPool2d(int64_t pixels, int64_t width, int64_t heads, int64_t embed_dim)
+    : heads_(heads),
+      positional_embedding_(parameter("positional_embedding", {1 + pixels, width},
+                                      Init::normal(1 / std::sqrt(static_cast<double>(width))))),
+      k_proj_(child<Linear>("k_proj", width, width, pool_init(width))),
+      q_proj_(child<Linear>("q_proj", width, width, pool_init(width))),
+      v_proj_(child<Linear>("v_proj", width, width, pool_init(width))),
+      c_proj_(child<Linear>("c_proj", width, embed_dim, pool_init(width))) {
+  check(heads > 0 && width % heads == 0, "resnet: width ", width,
+        " of the attention pool must be a multiple of its heads, ", heads);
+}
+
+// (B, T, D) → (B, H, T, D / H)
+Tensor AttentionPool2d::by_head(const Tensor& x) const {
+  return transpose(reshape(x, {x.dim(0), x.dim(1), heads_, x.dim(2) / heads_}), 1, 2);
+}
+
+Tensor AttentionPool2d::operator()(const Tensor& x) const {
+  const int64_t B = x.dim(0), D = x.dim(3);
+  const Tensor pixels = reshape(x, {B, x.dim(1) * x.dim(2), D});
+  const Tensor tokens = cat({mean(pixels, 1, true), pixels}, 1) + positional_embedding_;
+  const Tensor q = by_head(q_proj_(slice(tokens, 1, 0, 1))), k = by_head(k_proj_(tokens)),
+               v = by_head(v_proj_(tokens));
+  const double scale = 1 / std::sqrt(static_cast<double>(D / heads_));
+  const Tensor weights = softmax(matmul(q * scale, transpose(k, 2, 3)));  // (B, H, 1, T)
+  return c_proj_(reshape(transpose(matmul(weights, v), 1, 2), {B, D}));
+}
+
+ModifiedResNet::ModifiedResNet(const ResNetConfig& c)
+    : config_(checked(c)),
+      conv1_(child<Conv2d>("conv1", c.channels, c.width / 2, 3, 2, 1)),
+      bn1_(child<BatchNorm2d>("bn1", c.width / 2)),
+      conv2_(child<Conv2d>("conv2", c.width / 2, c.width / 2, 3, 1, 1)),
+      bn2_(child<BatchNorm2d>("bn2", c.width / 2)),
+      conv3_(child<Conv2d>("conv3", c.width / 2, c.width, 3, 1, 1)),
+      bn3_(child<BatchNorm2d>("bn3", c.width)),
+      blocks_(add_blocks()),
+      attnpool_(child<AttentionPool2d>("attnpool", c.grid() * c.grid(), c.features(), c.heads,
+                                       c.embed_dim)) {}
+
+std::vector<Bottleneck*> ModifiedResNet::add_blocks() {
+  std::vector<Bottleneck*> blocks;
+  int64_t in = config_.width;
+  for (size_t stage = 0; stage < config_.layers.size(); ++stage) {
+    const int64_t inside = config_.width << stage;
+    for (int64_t i = 0; i < config_.layers[stage]; ++i) {
+      const std::string name = "layer" + std::to_string(stage + 1) + '.' + std::to_string(i);
+      const int64_t stride = stage > 0 && i == 0 ? 2 : 1;
+      blocks.push_back(&child<Bottleneck>(name, in, inside, stride));
+      in = kExpansion * inside;
+    }
+  }
+  return blocks;
+}
+
+Tensor ModifiedResNet::operator()(const Tensor& pixels) const {
+  const int64_t R = config_.image_size;
+  check(pixels.rank() == 4 && pixels.shape() == Shape{pixels.dim(0), config_.channels, R, R},
+        "resnet: needs pixels (B, ", config_.channels, ", ", R, ", ", R, "), got ", pixels.shape());
+  Tensor x = bn1_(conv1_(channels_last(pixels)), true);
+  x = bn2_(conv2_(x), true);
+  x = avg_pool(bn3_(conv3_(x), true), 2);
+  for (const Bottleneck* block : blocks_) {
+    const auto run = [block](const Tensor& in) { return (*block)(in); };
+    x = checkpointing_ && GradMode::enabled() ? checkpoint(run, x) : run(x);
+  }
+  return attnpool_(x);
+}
+
+}  // namespace diptych::nn
