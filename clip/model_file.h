@@ -25,8 +25,9 @@ struct LoadedModel {
 /// Writes parameters, configuration and vocabulary. On any Error the file of before is unchanged.
 void save_model(const std::string& path, const Clip&, const Tokenizer*);
 
-/// Opens, in evaluation mode, a .safetensors file, or the newest intact checkpoint of a run folder such as logs/demo.
-/// Throws Error naming the file, and the tensors that are missing, unexpected or misshapen.
+/// Opens, in evaluation mode, a .safetensors file, or the newest intact checkpoint of a run folder
+/// such as logs/demo. Throws Error naming the file, and the tensors that are missing, unexpected or
+/// misshapen.
 LoadedModel load_model(const std::string& path);
 
 }  // namespace diptych

@@ -51,7 +51,8 @@ def write_safetensors(name, tensors, metadata, half=()):
     header = {"__metadata__": {key: json.dumps(value) for key, value in metadata.items()}}
     blobs, end = [], 0
     order = {"I64": 0, "F32": 1, "F16": 2}  # aligned
-    in_order = sorted(tensors.items(), key=lambda item: order[stored_as(item[1], item[0] in half)[0]])
+    in_order = sorted(tensors.items(),
+                      key=lambda item: order[stored_as(item[1], item[0] in half)[0]])
     for key, value in in_order:
         dtype, store = stored_as(value, key in half)
         blob = value.detach().numpy().astype(store).tobytes()
@@ -178,8 +179,8 @@ def build(config, generator, rounded):
 
 
 def about(config):
-    return {"config": file_config(config), "versions": VERSIONS, "generator": "tests/golden/make.py",
-            "computed_in": "f64, stored as f32"}
+    return {"config": file_config(config), "versions": VERSIONS,
+            "generator": "tests/golden/make.py", "computed_in": "f64, stored as f32"}
 
 
 def gradients(model):
