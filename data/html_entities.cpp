@@ -5,6 +5,7 @@
 #include <optional>
 #include <unordered_map>
 
+#include "data/code_pages.h"
 #include "data/unicode.h"
 
 namespace diptych {

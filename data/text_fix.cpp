@@ -3,7 +3,9 @@
 
 #include <algorithm>
 
+#include "data/code_pages.h"
 #include "data/html_entities.h"
+#include "data/mojibake.h"
 #include "data/unicode.h"
 
 namespace diptych {
@@ -105,7 +107,8 @@ std::u32string without_controls(std::u32string_view text) {
 std::u32string fix_segment(std::u32string text, bool unescape) {
   for (int round = 0; round < kMostRounds; ++round) {
     std::u32string fixed = unescape ? unescape_closed_html(text) : text;
-    fixed = nfc(without_controls(plain_line_breaks(plain_characters(fixed))));
+    fixed = plain_characters(fix_encoding(std::move(fixed)));
+    fixed = nfc(without_controls(plain_line_breaks(fixed)));
     if (fixed == text) break;
     text = std::move(fixed);
   }

@@ -118,12 +118,6 @@ void sort_marks(std::u32string& text) {
   }
 }
 
-// What bytes 0x80 … 0x9F are in Windows-1252; the five that it leaves undefined stay themselves.
-constexpr std::array<char32_t, 32> kWindows1252 = {
-    0x20AC, 0x81,   0x201A, 0x0192, 0x201E, 0x2026, 0x2020, 0x2021, 0x02C6, 0x2030, 0x0160,
-    0x2039, 0x0152, 0x8D,   0x017D, 0x8F,   0x90,   0x2018, 0x2019, 0x201C, 0x201D, 0x2022,
-    0x2013, 0x2014, 0x02DC, 0x2122, 0x0161, 0x203A, 0x0153, 0x9D,   0x017E, 0x0178};
-
 }  // namespace
 
 std::u32string decode_utf8(std::string_view text) {
@@ -181,8 +175,6 @@ std::u32string lower_case(std::u32string_view text) {
   }
   return out;
 }
-
-char32_t windows_1252(char32_t c) { return c >= 0x80 && c <= 0x9F ? kWindows1252[c - 0x80] : c; }
 
 std::u32string compatible_form(char32_t c) { return decompose(c, UTF8PROC_COMPAT); }
 

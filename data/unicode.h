@@ -24,8 +24,4 @@ std::u32string nfc(std::u32string_view);
 /// One character's compatible decomposition (NFKD).
 std::u32string compatible_form(char32_t);
 
-/// A control character U+0080 … U+009F as the Windows-1252 byte it was meant to be; any other code
-/// point as it is.
-char32_t windows_1252(char32_t);
-
 }  // namespace diptych
