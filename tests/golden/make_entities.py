@@ -49,7 +49,7 @@ def main():
             lines.append("")
         lines[-1] += row(name) + " "
     body = "\n".join(f'      "{line}"' for line in lines)
-    FILE.write_text(HEAD + body + ";\n" + TAIL)
+    FILE.write_text(HEAD + body + ";\n" + TAIL, encoding="utf-8")
 
 
 if __name__ == "__main__":
