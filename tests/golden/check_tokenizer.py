@@ -68,7 +68,8 @@ class Reference:
     def encode(self, text):
         text = html.unescape(html.unescape(ftfy.fix_text(text))).strip()
         text = regex.sub(r"\s+", " ", text).strip().lower()
-        return [49406, *(i for word in self.PATTERN.findall(text) for i in self.merged(word)), 49407]
+        ids = (i for word in self.PATTERN.findall(text) for i in self.merged(word))
+        return [49406, *ids, 49407]
 
 
 def glosses():
@@ -98,7 +99,8 @@ def with_references(text, rng):
         name = html.entities.codepoint2name.get(ord(c))
         forms = [f"&#{ord(c)};", f"&#x{ord(c):X};", f"&#{ord(c)}", f"&amp;#{ord(c)};"]
         return rng.choice(forms + [f"&{name};", f"&amp;{name};", f"&{name}"] * 2 if name else forms)
-    return "".join(reference(c) if rng.random() < (0.05 if c.isascii() else 0.4) else c for c in text)
+    return "".join(reference(c) if rng.random() < (0.05 if c.isascii() else 0.4) else c
+                   for c in text)
 
 
 def as_mojibake(text, rng):

@@ -19,8 +19,7 @@ HEAD = """\
 namespace diptych {
 
 std::string_view html_entity_rows() {
-  return
-"""
+  return """
 TAIL = """\
 }
 
@@ -45,10 +44,10 @@ def main():
     names = sorted(name[:-1] for name in html.entities.html5 if name.endswith(";"))
     lines = [""]
     for name in names:
-        if len(lines[-1]) + len(row(name)) > 90:
+        if len(lines[-1]) + len(row(name)) > 86:
             lines.append("")
         lines[-1] += row(name) + " "
-    body = "\n".join(f'      "{line}"' for line in lines)
+    body = "\n         ".join(f'"{line}"' for line in lines)
     FILE.write_text(HEAD + body + ";\n" + TAIL, encoding="utf-8")
 
 
