@@ -74,6 +74,8 @@ TEST_CASE(
         U"AT&T this&not that éÉSS");
   CHECK(unescape_closed_html(U"&nTILDE; &#65; &#65 &#59; &#12a;") ==
         U"&nTILDE; A &#65 &#59; &#12a;");
+  CHECK(unescape_closed_html(U"&DoubleLongLeftArrow;&CounterClockwiseContourIntegral;") ==
+        U"⟸&CounterClockwiseContourIntegral;");  // longer than ftfy looks
 }
 
 TEST_CASE("fixing: references stay where a line or one before it has real HTML") {
