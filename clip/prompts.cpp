@@ -3,6 +3,7 @@
 
 #include <filesystem>
 
+#include "clip/templates.h"
 #include "data/tinted_fashion.h"
 #include "tensor/file.h"
 
@@ -40,21 +41,35 @@ std::vector<std::string> checked_labels(std::vector<std::string> labels,
   return labels;
 }
 
+size_t places(const std::string& prompt) {
+  size_t count = 0;
+  for (size_t at = prompt.find("{}"); at != prompt.npos; at = prompt.find("{}", at + 2)) ++count;
+  return count;
+}
+
+std::vector<std::string> checked_templates(std::vector<std::string> prompts,
+                                           const std::string& path) {
+  check(!prompts.empty(), "templates: '", path, "' is empty");
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    check(places(prompts[i]) == 1, "templates: line ", i + 1, " of '", path,
+          "' must have one {} for the class name, it has ", places(prompts[i]));
+  }
+  return prompts;
+}
+
 }  // namespace
+
+std::string template_names() { return "simple, exact, fashion, openai, openai-7"; }
 
 std::vector<std::string> prompt_templates(const std::string& spec) {
   if (spec == "simple") return {"a photo of a {}."};
   if (spec == "exact") return {"{}"};
   if (spec == "fashion") return {tinted::templates().begin(), tinted::templates().end()};
-  check(std::filesystem::exists(spec), "templates: '", spec,
-        "' is neither a file nor a known set (simple, exact, fashion)");
-  std::vector<std::string> prompts = read_lines(spec);
-  check(!prompts.empty(), "templates: '", spec, "' is empty");
-  for (size_t i = 0; i < prompts.size(); ++i) {
-    check(prompts[i].find("{}") != std::string::npos, "templates: line ", i + 1, " of '", spec,
-          "' has no {} for the class name");
-  }
-  return prompts;
+  if (spec == "openai") return {openai_templates().begin(), openai_templates().end()};
+  if (spec == "openai-7") return {openai_best_templates().begin(), openai_best_templates().end()};
+  check(std::filesystem::is_regular_file(spec), "templates: '", spec,
+        "' is neither a file nor a known set (", template_names(), ")");
+  return checked_templates(read_lines(spec), spec);
 }
 
 std::string fill_prompt(const std::string& prompt, const std::string& name) {

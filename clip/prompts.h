@@ -6,10 +6,12 @@
 
 namespace diptych {
 
-/// Templates with a "{}" each: "simple" (a photo of a {}.), "exact" ({}), "fashion" (the sentences
-/// of the tinted Fashion-MNIST task), or a file with one per line. Throws Error on a line without
-/// "{}", an empty file, or a name that is neither.
+/// Templates with one "{}" each: "simple" (a photo of a {}.), "exact" ({}), "fashion" (the
+/// sentences of the tinted Fashion-MNIST task), "openai" and "openai-7" (templates.h), or a file
+/// with one per line. Throws Error on a line without exactly one "{}", an empty file, or a name
+/// that is neither.
 std::vector<std::string> prompt_templates(const std::string& spec);
+std::string template_names();  ///< of the known sets, for help and errors
 
 std::string fill_prompt(const std::string& prompt, const std::string& name);
 

@@ -40,8 +40,9 @@ class Fnv {
 
 uint64_t fingerprint(const Clip& model, const Tokenizer& words,
                      const std::vector<std::string>& names,
-                     const std::vector<std::string>& templates) {
+                     const std::vector<std::string>& templates, Overflow overflow) {
   Fnv hash;
+  hash.add(&overflow, sizeof overflow);
   hash.add(to_json(model.config()));
   hash.add(words.merges_text());
   for (const auto& s : templates) hash.add(s);
@@ -93,30 +94,31 @@ Tensor encode_pixels(const Clip& model, const Tensor& pixels) {
 
 Tensor zero_shot_head(const Clip& model, const Tokenizer& words,
                       const std::vector<std::string>& names,
-                      const std::vector<std::string>& templates) {
+                      const std::vector<std::string>& templates, Overflow overflow) {
   const NoGrad no_grad;
   std::vector<std::string> texts;
   for (const auto& name : names) {
     for (const auto& prompt : templates) texts.push_back(fill_prompt(prompt, name));
   }
   const auto K = static_cast<int64_t>(names.size()), P = static_cast<int64_t>(templates.size());
-  const Tensor features = l2_normalize(encode_texts(model, words, texts));
+  const Tensor features = l2_normalize(encode_texts(model, words, texts, overflow));
   return l2_normalize(mean(reshape(features, {K, P, features.dim(1)}), 1));
 }
 
 Tensor cached_zero_shot_head(const Clip& model, const Tokenizer& words,
                              const std::vector<std::string>& names,
-                             const std::vector<std::string>& templates, const std::string& folder) {
-  if (folder.empty()) return zero_shot_head(model, words, names, templates);
-  const std::string path =
-      fmt::format("{}/{:016x}.safetensors", folder, fingerprint(model, words, names, templates));
+                             const std::vector<std::string>& templates, const std::string& folder,
+                             Overflow overflow) {
+  if (folder.empty()) return zero_shot_head(model, words, names, templates, overflow);
+  const std::string path = fmt::format("{}/{:016x}.safetensors", folder,
+                                       fingerprint(model, words, names, templates, overflow));
   const Shape shape{static_cast<int64_t>(names.size()), model.config().embed_dim()};
   try {
     const SafeTensors file = load_safetensors(path);
     if (const Tensor* head = file.find("head"); head && head->shape() == shape) return *head;
   } catch (const Error&) {  // not there yet, or damaged: build it again
   }
-  const Tensor head = zero_shot_head(model, words, names, templates);
+  const Tensor head = zero_shot_head(model, words, names, templates, overflow);
   try {
     std::filesystem::create_directories(folder);
     save_safetensors(path, {{"head", head}});

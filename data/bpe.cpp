@@ -3,7 +3,7 @@
 
 #include <array>
 
-#include "data/text_clean.h"
+#include "data/unicode.h"
 
 namespace diptych::bpe {
 namespace {

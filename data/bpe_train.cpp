@@ -6,6 +6,7 @@
 
 #include "data/bpe.h"
 #include "data/text_clean.h"
+#include "data/unicode.h"
 
 namespace diptych::bpe {
 namespace {

@@ -6,6 +6,7 @@
 
 #include "data/gzip.h"
 #include "data/text_clean.h"
+#include "data/unicode.h"
 #include "tensor/file.h"
 #include "tensor/types.h"
 
@@ -41,6 +42,13 @@ bpe::Merge parse_merge(bpe::Pieces& pieces, std::string_view text, int64_t line)
         "' makes a symbol that exists, is longer than ", bpe::kMaxPieceBytes,
         " bytes, or goes on after the end of a word");
   return merge;
+}
+
+// What a message quotes of a text: cleaned, so that it cannot write to the terminal as it likes.
+std::string beginning_of(std::string_view text) {
+  constexpr size_t kMost = 60;
+  const std::u32string cleaned = clean_text(text);
+  return encode_utf8(cleaned.substr(0, kMost)) + (cleaned.size() > kMost ? "…" : "");
 }
 
 std::vector<bpe::Merge> parse_merges(std::string_view text, int64_t max_merges) {
@@ -175,9 +183,8 @@ std::vector<int64_t> Tokenizer::tokenize(std::string_view text, int64_t max_leng
   ids.push_back(end_token());
   const auto length = static_cast<int64_t>(ids.size());
   if (length <= max_length) return ids;
-  check(overflow == Overflow::truncate, "tokenizer: '", text.substr(0, 60),
-        text.size() > 60 ? "…" : "", "' has ", length, " tokens, the limit is ", max_length,
-        "; shorten it or use --truncate");
+  check(overflow == Overflow::truncate, "tokenizer: '", beginning_of(text), "' has ", length,
+        " tokens, the limit is ", max_length, "; shorten it or use --truncate");
   ids.resize(static_cast<size_t>(max_length));
   ids.back() = end_token();
   return ids;

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "clip/model_file.h"
+#include "clip/vocabulary.h"
 #include "data/image.h"
 #include "tensor/npy.h"
 #include "tensor/safetensors.h"
@@ -24,10 +25,11 @@ struct Outcome {
 };
 
 // Runs the binary named by the environment variable DIPTYCH, which make sets.
-Outcome diptych_run(const std::string& arguments, const std::string& input = "") {
+Outcome diptych_run(const std::string& arguments, const std::string& input = "",
+                    const std::string& environment = "") {
   const TempDir dir;
   put_file(dir / "in", input);
-  const std::string command = std::string(std::getenv("DIPTYCH")) + ' ' + arguments + " <" +
+  const std::string command = environment + ' ' + std::getenv("DIPTYCH") + ' ' + arguments + " <" +
                               (dir / "in") + " >" + (dir / "out") + " 2>" + (dir / "err");
   const int status = std::system(command.c_str());
   return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, get_file(dir / "out"),
@@ -166,12 +168,36 @@ TEST_CASE("cli: tokenize and preprocess print and write what a model would see")
                     end = std::to_string(tokenizer.end_token());
   CHECK(r.out.substr(0, start.size()) == start);
   CHECK(contains(r.out, '\n' + start + ' ' + end + '\n'));
+  const Outcome specials = diptych_run("tokenize --specials --model " + model, "<|endoftext|>\n");
+  CHECK(specials.out == start + ' ' + end + ' ' + end + '\n');
   save_png(dir / "p.png", plain(30, 20, {255, 128, 0}));
   CHECK(diptych_run("preprocess --size 16 " + (dir / "p.png") + " --out " + (dir / "p.npy"))
             .exit_code == 0);
   const auto pixels = load_npy(dir / "p.npy");
   CHECK(pixels.shape() == Shape{1, 3, 16, 16});
   CHECK(pixels.to_vector<double>()[0] == doctest::Approx((1 - 0.48145466) / 0.26862954));
+}
+
+TEST_CASE("cli: a model with OpenAI's vocabulary finds it beside itself, or says how to get it") {
+  REQUIRE_BINARY();
+  const TempDir dir;
+  ModelConfig config = tiny_config();
+  config.text.vocab_size = kOpenAiVocabulary;
+  Clip model(config);
+  model.initialize(1);
+  save_model(dir / "m.safetensors", model, nullptr);
+  put_file(dir / "texts", "red\n");
+  const std::string embed = "embed --model " + (dir / "m.safetensors") + " --texts " +
+                            (dir / "texts") + " --out " + (dir / "e.npy");
+  put_file(dir / kVocabularyName, "no merges");
+  Outcome r = diptych_run(embed, "", "DIPTYCH_VOCAB=");
+  CHECK(r.exit_code == 1);
+  CHECK(contains(r.err, (dir / kVocabularyName)));  // found, and refused
+  put_file(dir / kVocabularyName, squares_tokenizer().merges_text());
+  CHECK(diptych_run(embed, "", "DIPTYCH_VOCAB=").exit_code == 0);
+  r = diptych_run(embed, "", "DIPTYCH_VOCAB=" + (dir / "absent"));
+  CHECK(r.exit_code == 1);
+  CHECK(contains(r.err, "DIPTYCH_VOCAB names"));
 }
 
 TEST_CASE("cli: from a table of one's own pictures to their labels") {

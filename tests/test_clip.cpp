@@ -2,13 +2,16 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <limits>
+#include <set>
 
 #include "clip/infer_config.h"
 #include "clip/inputs.h"
 #include "clip/loss.h"
 #include "clip/model_file.h"
 #include "clip/prompts.h"
+#include "clip/vocabulary.h"
 #include "clip/zero_shot.h"
 #include "tensor/safetensors.h"
 #include "tests/squares.h"
@@ -125,6 +128,23 @@ TEST_CASE("prompts: labels and templates are checked") {
   CHECK(prompt_templates(dir / "t.txt") == std::vector<std::string>{"a {}.", "the {}"});
   CHECK(prompt_templates("exact") == std::vector<std::string>{"{}"});
   CHECK(contains(error_of([] { prompt_templates("nowhere"); }), "'nowhere' is neither"));
+  put_file(dir / "t.txt", "a {}.\n{} and {}\n");
+  CHECK(contains(error_of([&] { prompt_templates(dir / "t.txt"); }), "it has 2"));
+}
+
+TEST_CASE("prompts: OpenAI's 80 sentences, and the seven among them") {
+  const auto all = prompt_templates("openai"), best = prompt_templates("openai-7");
+  CHECK(all.size() == 80);
+  CHECK(best.size() == 7);
+  CHECK(std::set<std::string>(all.begin(), all.end()).size() == 80);
+  CHECK(std::set<std::string>(best.begin(), best.end()).size() == 7);
+  for (const std::string& prompt : all) {
+    CAPTURE(prompt);
+    CHECK(prompt.find("{}") != prompt.npos);
+    CHECK(prompt.find("{}") == prompt.rfind("{}"));
+    CHECK(prompt.ends_with('.'));
+  }
+  for (const std::string& prompt : best) CHECK(std::count(all.begin(), all.end(), prompt) == 1);
 }
 
 TEST_CASE("zero-shot: templates are normalised, averaged and normalised, by hand") {
@@ -163,6 +183,35 @@ TEST_CASE(
   CHECK(dir.file_count() == 3);
   model.initialize(4);
   CHECK(!same_bits(first, head({"red", "blue"}, "a {}")));
+}
+
+TEST_CASE("zero-shot: a prompt longer than the context is an error, unless it may be cut") {
+  const TempDir dir;
+  Clip model(tiny_config());
+  model.initialize(3);
+  const Tokenizer tokenizer = squares_tokenizer();
+  const auto head = [&](Overflow overflow) {
+    return cached_zero_shot_head(model, tokenizer, {"red", "blue"},
+                                 {"a far longer sentence than fits around a {} square"}, dir.path(),
+                                 overflow);
+  };
+  CHECK(head(Overflow::truncate).shape() == Shape{2, model.config().embed_dim()});
+  CHECK(contains(error_of([&] { head(Overflow::error); }), "a far longer sentence"));  // no cache
+}
+
+TEST_CASE("vocabulary: the environment comes before the model's folder, and must name a file") {
+  const TempDir dir;
+  const char* before = std::getenv("DIPTYCH_VOCAB");
+  const std::string saved = before ? before : "";
+  put_file(dir / kVocabularyName, "beside");
+  put_file(dir / "named", "named");
+  unsetenv("DIPTYCH_VOCAB");
+  CHECK(find_vocabulary(dir / "model.safetensors") == dir / kVocabularyName);
+  setenv("DIPTYCH_VOCAB", (dir / "named").c_str(), 1);
+  CHECK(find_vocabulary(dir / "model.safetensors") == dir / "named");
+  setenv("DIPTYCH_VOCAB", (dir / "absent").c_str(), 1);
+  CHECK(contains(error_of([] { find_vocabulary(); }), "DIPTYCH_VOCAB names"));
+  before ? setenv("DIPTYCH_VOCAB", saved.c_str(), 1) : unsetenv("DIPTYCH_VOCAB");
 }
 
 TEST_CASE("zero-shot: NaN in a picture is an error that names the picture") {

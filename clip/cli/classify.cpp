@@ -1,7 +1,6 @@
 // clip/cli/classify.cpp — `diptych classify`: which label fits a picture.
 #include <fmt/core.h>
 
-#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <numeric>
 
@@ -17,7 +16,7 @@ struct Flags : ModelFlags {
   std::string labels, labels_file, templates = "simple";
   std::vector<std::string> images;
   int64_t top = 10;
-  bool json = false;
+  bool json = false, truncate = false;
 };
 
 void print_table(const std::string& image, const std::vector<std::string>& labels,
@@ -36,11 +35,6 @@ void print_table(const std::string& image, const std::vector<std::string>& label
   }
 }
 
-// A folder for heads beside the model's file.
-std::string cache_folder(const LoadedModel& loaded) {
-  return (std::filesystem::path(loaded.path).parent_path() / "heads").string();
-}
-
 int run(const Flags& flags) {
   check(flags.labels.empty() != flags.labels_file.empty(),
         "classify: give either --labels or --labels-file");
@@ -50,7 +44,8 @@ int run(const Flags& flags) {
   const LoadedModel loaded = flags.open();
   const Clip& model = *loaded.model;
   const Tensor head =
-      cached_zero_shot_head(model, loaded.words(), labels, templates, cache_folder(loaded));
+      cached_zero_shot_head(model, loaded.words(), labels, templates, loaded.head_folder(),
+                            flags.truncate ? Overflow::truncate : Overflow::error);
 
   nlohmann::ordered_json results = nlohmann::ordered_json::array();
   bool failed = false;
@@ -81,7 +76,8 @@ void declare(Command command, Flags& flags) {
       .option("--labels", flags.labels, "class names, separated by commas")
       .option("--labels-file", flags.labels_file, "class names, one per line")
       .option("--templates", flags.templates,
-              "simple, exact, fashion, or a file with one \"… {} …\" per line")
+              template_names() + ", or a file with one \"… {} …\" per line")
+      .flag("--truncate", flags.truncate, "cut prompts longer than the context")
       .option("--top", flags.top, "labels shown in the table", kAtLeastOne)
       .json(flags.json)
       .threads();

@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <optional>
 
+#include "clip/vocabulary.h"
 #include "tensor/parallel.h"
 
 namespace diptych::cli {
@@ -89,7 +90,10 @@ Command Commands::begin(const std::string& name, const std::string& help,
 void ModelFlags::declare(Command command) {
   command
       .required("--model", model, "a .safetensors file, or the folder of a run such as logs/demo")
-      .option("--vocab", vocab, "merges file of the tokenizer, for models that carry none");
+      .option(
+          "--vocab", vocab,
+          "merges file of the tokenizer (default: the model's own; OpenAI's models: where `make "
+          "vocab` puts it)");
 }
 
 LoadedModel ModelFlags::open() const {
@@ -98,7 +102,11 @@ LoadedModel ModelFlags::open() const {
     fmt::print(stderr, "'{}' carries no configuration; inferred from its tensors:\n{}", loaded.path,
                loaded.notes);
   }
-  if (!vocab.empty()) loaded.tokenizer = Tokenizer::load(vocab);
+  std::string path = vocab;
+  const bool needs_openai =
+      !loaded.tokenizer && loaded.model->config().text.vocab_size == kOpenAiVocabulary;
+  if (path.empty() && needs_openai) path = find_vocabulary(loaded.path);
+  if (!path.empty()) loaded.tokenizer = Tokenizer::load(path);
   return loaded;
 }
 

@@ -73,7 +73,8 @@ class Commands {
 struct ModelFlags {
   std::string model, vocab;
   void declare(Command);
-  /// Opens it, says on stderr what had to be inferred, and applies --vocab.
+  /// Opens it, says on stderr what had to be inferred, and takes the vocabulary from --vocab, the
+  /// model file or, for models with OpenAI's, from where find_vocabulary finds it.
   LoadedModel open() const;
 };
 

@@ -21,7 +21,7 @@ struct Flags : ModelFlags {
   std::string data, task = "zeroshot", split = "test", templates, report;
   int64_t batch_size = 250;
   int workers = 1;
-  bool json = false;
+  bool json = false, truncate = false;
 };
 
 Predictions predict(const Flags& flags, const LoadedModel& loaded, const Dataset& dataset,
@@ -35,6 +35,13 @@ Predictions predict(const Flags& flags, const LoadedModel& loaded, const Dataset
   Progress progress("classify", dataset.size());
   return classify_dataset(*loaded.model, head, loader,
                           [&](int64_t done) { progress.update(done); });
+}
+
+Tensor head_of(const Flags& flags, const LoadedModel& loaded, const std::vector<std::string>& names,
+               const std::vector<std::string>& templates) {
+  return cached_zero_shot_head(*loaded.model, loaded.words(), names, templates,
+                               loaded.head_folder(),
+                               flags.truncate ? Overflow::truncate : Overflow::error);
 }
 
 Json metrics(const Accuracy& a) {
@@ -62,12 +69,11 @@ int run_fashion(const Flags& flags, const LoadedModel& loaded) {
   options.preprocess = loaded.model->config().preprocess;
   const TintedFashion dataset(options);
   const auto templates = prompt_templates(flags.templates.empty() ? "fashion" : flags.templates);
-  const Tensor combinations =
-      zero_shot_head(*loaded.model, loaded.words(), tinted::class_names(), templates);
+  const Tensor combinations = head_of(flags, loaded, tinted::class_names(), templates);
   const Predictions by_combination = predict(flags, loaded, dataset, combinations);
   const std::vector<std::string> garments(tinted::garments().begin(), tinted::garments().end());
-  Predictions by_garment = predict(
-      flags, loaded, dataset, zero_shot_head(*loaded.model, loaded.words(), garments, templates));
+  Predictions by_garment =
+      predict(flags, loaded, dataset, head_of(flags, loaded, garments, templates));
   for (int64_t& label : by_garment.labels) label %= tinted::kGarments;
 
   const auto held_out = [](int64_t label) {
@@ -102,9 +108,8 @@ int run_folders(const Flags& flags, const LoadedModel& loaded) {
         "'");
   const LabelledSource source = open_class_folders(flags.data, loaded.model->config().preprocess);
   const auto templates = prompt_templates(flags.templates.empty() ? "simple" : flags.templates);
-  const Predictions predictions =
-      predict(flags, loaded, *source.dataset,
-              zero_shot_head(*loaded.model, loaded.words(), source.class_names, templates));
+  const Predictions predictions = predict(flags, loaded, *source.dataset,
+                                          head_of(flags, loaded, source.class_names, templates));
   const Accuracy all = accuracy(predictions, [](int64_t) { return true; });
   if (flags.json) {
     fmt::print("{}\n", result(flags, flags.data, all).dump());
@@ -131,7 +136,8 @@ void declare(Command command, Flags& flags) {
       .choice("--task", flags.task, "what to measure", {"zeroshot"})
       .choice("--split", flags.split, "of fashion", {"test", "validation"})
       .option("--templates", flags.templates,
-              "simple, exact, fashion, or a file (default: fashion for fashion, else simple)")
+              template_names() + ", or a file (default: fashion for fashion, else simple)")
+      .flag("--truncate", flags.truncate, "cut prompts longer than the context")
       .option("--report", flags.report,
               "folder for example pictures and what they were taken for (fashion)")
       .option("--batch-size", flags.batch_size, "pictures at a time", kAtLeastOne)

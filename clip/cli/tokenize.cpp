@@ -4,6 +4,7 @@
 #include <iostream>
 
 #include "clip/cli/command.h"
+#include "clip/vocabulary.h"
 
 namespace diptych::cli {
 namespace {
@@ -11,23 +12,27 @@ namespace {
 struct Flags {
   std::string model, vocab;
   int64_t max_length = 77;
-  bool truncate = false;
+  bool truncate = false, specials = false;
 };
 
 Tokenizer open_tokenizer(const Flags& flags) {
-  check(flags.model.empty() != flags.vocab.empty(), "tokenize: give either --vocab or --model");
-  return flags.vocab.empty() ? load_model(flags.model).words() : Tokenizer::load(flags.vocab);
+  check(flags.model.empty() || flags.vocab.empty(), "tokenize: give either --vocab or --model");
+  if (!flags.model.empty()) return ModelFlags{flags.model, ""}.open().words();
+  const std::string path = flags.vocab.empty() ? find_vocabulary() : flags.vocab;
+  check(!path.empty(), "tokenize: no vocabulary; ", kVocabularyHint, ", or a model with --model");
+  return Tokenizer::load(path);
 }
 
 int run(const Flags& flags) {
   const Tokenizer tokenizer = open_tokenizer(flags);
   const Overflow overflow = flags.truncate ? Overflow::truncate : Overflow::error;
+  const Specials specials = flags.specials ? Specials::parse : Specials::as_text;
   int64_t number = 0;
   for (std::string line; std::getline(std::cin, line);) {
     ++number;
     try {
       std::string out;
-      for (const int64_t id : tokenizer.tokenize(line, flags.max_length, overflow)) {
+      for (const int64_t id : tokenizer.tokenize(line, flags.max_length, overflow, specials)) {
         out += (out.empty() ? "" : " ") + std::to_string(id);
       }
       fmt::print("{}\n", out);
@@ -39,10 +44,14 @@ int run(const Flags& flags) {
 }
 
 void declare(Command command, Flags& flags) {
-  command.option("--vocab", flags.vocab, "merges file, such as bpe_simple_vocab_16e6.txt.gz")
+  command
+      .option("--vocab", flags.vocab, "merges file (default: OpenAI's, where `make vocab` puts it)")
       .option("--model", flags.model, "take the vocabulary of this model")
       .option("--max-length", flags.max_length, "tokens, start and end included", {2, 1 << 20})
-      .flag("--truncate", flags.truncate, "cut longer texts instead of refusing them");
+      .flag("--truncate", flags.truncate, "cut longer texts instead of refusing them")
+      .flag(
+          "--specials", flags.specials,
+          "read <|startoftext|> and <|endoftext|> in a text as the tokens, as OpenAI's code does");
 }
 
 }  // namespace
