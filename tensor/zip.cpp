@@ -35,18 +35,17 @@ int64_t data_begin(const InputFile& file, const std::string& where, const ZipHea
         ": no room for the local header of the zip entry ", quoted);
   file.read_at(header.offset, bytes.data(), static_cast<int64_t>(bytes.size()));
   ZipFields fields(bytes);
-  bool same = fields.u32() == kLocalSignature;
+  const uint32_t signature = fields.u32();
   fields.text(2);  // version
-  same = same && fields.u16() == header.flags;
-  same = same && fields.u16() == header.method;
+  const uint16_t flags = fields.u16(), method = fields.u16();
   fields.text(4);  // time and date
   const uint32_t crc = fields.u32(), stored_size = fields.u32(), size = fields.u32();
-  same = same && agrees(header, crc, header.crc) && agrees(header, size, header.size) &&
-         agrees(header, stored_size, header.stored_size);
-  same = same && fields.u16() == name_bytes;
-  const uint16_t extra = fields.u16();
-  check(same && fields.text(header.name.size()) == header.name, where,
-        ": the local header of the zip entry ", quoted, " differs from the directory");
+  const uint16_t name_length = fields.u16(), extra = fields.u16();
+  check(signature == kLocalSignature && flags == header.flags && method == header.method &&
+            agrees(header, crc, header.crc) && agrees(header, stored_size, header.stored_size) &&
+            agrees(header, size, header.size) && name_length == header.name.size() &&
+            fields.text(header.name.size()) == header.name,
+        where, ": the local header of the zip entry ", quoted, " differs from the directory");
   return header.offset + kLocalBytes + name_bytes + extra;
 }
 

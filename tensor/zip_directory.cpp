@@ -42,10 +42,9 @@ End read_end(const InputFile& file, const std::string& where) {
   ZipFields fields(bytes);
   check(!bytes.empty() && fields.u32() == kEndSignature, where,
         ": the end of the zip file is missing; it may be cut short");
-  end.one_disk = fields.u16() == 0 && fields.u16() == 0;
-  const uint16_t here = fields.u16();
+  const uint16_t disk = fields.u16(), directory_disk = fields.u16(), here = fields.u16();
   end.count = fields.u16();
-  end.one_disk = end.one_disk && here == end.count;
+  end.one_disk = disk == 0 && directory_disk == 0 && here == end.count;
   end.bytes = fields.u32();
   end.offset = fields.u32();
   check(fields.u16() == 0, where, ": the zip file ends in a comment, which is not allowed");
@@ -62,10 +61,10 @@ End read_end64(const InputFile& file, const std::string& where, int64_t locator)
   const bool signature = fields.u32() == kEnd64Signature;
   const bool size = fields.u64() == kEnd64Bytes - 12;  // it does not count its first two fields
   fields.text(4);                                      // versions
-  end.one_disk = fields.u32() == 0 && fields.u32() == 0;
+  const uint32_t disk = fields.u32(), directory_disk = fields.u32();
   const uint64_t here = fields.u64();
   end.count = fields.u64();
-  end.one_disk = end.one_disk && here == end.count;
+  end.one_disk = disk == 0 && directory_disk == 0 && here == end.count;
   end.bytes = fields.u64();
   end.offset = fields.u64();
   fields.text(8);  // of the locator: its signature and the disk
