@@ -167,7 +167,7 @@ class Collector {
   }
 
   void add_tensor(const std::string& name, const PickleValue& value) try {
-    check(tensors_.size() < kMaxTensors, "there are more than ", kMaxTensors);
+    check(tensors_.size() < kMaxTensors, where_, ": more than ", kMaxTensors, " tensors");
     tensors_.push_back({name, storages_.tensor(value)});
   } catch (const Error& e) {
     if (std::string_view(e.what()).starts_with(where_)) throw;  // the archive's own
