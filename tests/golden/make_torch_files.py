@@ -6,8 +6,7 @@
 #                       shared storages, a parameter, an optimizer
 # torch_script.pt       torch.jit.save of a scripted module: nested modules, buffers, attributes
 # torch_script_half.pt  the same, traced and in half precision, as OpenAI's files are
-# torch_files.safetensors  the tensors of each as contiguous copies, "<file>/<name>"; their order is
-#                       in the metadata
+# torch_files.safetensors  the tensors of each as contiguous copies, "<file>/<name>"
 import json
 import pathlib
 import struct
@@ -68,9 +67,7 @@ class Tower(nn.Module):
 
 
 def write_expected(path, files):
-    header, blobs, end = {}, [], 0
-    header["__metadata__"] = {file: "\n".join(tensors) for file, tensors in files.items()}
-    header["__metadata__"]["torch"] = torch.__version__
+    header, blobs, end = {"__metadata__": {"torch": torch.__version__}}, [], 0
     for file, tensors in files.items():
         for name, value in tensors.items():
             value = value.detach().to(WIDENED.get(value.dtype, value.dtype)).contiguous()
@@ -82,12 +79,6 @@ def write_expected(path, files):
             end += len(blob)
     text = json.dumps(header, separators=(",", ":")).encode()
     path.write_bytes(struct.pack("<Q", len(text)) + text + b"".join(blobs))
-
-
-def script_tensors(path):
-    """In the order of the file, which is that of the attributes: state_dict's is another."""
-    loaded = torch.jit.load(str(path))
-    return dict(sorted(loaded.state_dict().items()))
 
 
 if __name__ == "__main__":
@@ -102,7 +93,7 @@ if __name__ == "__main__":
         str(HERE / "torch_script_half.pt"))
     files = {"torch_state_dict.pt": state}
     for name in ("torch_script.pt", "torch_script_half.pt"):
-        files[name] = script_tensors(HERE / name)
+        files[name] = torch.jit.load(str(HERE / name)).state_dict()
     write_expected(HERE / "torch_files.safetensors", files)
     for path in sorted(HERE.glob("torch_*")):
         print(f"{path.name}: {path.stat().st_size} bytes")
