@@ -31,6 +31,18 @@ std::string stored_as(const std::string& id) {
   return rebuilt({id, integer(0), integers({4}), integers({1}), "\x89", "}"});
 }
 
+/// int8 tensors "0", "1", … with so many elements.
+std::string bytes_as_integers(const std::vector<int64_t>& counts) {
+  std::vector<Entry> entries;
+  std::vector<std::string> data;
+  for (const int64_t n : counts) {
+    const std::string key = std::to_string(data.size());
+    entries.push_back({key, tensor(storage("CharStorage", key, n), 0, {n}, {1})});
+    data.push_back(std::string(static_cast<size_t>(n), '\1'));
+  }
+  return torch_file(pickle_of(dict(entries)), data).bytes;
+}
+
 const std::string kStorage = storage("FloatStorage", "0", 4);
 
 }  // namespace
@@ -216,11 +228,8 @@ TEST_CASE("torch file: hostile storages") {
        "tensor 'y': its storage '0' appears as 4 of torch.IntStorage and as 4 of torch.Float"},
       {"damaged data", damaged.bytes, "'archive/data/0' is damaged: its CRC-32 is wrong"},
       {"on a device we do not know", id({word, type, key, text("tpu:9"), four}), kAccepted},
-      {"small integers that would grow eightfold to more than 4 MiB",
-       torch_file(
-           pickle_of(dict({{"x", tensor(storage("CharStorage", "0", 524'289), 0, {1}, {1})}})),
-           {std::string(524'289, '\0')})
-           .bytes,
-       "it makes more than 4 MiB of small integers"},
+      {"small integers that grow eightfold to 4 MiB", bytes_as_integers({524'288}), kAccepted},
+      {"one more", bytes_as_integers({524'289}), "it makes more than 4 MiB of small integers"},
+      {"in two storages", bytes_as_integers({500'000, 24'289}), "'1': it makes more than 4 MiB"},
   });
 }

@@ -211,6 +211,8 @@ TEST_CASE("zip: hostile local headers") {
       {"shorter name", local(26, uint16_t{2}), "'m/a' differs from the directory"},
       {"an extra of 65535", local(28, uint16_t{0xffff}), "two zip entries overlap"},
       {"an extra of 1", local(28, uint16_t{1}), "two zip entries overlap at byte 38"},
+      {"an extra that reaches into the directory", changed(&Zip::local, 28, uint16_t{1}, 1),
+       "two zip entries overlap"},
       {"damaged data", crc_wrong.bytes, "'a' is damaged: its CRC-32 is wrong"},
   });
 }
