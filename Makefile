@@ -20,6 +20,7 @@ CXXFLAGS_release := -O2 -DNDEBUG
 CXXFLAGS_debug := -O0 -g -D_GLIBCXX_ASSERTIONS
 CXXFLAGS_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -D_GLIBCXX_ASSERTIONS
 CXXFLAGS_tsan := -O1 -g -fsanitize=thread
+CXXFLAGS_fuzz := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 ifeq ($(CXXFLAGS_$(MODE)),)
 $(error MODE=$(MODE): choose release, debug, asan or tsan)
 endif
@@ -32,13 +33,14 @@ ifeq ($(findstring clang,$(CXX)),)
 CXXFLAGS += -Wno-restrict
 endif
 CPPFLAGS := -I. -MMD -MP
-LDLIBS := -lfmt -lutf8proc -lz
+LDLIBS := -lfmt -lnettle -lutf8proc -lz
 
 CONFIG := $(MODE)$(if $(VARIANT),-$(VARIANT))
 OUT := build/$(CONFIG)
 LIB_SOURCES := $(sort $(wildcard tensor/*.cpp tensor/cpu/*.cpp autograd/*.cpp autograd/ops/*.cpp data/*.cpp nn/*.cpp clip/*.cpp))
 CLI_SOURCES := $(sort $(wildcard clip/cli/*.cpp))
-TEST_SOURCES := $(sort $(wildcard tests/*.cpp))
+FUZZ_SOURCES := $(sort $(wildcard tests/fuzz/*.cpp))
+TEST_SOURCES := $(sort $(wildcard tests/*.cpp)) $(FUZZ_SOURCES)
 EXAMPLES := $(sort $(wildcard examples/*.cpp))
 objects = $(patsubst %.cpp,$(OUT)/%.o,$(1))
 
@@ -46,10 +48,13 @@ LIBRARY := $(OUT)/libdiptych.a
 BINARY := $(OUT)/diptych
 TESTS := $(OUT)/run_tests
 
-PACKAGES := g++ make git libstb-dev doctest-dev libcli11-dev nlohmann-json3-dev libfmt-dev libutf8proc-dev zlib1g-dev dataset-fashion-mnist
+PACKAGES := g++ make git libstb-dev doctest-dev libcli11-dev nlohmann-json3-dev libfmt-dev libutf8proc-dev nettle-dev zlib1g-dev dataset-fashion-mnist
+ifeq ($(MODE),fuzz)
+PACKAGES += clang-14 libclang-rt-14-dev
+endif
 missing = $(strip $(foreach p,$(1),$(if $(shell dpkg-query -W -f='$${Status}' $(p) 2>/dev/null | grep 'ok installed'),,$(p))))
 
-.PHONY: all demo test check planted bench examples vocab deps clean help format FORCE
+.PHONY: all demo test check planted fuzz run-fuzz parity bench examples vocab deps clean help format FORCE
 
 all: $(BINARY)
 ifeq ($(CONFIG),release)
@@ -58,7 +63,7 @@ endif
 
 help:
 	@sed -n '1,6p' Makefile
-	@echo "targets: all demo test check planted bench examples vocab deps format clean"
+	@echo "targets: all demo test check planted fuzz parity bench examples vocab deps format clean"
 
 # -- build ------------------------------------------------------------------------------------------
 $(OUT)/flags: FORCE
@@ -66,12 +71,15 @@ $(OUT)/flags: FORCE
 	@echo '$(CXX) $(CXXFLAGS) $(CPPFLAGS)' | cmp -s - $@ || echo '$(CXX) $(CXXFLAGS) $(CPPFLAGS)' > $@
 
 # Kernels get -O3, for its vectoriser; the rest only takes longer to compile with it.
-$(OUT)/tensor/cpu/%.o: KERNEL_FLAGS := $(if $(filter release,$(MODE)),-O3)
+$(OUT)/tensor/cpu/%.o: FILE_FLAGS := $(if $(filter release,$(MODE)),-O3)
+
+# All fuzz targets have one name, by which libFuzzer finds them; in the test binary each has its own.
+$(OUT)/tests/fuzz/%.o: FILE_FLAGS = $(if $(filter fuzz,$(MODE)),,-DLLVMFuzzerTestOneInput=fuzz_$(*F))
 
 $(OUT)/%.o: %.cpp $(OUT)/flags | deps
 	@mkdir -p $(@D)
 	@echo "  $(CONFIG)  $<"
-	@$(CXX) $(CXXFLAGS) $(KERNEL_FLAGS) $(CPPFLAGS) -c $< -o $@
+	@$(CXX) $(CXXFLAGS) $(FILE_FLAGS) $(CPPFLAGS) -c $< -o $@
 
 $(LIBRARY): $(call objects,$(LIB_SOURCES))
 	@rm -f $@ && ar rcs $@ $^
@@ -158,6 +166,24 @@ check:
 # Copies of sources with one wrong derivative each: the tests must notice every one.
 planted: $(TESTS)
 	@CXX='$(CXX)' CXXFLAGS='$(CXXFLAGS)' JOBS=$(JOBS) tests/planted_bugs.sh $(OUT) $(LIBRARY) $(OUT)/planted $(PLANT)
+
+# Each target of tests/fuzz for a while, from its corpus; new inputs and crashes stay below build/fuzz.
+#   FUZZ="zip torch"   SECONDS=60
+FUZZ ?= $(notdir $(basename $(FUZZ_SOURCES)))
+SECONDS ?= 60
+fuzz:
+	@$(MAKE) MODE=fuzz CXX=clang++-14 run-fuzz
+
+$(OUT)/fuzz/%: $(OUT)/tests/fuzz/%.o $(LIBRARY)
+	@mkdir -p $(@D)
+	@$(CXX) $(CXXFLAGS) -fsanitize=fuzzer $^ $(LDLIBS) -o $@
+
+run-fuzz: $(FUZZ:%=$(OUT)/fuzz/%)
+	@set -e; for target in $(FUZZ); do found=$(OUT)/corpus/$$target; log=$(OUT)/$$target.log; mkdir -p $$found; \
+	  $(OUT)/fuzz/$$target -max_total_time=$(SECONDS) -timeout=10 -print_final_stats=1 -artifact_prefix=$(OUT)/$$target- \
+	    $$found tests/fuzz/corpus/$$target >$$log 2>&1 || { tail -40 $$log; exit 1; }; \
+	  echo "$$target: $$(sed -n 's/.*number_of_executed_units: */runs /p' $$log)," \
+	    "$$(grep -o 'cov: [0-9]*' $$log | tail -1), $$(ls $$found | wc -l) new inputs"; done
 
 format:
 	@clang-format -i $$(git ls-files '*.h' '*.cpp')

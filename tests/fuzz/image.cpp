@@ -1,0 +1,14 @@
+// tests/fuzz/image.cpp — a JPEG or PNG of at most a million pixels.
+#include "data/image.h"
+
+#include "tests/fuzz/fuzz.h"
+
+using namespace diptych;
+using namespace diptych::test;
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  return survives(data, size, [](std::string_view bytes) {
+    const ImageLimits limits{.max_pixels = 1'000'000};
+    decode_image(bytes, "fuzz", limits);
+  });
+}

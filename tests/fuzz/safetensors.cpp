@@ -1,0 +1,12 @@
+// tests/fuzz/safetensors.cpp — a file of tensors.
+#include "tensor/safetensors.h"
+
+#include "tests/fuzz/fuzz.h"
+
+using namespace diptych;
+using namespace diptych::test;
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  return survives(data, size,
+                  [](std::string_view bytes) { load_safetensors(MemoryFile(bytes).path()); });
+}

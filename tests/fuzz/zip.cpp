@@ -1,0 +1,15 @@
+// tests/fuzz/zip.cpp — an archive; all entries are read.
+#include "tensor/zip.h"
+
+#include "tests/fuzz/fuzz.h"
+
+using namespace diptych;
+using namespace diptych::test;
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  return survives(data, size, [](std::string_view bytes) {
+    const MemoryFile file(bytes);
+    const ZipArchive archive("fuzz", file.path());
+    for (const ZipEntry& entry : archive.entries()) archive.read(entry);
+  });
+}

@@ -1,0 +1,34 @@
+// tests/test_fuzz_corpus.cpp — every input that a fuzz target once found interesting, once more.
+#include <doctest/doctest.h>
+
+#include <filesystem>
+
+#include "tests/files.h"
+
+using namespace diptych;
+using namespace diptych::test;
+
+using Target = int(const uint8_t*, size_t);
+
+// The Makefile names each target's LLVMFuzzerTestOneInput after its file.
+extern "C" Target fuzz_config, fuzz_csv, fuzz_image, fuzz_merges, fuzz_npy, fuzz_pickle,
+    fuzz_safetensors, fuzz_text, fuzz_torch, fuzz_zip;
+
+TEST_CASE("fuzz: every input of the corpus is read or refused with an Error") {
+  const std::pair<const char*, Target*> targets[] = {
+      {"config", fuzz_config}, {"csv", fuzz_csv},     {"image", fuzz_image},
+      {"merges", fuzz_merges}, {"npy", fuzz_npy},     {"pickle", fuzz_pickle},
+      {"text", fuzz_text},     {"torch", fuzz_torch}, {"safetensors", fuzz_safetensors},
+      {"zip", fuzz_zip}};
+  for (const auto& [name, target] : targets) {
+    int inputs = 0;
+    for (const auto& entry :
+         std::filesystem::directory_iterator(std::string("tests/fuzz/corpus/") + name)) {
+      CAPTURE(entry.path().string());
+      const std::string bytes = get_file(entry.path().string());
+      CHECK_NOTHROW(target(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()));
+      ++inputs;
+    }
+    CHECK_MESSAGE(inputs > 0, name);
+  }
+}

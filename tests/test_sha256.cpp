@@ -1,0 +1,35 @@
+// tests/test_sha256.cpp — SHA-256 against the examples of FIPS 180-4.
+#include <doctest/doctest.h>
+
+#include "tensor/sha256.h"
+#include "tests/files.h"
+
+using namespace diptych;
+using namespace diptych::test;
+
+TEST_CASE("sha256: the examples of FIPS 180-4") {
+  CHECK(sha256("") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  CHECK(sha256("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  CHECK(sha256("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq") ==
+        "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
+}
+
+TEST_CASE("sha256: a file of a million letters, read in pieces, and files of every awkward size") {
+  const TempDir dir;
+  put_file(dir / "a", std::string(1'000'000, 'a'));
+  CHECK(sha256_of_file(dir / "a") ==
+        "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+  for (const size_t size : {0u, 1u, (1u << 20) - 1, 1u << 20, (1u << 20) + 1}) {
+    std::string bytes(size, '\0');
+    for (size_t i = 0; i < size; ++i) bytes[i] = static_cast<char>(i * i >> 3);
+    put_file(dir / "a", bytes);
+    CHECK(sha256_of_file(dir / "a") == sha256(bytes));
+  }
+}
+
+TEST_CASE("sha256: a file that cannot be read is named") {
+  const TempDir dir;
+  CHECK(contains(error_of([&] { sha256_of_file(dir / "none"); }),
+                 "sha256: cannot open '" + (dir / "none")));
+  CHECK(contains(error_of([&] { sha256_of_file(dir.path()); }), "is a directory"));
+}
