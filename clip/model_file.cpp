@@ -4,7 +4,6 @@
 #include <filesystem>
 
 #include "clip/checkpoint.h"
-#include "clip/infer_config.h"
 #include "clip/vocabulary.h"
 #include "tensor/safetensors.h"
 
@@ -13,18 +12,12 @@ namespace {
 
 std::string model_path(const std::string& path) {
   if (!std::filesystem::is_directory(path)) return path;
+  if (const std::string weights = weights_in_folder(path); !weights.empty()) return weights;
   const std::string checkpoint = newest_checkpoint(path);
   check(!checkpoint.empty(), "model: '", path,
-        "' holds no intact checkpoint; is it the folder of a run, such as logs/demo?");
+        "' holds no intact checkpoint and no model.safetensors; is it the folder of a run, such as "
+        "logs/demo?");
   return checkpoint + "/model.safetensors";
-}
-
-ModelConfig config_of(const SafeTensors& file, LoadedModel& loaded) {
-  const auto it = file.metadata.find("config");
-  if (it != file.metadata.end()) return model_config_from_json(it->second);
-  InferredConfig inferred = infer_config(file.tensors);
-  loaded.notes = std::move(inferred.notes);
-  return inferred.config;
 }
 
 }  // namespace
@@ -50,17 +43,16 @@ void save_model(const std::string& path, const Clip& model, const Tokenizer* tok
   save_safetensors(path, tensors, metadata);
 }
 
-LoadedModel load_model(const std::string& path) {
+LoadedModel load_model(const std::string& path, const LoadOptions& options) {
   LoadedModel loaded;
   loaded.path = model_path(path);
-  const SafeTensors file = load_safetensors(loaded.path);
+  const Weights weights = read_weights(loaded.path, options);
+  loaded.notes = weights.notes;
   try {
-    loaded.model = std::make_unique<Clip>(config_of(file, loaded));
-    loaded.model->load_state(file.tensors);
+    loaded.model = std::make_unique<Clip>(weights.config);
+    loaded.model->load_state(weights.tensors);
     loaded.model->eval();
-    const auto vocabulary = file.metadata.find("vocabulary");
-    if (vocabulary != file.metadata.end())
-      loaded.tokenizer = Tokenizer::from_merges(vocabulary->second);
+    if (!weights.vocabulary.empty()) loaded.tokenizer = Tokenizer::from_merges(weights.vocabulary);
   } catch (const Error& error) {
     fail("model: '", loaded.path, "': ", error.what());
   }

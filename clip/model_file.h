@@ -7,6 +7,7 @@
 #include <string>
 
 #include "clip/model.h"
+#include "clip/weights.h"
 #include "data/tokenizer.h"
 
 namespace diptych {
@@ -27,9 +28,10 @@ struct LoadedModel {
 /// Writes parameters, configuration and vocabulary. On any Error the file of before is unchanged.
 void save_model(const std::string& path, const Clip&, const Tokenizer*);
 
-/// Opens, in evaluation mode, a .safetensors file, or the newest intact checkpoint of a run folder
-/// such as logs/demo. Throws Error naming the file, and the tensors that are missing, unexpected or
+/// Opens a model in evaluation mode: a file of any kind that read_weights knows, the folder of a
+/// Hugging Face or open_clip repository, or the newest intact checkpoint of a run folder such as
+/// logs/demo. Throws Error naming the file, and the tensors that are missing, unexpected or
 /// misshapen.
-LoadedModel load_model(const std::string& path);
+LoadedModel load_model(const std::string& path, const LoadOptions& options = {});
 
 }  // namespace diptych

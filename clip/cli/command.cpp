@@ -88,8 +88,17 @@ Command Commands::begin(const std::string& name, const std::string& help,
 }
 
 void ModelFlags::declare(Command command) {
-  command
-      .required("--model", model, "a .safetensors file, or the folder of a run such as logs/demo")
+  command.required("--model", model,
+                   "a model file (.safetensors, or OpenAI's .pt), the folder of a run such as "
+                   "logs/demo, or of a Hugging Face or open_clip repository");
+  declare_options(command);
+}
+
+void ModelFlags::declare_options(Command command) {
+  command.choice("--activation", activation, "for files that do not say", {"quick_gelu", "gelu"})
+      .option("--image-size", image_size, "resize the positions to pictures of this side",
+              {0, 16384})
+      .option("--sha256", sha256, "refuse the file unless it has this hash")
       .option(
           "--vocab", vocab,
           "merges file of the tokenizer (default: the model's own; OpenAI's models: where `make "
@@ -97,7 +106,9 @@ void ModelFlags::declare(Command command) {
 }
 
 LoadedModel ModelFlags::open() const {
-  LoadedModel loaded = load_model(model);
+  LoadOptions options{{}, image_size, sha256};
+  if (!activation.empty()) options.activation = nn::activation_from(activation);
+  LoadedModel loaded = load_model(model, options);
   if (!loaded.notes.empty()) {
     fmt::print(stderr, "'{}' carries no configuration; inferred from its tensors:\n{}", loaded.path,
                loaded.notes);

@@ -71,8 +71,10 @@ class Commands {
 
 /// Flags of every command that opens a model.
 struct ModelFlags {
-  std::string model, vocab;
-  void declare(Command);
+  std::string model, vocab, activation, sha256;
+  int64_t image_size = 0;
+  void declare(Command);          ///< --model and the rest
+  void declare_options(Command);  ///< the rest
   /// Opens it, says on stderr what had to be inferred, and takes the vocabulary from --vocab, the
   /// model file or, for models with OpenAI's, from where find_vocabulary finds it.
   LoadedModel open() const;
@@ -89,5 +91,6 @@ void add_preprocess(Commands&);
 void add_gradcheck(Commands&);
 void add_bench(Commands&);
 void add_info(Commands&);
+void add_convert(Commands&);
 
 }  // namespace diptych::cli

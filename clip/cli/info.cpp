@@ -10,14 +10,13 @@
 namespace diptych::cli {
 namespace {
 
-struct Flags {
-  std::string model;
+struct Flags : ModelFlags {
   int64_t batch_size = 64, text_length = 0;
   bool json = false;
 };
 
-ModelConfig config_of(const std::string& model) {
-  return std::filesystem::exists(model) ? load_model(model).model->config() : preset(model);
+ModelConfig config_of(const Flags& flags) {
+  return std::filesystem::exists(flags.model) ? flags.open().model->config() : preset(flags.model);
 }
 
 void print_layers(const Clip& model) {
@@ -43,7 +42,7 @@ void print_layers(const Clip& model) {
 }
 
 int run(const Flags& flags) {
-  const ModelConfig known = config_of(flags.model);
+  const ModelConfig known = config_of(flags);
   const nn::ShapesOnly shapes_only;  // the largest model would not fit most machines
   const Clip model(known);
   const ModelConfig& config = model.config();

@@ -56,7 +56,7 @@ int run_command(int argc, char** argv) {
   app.require_subcommand(1);
   Commands commands(app);
   for (const auto add : {add_train, add_classify, add_embed, add_eval, add_step, add_tokenize,
-                         add_preprocess, add_gradcheck, add_bench, add_info}) {
+                         add_preprocess, add_gradcheck, add_bench, add_info, add_convert}) {
     add(commands);
   }
   try {
