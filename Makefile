@@ -32,7 +32,7 @@ ifeq ($(findstring clang,$(CXX)),)
 CXXFLAGS += -Wno-restrict
 endif
 CPPFLAGS := -I. -MMD -MP
-LDLIBS := -lfmt -lutf8proc -lz
+LDLIBS := -lfmt -lutf8proc -ljpeg -lpng -lz
 
 CONFIG := $(MODE)$(if $(VARIANT),-$(VARIANT))
 OUT := build/$(CONFIG)
@@ -46,7 +46,7 @@ LIBRARY := $(OUT)/libdiptych.a
 BINARY := $(OUT)/diptych
 TESTS := $(OUT)/run_tests
 
-PACKAGES := g++ make git libstb-dev doctest-dev libcli11-dev nlohmann-json3-dev libfmt-dev libutf8proc-dev zlib1g-dev dataset-fashion-mnist
+PACKAGES := g++ make git doctest-dev libcli11-dev nlohmann-json3-dev libfmt-dev libutf8proc-dev zlib1g-dev libjpeg-dev libpng-dev dataset-fashion-mnist
 missing = $(strip $(foreach p,$(1),$(if $(shell dpkg-query -W -f='$${Status}' $(p) 2>/dev/null | grep 'ok installed'),,$(p))))
 
 .PHONY: all demo test check planted bench examples deps clean help format FORCE
