@@ -23,7 +23,10 @@ Picture framed(const Picture& picture, const Box& box, int64_t x, int64_t y, int
   const int64_t n = bands(picture.mode);
   const auto count = static_cast<size_t>(n * width * height);
   Picture out{picture.mode, width, height, {}, {}, picture.palette};
-  (picture.mode == Mode::grey_wide) ? out.wide.resize(count) : out.samples.resize(count);
+  if (picture.mode == Mode::grey_wide)
+    out.wide.resize(count);
+  else
+    out.samples.resize(count);
   paste(picture.samples, picture.width, box, n, x, y, width, out.samples);
   paste(picture.wide, picture.width, box, n, x, y, width, out.wide);
   return out;

@@ -108,7 +108,7 @@ class JpegReader {
   void read_samples(Picture& picture) {
     // The coefficients of a progressive file: two bytes each, in blocks of 8 × 8 padded to 32 × 32.
     const int64_t most = 8 * (picture.width + 31) * (picture.height + 31) + (int64_t{8} << 20);
-    uint8_t* row = picture.samples.data();
+    const int64_t row_bytes = bands(picture.mode) * picture.width;
     run([&](jpeg_decompress_struct& codec) {
       codec.out_color_space = picture.mode == Mode::grey  ? JCS_GRAYSCALE
                               : picture.mode == Mode::rgb ? JCS_RGB
@@ -116,8 +116,8 @@ class JpegReader {
       codec.mem->max_memory_to_use = most;
       jpeg_start_decompress(&codec);
       while (codec.output_scanline < codec.output_height) {
+        JSAMPROW row = picture.samples.data() + codec.output_scanline * row_bytes;
         jpeg_read_scanlines(&codec, &row, 1);
-        row += bands(picture.mode) * picture.width;
       }
       jpeg_finish_decompress(&codec);  // reads on to the end-of-image marker
     });

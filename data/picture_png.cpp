@@ -85,11 +85,8 @@ class PngReader {
     run([this](png_structp codec, png_infop info) {
       png_set_read_fn(codec, &session_, on_read);
       png_set_crc_action(codec, PNG_CRC_ERROR_QUIT, PNG_CRC_ERROR_QUIT);
-      // Nothing but the picture is looked at, so no profile or text can fail or cost memory.
+      // Profiles and texts are skipped unread: unpacked, they could be of any size.
       png_set_keep_unknown_chunks(codec, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);
-      constexpr png_byte kTransparency[] = "tRNS";
-      png_set_keep_unknown_chunks(codec, PNG_HANDLE_CHUNK_NEVER, kTransparency, 1);
-      png_set_chunk_malloc_max(codec, 0);  // chunks are skipped, not stored: of any length
       png_read_info(codec, info);
     });
   }
