@@ -130,7 +130,10 @@ std::string to_json(const ModelConfig& c) {
               {"text", text},
               {"activation", nn::name(c.activation())},
               {"layer_norm_eps", c.text.transformer.eps},
-              {"preprocess", {{"mean", c.preprocess.mean}, {"std", c.preprocess.std}}}}
+              {"preprocess",
+               {{"mean", c.preprocess.mean},
+                {"std", c.preprocess.std},
+                {"resize_mode", name(c.preprocess.resize_mode)}}}}
       .dump(2);
 }
 
@@ -165,6 +168,7 @@ ModelConfig model_config_from_json(const std::string& text) {
   Reader pixels = in.object("preprocess");
   c.preprocess.mean = pixels.get<std::array<float, 3>>("mean");
   c.preprocess.std = pixels.get<std::array<float, 3>>("std");
+  c.preprocess.resize_mode = resize_mode_from(pixels.get<std::string>("resize_mode"));
   pixels.finish();
   in.finish();
   return c;

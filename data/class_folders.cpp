@@ -32,7 +32,7 @@ ClassFolders::ClassFolders(const std::string& folder, const Preprocess& preproce
 
 Example ClassFolders::get(int64_t index, int64_t /*epoch*/) const {
   const File& file = files_.at(static_cast<size_t>(index));
-  return {preprocess(load_image(file.path, limits_), preprocess_),
+  return {preprocess(load_picture(file.path, limits_), preprocess_),
           class_names_[static_cast<size_t>(file.label)], file.label};
 }
 

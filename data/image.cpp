@@ -1,4 +1,4 @@
-// data/image.cpp — crops, flips and the transforms of training and evaluation.
+// data/image.cpp — the transforms of training and evaluation: R × R pixels out of any picture.
 #include "data/image.h"
 
 #include <algorithm>
@@ -16,21 +16,39 @@ struct Size {
   int64_t width, height;
 };
 
-Size shortest_to(const Image& image, int64_t size) {
-  check(size > 0 && image.width > 0 && image.height > 0, "resize: ", image.width, " x ",
-        image.height, " to a short side of ", size);
-  if (image.width <= image.height) return {size, size * image.height / image.width};
-  return {size * image.width / image.height, size};
+void check_sizes(const Picture& picture, int64_t R) {
+  check(R > 0 && picture.width > 0 && picture.height > 0, "preprocess: a picture of ",
+        picture.width, " x ", picture.height, " for a model that takes ", R, " x ", R);
 }
 
-Box central(const Size& whole, int64_t size) {
-  return {round_half_even(static_cast<double>(whole.width - size) / 2.0),
-          round_half_even(static_cast<double>(whole.height - size) / 2.0), size, size};
+// torchvision's Resize(R).
+Size shortest_to(const Picture& picture, int64_t R) {
+  check_sizes(picture, R);
+  if (picture.width <= picture.height) return {R, R * picture.height / picture.width};
+  return {R * picture.width / picture.height, R};
 }
 
-// Pillow's convert("L"): ITU-R 601 luma in 16-bit fixed point.
-uint8_t luma(const uint8_t* rgb) {
-  return static_cast<uint8_t>((19595 * rgb[0] + 38470 * rgb[1] + 7471 * rgb[2] + 0x8000) >> 16);
+// open_clip's ResizeKeepRatio(R, longest=1).
+Size longest_to(const Picture& picture, int64_t R) {
+  check_sizes(picture, R);
+  const auto width = static_cast<double>(picture.width),
+             height = static_cast<double>(picture.height);
+  const double ratio = std::max(width / static_cast<double>(R), height / static_cast<double>(R));
+  const Size size{round_half_even(width / ratio), round_half_even(height / ratio)};
+  check(size.width > 0 && size.height > 0, "preprocess: a picture of ", picture.width, " x ",
+        picture.height, " is too thin for resize mode longest: no pixel is left at ", R, " x ", R);
+  return size;
+}
+
+// The middle R × R pixels; odd margins round as in torchvision's CenterCrop.
+Box central(const Size& whole, int64_t R) {
+  return {round_half_even(static_cast<double>(whole.width - R) / 2.0),
+          round_half_even(static_cast<double>(whole.height - R) / 2.0), R, R};
+}
+
+Box random_square(const Size& whole, int64_t R, PhiloxStream& random) {
+  const int64_t y = random.below(whole.height - R + 1);
+  return {random.below(whole.width - R + 1), y, R, R};
 }
 
 // The box torchvision takes when ten draws did not fit.
@@ -42,44 +60,46 @@ Box fallback_box(int64_t width, int64_t height, double low, double high) {
   return {(width - w) / 2, (height - h) / 2, w, h};
 }
 
+// Pillow's convert("L"): ITU-R 601 luma in 16-bit fixed point.
+uint8_t luma(const uint8_t* rgb) {
+  return static_cast<uint8_t>((19595 * rgb[0] + 38470 * rgb[1] + 7471 * rgb[2] + 0x8000) >> 16);
+}
+
 Tensor to_tensor(const Image& image, const Preprocess& how) {
   Tensor pixels = empty({how.channels, how.size, how.size});
   to_pixels(image, how, pixels.data<float>());
   return pixels;
 }
 
+Picture training_view(const Picture& picture, const Preprocess& how, PhiloxStream& random) {
+  if (how.training_crop == TrainingCrop::square) {
+    const Size whole = shortest_to(picture, how.size);
+    return resize(picture, whole.width, whole.height, random_square(whole, how.size, random));
+  }
+  const Box box = random_resized_crop(picture.width, picture.height, random);
+  return resize(crop(picture, box), how.size, how.size);
+}
+
 }  // namespace
 
-Image crop(const Image& image, const Box& box) {
-  check(box.x >= 0 && box.y >= 0 && box.width > 0 && box.height > 0 &&
-            box.x <= image.width - box.width && box.y <= image.height - box.height,
-        "crop: box ", box.width, " x ", box.height, " at (", box.x, ", ", box.y,
-        ") leaves the picture of ", image.width, " x ", image.height);
-  Image out{box.width, box.height, {}};
-  out.rgb.reserve(static_cast<size_t>(3 * box.width * box.height));
-  for (int64_t y = box.y; y < box.y + box.height; ++y) {
-    const uint8_t* row = image.rgb.data() + 3 * (y * image.width + box.x);
-    out.rgb.insert(out.rgb.end(), row, row + 3 * box.width);
-  }
-  return out;
+const char* name(ResizeMode mode) {
+  return mode == ResizeMode::squash    ? "squash"
+         : mode == ResizeMode::longest ? "longest"
+                                       : "shortest";
 }
 
-Image flip(const Image& image) {
-  Image out = image;
-  for (int64_t y = 0; y < image.height; ++y)
-    for (int64_t x = 0; x < image.width; ++x)
-      std::copy_n(image.rgb.data() + 3 * (y * image.width + image.width - 1 - x), 3,
-                  out.rgb.data() + 3 * (y * image.width + x));
-  return out;
+ResizeMode resize_mode_from(const std::string& text) {
+  for (const ResizeMode mode : {ResizeMode::shortest, ResizeMode::longest, ResizeMode::squash})
+    if (text == name(mode)) return mode;
+  fail("preprocess: unknown resize mode '", text, "'; known: shortest, longest, squash");
 }
 
-Image resize_shortest(const Image& image, int64_t size) {
-  const Size whole = shortest_to(image, size);
-  return resize_bicubic(image, whole.width, whole.height);
-}
+const char* name(TrainingCrop crop) { return crop == TrainingCrop::square ? "square" : "resized"; }
 
-Image center_crop(const Image& image, int64_t size) {
-  return crop(image, central({image.width, image.height}, size));
+TrainingCrop training_crop_from(const std::string& text) {
+  for (const TrainingCrop crop : {TrainingCrop::resized, TrainingCrop::square})
+    if (text == name(crop)) return crop;
+  fail("preprocess: unknown training crop '", text, "'; known: resized, square");
 }
 
 Box random_resized_crop(int64_t width, int64_t height, PhiloxStream& random) {
@@ -95,6 +115,17 @@ Box random_resized_crop(int64_t width, int64_t height, PhiloxStream& random) {
     return {random.below(width - w + 1), y, w, h};
   }
   return fallback_box(width, height, kLow, kHigh);
+}
+
+Image square_view(const Picture& picture, const Preprocess& how) {
+  const int64_t R = how.size;
+  if (how.resize_mode == ResizeMode::squash) return to_rgb(resize(picture, R, R));
+  if (how.resize_mode == ResizeMode::longest) {
+    const Size whole = longest_to(picture, R);
+    return to_rgb(pad(resize(picture, whole.width, whole.height), R, R));
+  }
+  const Size whole = shortest_to(picture, R);
+  return to_rgb(resize(picture, whole.width, whole.height, central(whole, R)));
 }
 
 void to_pixels(const Image& image, const Preprocess& how, float* out) {
@@ -115,14 +146,16 @@ void to_pixels(const Image& image, const Preprocess& how, float* out) {
   }
 }
 
-Tensor preprocess(const Image& image, const Preprocess& how) {
-  const Size whole = shortest_to(image, how.size);
-  return to_tensor(resize_bicubic(image, whole.width, whole.height, central(whole, how.size)), how);
+Tensor preprocess(const Picture& picture, const Preprocess& how) {
+  return to_tensor(square_view(picture, how), how);
 }
 
-Tensor preprocess_training(const Image& image, const Preprocess& how, PhiloxStream& random) {
-  const Box box = random_resized_crop(image.width, image.height, random);
-  return to_tensor(resize_bicubic(crop(image, box), how.size, how.size), how);
+Tensor preprocess(const Image& image, const Preprocess& how) {
+  return preprocess(to_picture(image), how);
+}
+
+Tensor preprocess_training(const Picture& picture, const Preprocess& how, PhiloxStream& random) {
+  return to_tensor(to_rgb(training_view(picture, how, random)), how);
 }
 
 }  // namespace diptych

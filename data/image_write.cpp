@@ -1,11 +1,5 @@
-// data/image_write.cpp — PNG through stb_image_write.
-#define STB_IMAGE_WRITE_IMPLEMENTATION
-#define STB_IMAGE_WRITE_STATIC
-#define STBI_WRITE_NO_STDIO
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wunused-function"
-#include <stb/stb_image_write.h>
-#pragma GCC diagnostic pop
+// data/image_write.cpp — PNG through libpng's simplified interface.
+#include <png.h>
 
 #include "data/image.h"
 #include "tensor/file.h"
@@ -17,13 +11,17 @@ std::string encode_png(const Image& image) {
             static_cast<int64_t>(image.rgb.size()) == 3 * image.width * image.height,
         "encode_png: ", image.width, " x ", image.height, " pixels with ", image.rgb.size(),
         " bytes");
-  std::string bytes;
-  const auto append = [](void* out, void* data, int size) {
-    static_cast<std::string*>(out)->append(static_cast<char*>(data), static_cast<size_t>(size));
-  };
-  const int ok = stbi_write_png_to_func(append, &bytes, static_cast<int>(image.width),
-                                        static_cast<int>(image.height), 3, image.rgb.data(), 0);
-  check(ok != 0, "encode_png: out of memory");
+  png_image header{};
+  header.version = PNG_IMAGE_VERSION;
+  header.width = static_cast<png_uint_32>(image.width);
+  header.height = static_cast<png_uint_32>(image.height);
+  header.format = PNG_FORMAT_RGB;
+  png_alloc_size_t size = PNG_IMAGE_PNG_SIZE_MAX(header);
+  std::string bytes(size, '\0');
+  const int ok =
+      png_image_write_to_memory(&header, bytes.data(), &size, 0, image.rgb.data(), 0, nullptr);
+  check(ok != 0, "encode_png: ", header.message);
+  bytes.resize(size);
   return bytes;
 }
 

@@ -79,10 +79,10 @@ PairDataset::PairDataset(std::vector<Pair> pairs, const Preprocess& preprocess, 
 Example PairDataset::get(int64_t index, int64_t epoch) const {
   check(index >= 0 && index < size(), "pairs: no pair ", index, " among ", size());
   const Pair& pair = pairs_[static_cast<size_t>(index)];
-  const Image image = load_image(pair.path, limits_);
-  if (!training_) return {preprocess(image, preprocess_), pair.caption};
+  const Picture picture = load_picture(pair.path, limits_);
+  if (!training_) return {preprocess(picture, preprocess_), pair.caption};
   PhiloxStream random(seed_, mix(static_cast<uint64_t>(epoch), static_cast<uint64_t>(index)));
-  return {preprocess_training(image, preprocess_, random), pair.caption};
+  return {preprocess_training(picture, preprocess_, random), pair.caption};
 }
 
 std::string PairDataset::name_of(int64_t index) const {

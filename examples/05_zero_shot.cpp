@@ -25,22 +25,22 @@ LoadedModel untrained() {
   return loaded;
 }
 
-Image red_square() {
+Picture red_square() {
   Image image{40, 40, std::vector<uint8_t>(3 * 40 * 40, 0)};
   for (size_t i = 0; i < image.rgb.size(); i += 3) image.rgb[i] = 255;
-  return image;
+  return to_picture(image);
 }
 
 void run(const std::vector<std::string>& arguments) {
   const bool given = arguments.size() > 2;
   const LoadedModel loaded = given ? load_model(arguments[0]) : untrained();
-  const Image image = given ? load_image(arguments[1]) : red_square();
+  const Picture picture = given ? load_picture(arguments[1]) : red_square();
   const std::vector<std::string> labels =
       given ? std::vector<std::string>(arguments.begin() + 2, arguments.end())
             : std::vector<std::string>{"red square", "blue circle"};
 
   // The picture as the model wants it: R × R, normalised, in a batch of one.
-  const Tensor pixels = preprocess(image, loaded.model->config().preprocess);
+  const Tensor pixels = preprocess(picture, loaded.model->config().preprocess);
   const Tensor batch = reshape(pixels, {1, pixels.dim(0), pixels.dim(1), pixels.dim(2)});
   // Each label as a sentence, encoded and normalised: the weights of a linear classifier.
   const Tensor head = zero_shot_head(*loaded.model, loaded.words(), labels, {"a photo of a {}."});

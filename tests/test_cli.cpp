@@ -176,6 +176,10 @@ TEST_CASE("cli: tokenize and preprocess print and write what a model would see")
   const auto pixels = load_npy(dir / "p.npy");
   CHECK(pixels.shape() == Shape{1, 3, 16, 16});
   CHECK(pixels.to_vector<double>()[0] == doctest::Approx((1 - 0.48145466) / 0.26862954));
+  const std::string longest = "preprocess --size 16 --mode longest --out " + (dir / "p.npy") + ' ';
+  CHECK(diptych_run(longest + (dir / "p.png")).exit_code == 0);
+  CHECK(load_npy(dir / "p.npy").to_vector<double>()[0] ==
+        doctest::Approx(-0.48145466 / 0.26862954));  // the margin above
 }
 
 TEST_CASE("cli: a model with OpenAI's vocabulary finds it beside itself, or says how to get it") {

@@ -68,7 +68,9 @@ TEST_CASE("model file: without configuration the architecture is inferred, and s
   std::vector<NamedTensor> tensors;
   for (const auto& entry : model.state()) tensors.push_back({entry.name, entry.tensor});
   save_safetensors(dir / "bare.safetensors", tensors);
-  const LoadedModel loaded = load_model(dir / "bare.safetensors");
+  CHECK(contains(error_of([&] { load_model(dir / "bare.safetensors"); }), "--activation"));
+  const LoadOptions quick{.activation = nn::Activation::quick_gelu};
+  const LoadedModel loaded = load_model(dir / "bare.safetensors", quick);
   CHECK(to_json(loaded.model->config()) == to_json(config));
   CHECK(contains(loaded.notes, "patch size 4"));
   CHECK(contains(loaded.notes, "assumed"));

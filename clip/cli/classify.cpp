@@ -51,7 +51,7 @@ int run(const Flags& flags) {
   bool failed = false;
   for (const std::string& path : flags.images) {
     try {
-      const Tensor pixels = preprocess(load_image(path), model.config().preprocess);
+      const Tensor pixels = preprocess(load_picture(path), model.config().preprocess);
       const Tensor logits = zero_shot_logits(
           model, head, reshape(pixels, {1, pixels.dim(0), pixels.dim(1), pixels.dim(2)}));
       const auto p = softmax(logits).to_vector<double>();

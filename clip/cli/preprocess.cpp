@@ -11,12 +11,13 @@ namespace {
 struct Flags {
   int64_t size = 224;
   std::vector<std::string> images;
-  std::string out;
+  std::string out, mode = "shortest";
 };
 
 int run(const Flags& flags) {
   Preprocess settings;
   settings.size = flags.size;
+  settings.resize_mode = resize_mode_from(flags.mode);
   const Tensor pixels = load_pixels(flags.images, settings);
   save_npy(flags.out, pixels);
   std::ostringstream shape;
@@ -28,7 +29,9 @@ int run(const Flags& flags) {
 void declare(Command command, Flags& flags) {
   command.required("images", flags.images, "PNG or JPEG files")
       .required("--out", flags.out, ".npy file")
-      .option("--size", flags.size, "R, pixels", {1, 4096});
+      .option("--size", flags.size, "R, pixels", {1, 4096})
+      .choice("--mode", flags.mode, "how a picture becomes square",
+              {"shortest", "longest", "squash"});
 }
 
 }  // namespace

@@ -17,7 +17,11 @@ struct Flags {
 
 Tokenizer open_tokenizer(const Flags& flags) {
   check(flags.model.empty() || flags.vocab.empty(), "tokenize: give either --vocab or --model");
-  if (!flags.model.empty()) return ModelFlags{flags.model, ""}.open().words();
+  if (!flags.model.empty()) {
+    ModelFlags given;
+    given.model = flags.model;
+    return given.open().words();
+  }
   const std::string path = flags.vocab.empty() ? find_vocabulary() : flags.vocab;
   check(!path.empty(), "tokenize: no vocabulary; ", kVocabularyHint, ", or a model with --model");
   return Tokenizer::load(path);

@@ -82,7 +82,7 @@ def file_config(config):
         "text": text | {"mlp_width": 4 * text["width"]},
         "activation": "quick_gelu" if config["quick_gelu"] else "gelu",
         "layer_norm_eps": 1e-5,
-        "preprocess": {"mean": mean, "std": std},
+        "preprocess": {"mean": mean, "std": std, "resize_mode": "shortest"},
     }
 
 
@@ -187,14 +187,24 @@ def gradients(model):
     return {"grad." + name: p.grad for name, p in model.named_parameters()}
 
 
+def resized_positions(model, image_size):
+    """The model's positions for pictures of another size, by open_clip's resize_pos_embed."""
+    vision = VIT["vision_cfg"] | {"image_size": image_size}
+    larger = open_clip.model.CLIP(**(VIT | {"vision_cfg": vision})).double()
+    tensors = state(model)
+    open_clip.model.resize_pos_embed(tensors, larger)
+    return tensors["visual.positional_embedding"]
+
+
 def write_vit(generator):
     model, batch = build(VIT, generator, lambda x: x.float().double())
     write_safetensors("tiny_clip.safetensors", state(model), about(VIT))
     out = forward(model, *batch)
     out["loss"].backward()
     write_safetensors("tiny_clip_grads.safetensors", gradients(model), about(VIT))
+    resized = {f"positions.{size}": resized_positions(model, size) for size in (16, 56)}
     losses = adamw_losses(model, batch)
-    expected = {"pixels": batch[0], "tokens": batch[1], **out, "adamw.losses": losses}
+    expected = {"pixels": batch[0], "tokens": batch[1], **out, "adamw.losses": losses, **resized}
     write_safetensors("tiny_clip_expected.safetensors", expected, {**about(VIT), "adamw": ADAMW})
     print("loss", out["loss"].item(), "then", losses.tolist())
 

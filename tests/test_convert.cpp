@@ -1,0 +1,181 @@
+// tests/test_convert.cpp — models under the names and configurations of other libraries.
+#include <doctest/doctest.h>
+
+#include <fstream>
+#include <sstream>
+
+#include "clip/export.h"
+#include "clip/foreign_config.h"
+#include "clip/model_file.h"
+#include "clip/names.h"
+#include "clip/positions.h"
+#include "tensor/safetensors.h"
+#include "tensor/sha256.h"
+#include "tests/squares.h"
+
+using namespace diptych;
+using namespace diptych::test;
+
+namespace {
+
+const std::string kVit = "tests/golden/tiny_clip.safetensors",
+                  kResNet = "tests/golden/tiny_resnet.safetensors";
+
+std::vector<NamedTensor> tensors_of(const Clip& model) {
+  std::vector<NamedTensor> tensors;
+  for (const auto& entry : model.state()) tensors.push_back({entry.name, entry.tensor.detach()});
+  return tensors;
+}
+
+void check_same_tensors(const std::vector<NamedTensor>& got, const std::vector<NamedTensor>& want) {
+  REQUIRE(got.size() == want.size());
+  for (const NamedTensor& w : want) {
+    CAPTURE(w.name);
+    const auto it = std::find_if(got.begin(), got.end(),
+                                 [&](const NamedTensor& g) { return g.name == w.name; });
+    REQUIRE(it != got.end());
+    CHECK(same_bits(it->tensor, w.tensor));
+  }
+}
+
+void check_same_model(const LoadedModel& got, const LoadedModel& want) {
+  CHECK(to_json(got.model->config()) == to_json(want.model->config()));
+  check_same_tensors(tensors_of(*got.model), tensors_of(*want.model));
+}
+
+const Tensor& named(const std::vector<NamedTensor>& tensors, const std::string& name) {
+  const auto it = std::find_if(tensors.begin(), tensors.end(),
+                               [&](const NamedTensor& t) { return t.name == name; });
+  REQUIRE(it != tensors.end());
+  return it->tensor;
+}
+
+}  // namespace
+
+TEST_CASE("names: Hugging Face's have q, k and v apart and projections transposed, and come back") {
+  const LoadedModel loaded = load_model(kVit);
+  const auto ours = tensors_of(*loaded.model), theirs = with_hugging_face_names(ours);
+  CHECK(theirs.size() == ours.size() + 2 * 2 * 4);  // q, k, v: 4 more per layer
+  CHECK(named(theirs, "visual_projection.weight").shape() == Shape{24, 32});
+  CHECK(same_bits(named(theirs, "text_projection.weight").transpose(0, 1).contiguous(),
+                  named(ours, "text_projection")));
+  CHECK(same_bits(named(theirs, "vision_model.encoder.layers.1.self_attn.k_proj.bias"),
+                  named(ours, "visual.transformer.resblocks.1.attn.in_proj_bias")
+                      .slice(0, 32, 64)
+                      .contiguous()));
+  for (const char* name :
+       {"vision_model.embeddings.patch_embedding.weight",
+        "vision_model.embeddings.position_embedding.weight", "vision_model.pre_layrnorm.bias",
+        "vision_model.post_layernorm.weight", "text_model.embeddings.token_embedding.weight",
+        "text_model.encoder.layers.0.layer_norm2.weight",
+        "text_model.encoder.layers.0.mlp.fc1.bias",
+        "text_model.encoder.layers.0.self_attn.out_proj.weight", "text_model.final_layer_norm.bias",
+        "logit_scale"}) {
+    CAPTURE(name);
+    named(theirs, name);
+  }
+  check_same_tensors(with_openai_names(theirs), ours);
+}
+
+TEST_CASE("names: wrappers in front, masks, position ids and sizes are taken off") {
+  const LoadedModel loaded = load_model(kVit);
+  const auto ours = tensors_of(*loaded.model);
+  for (const std::string prefix : {"module.", "_orig_mod.", "module._orig_mod."}) {
+    std::vector<NamedTensor> wrapped;
+    for (const NamedTensor& t : ours) {
+      const bool tower = !t.name.starts_with("visual.") && t.name != "logit_scale";
+      wrapped.push_back({prefix + (tower ? "text." : "") + t.name, t.tensor});
+    }
+    wrapped.push_back({prefix + "attn_mask", zeros({12, 12})});
+    wrapped.push_back({"text_model.embeddings.position_ids", zeros({1, 12})});
+    wrapped.push_back({"input_resolution", zeros({})});
+    check_same_tensors(with_openai_names(wrapped), ours);
+  }
+  auto theirs = with_hugging_face_names(ours);
+  std::erase_if(theirs, [](const NamedTensor& t) {
+    return t.name == "text_model.encoder.layers.0.self_attn.k_proj.weight";
+  });
+  CHECK(contains(error_of([&] { with_openai_names(theirs); }), "k is missing"));
+}
+
+TEST_CASE(
+    "export: a folder for Hugging Face opens as the same model, and so does one for open_clip") {
+  const TempDir dir;
+  LoadedModel vit = load_model(kVit), resnet = load_model(kResNet);
+  export_hugging_face(dir / "hf", *vit.model);
+  check_same_model(load_model(dir / "hf"), vit);
+  export_open_clip(dir / "oc", *vit.model);
+  check_same_model(load_model(dir / "oc"), vit);
+  export_open_clip(dir / "oc", *resnet.model);
+  check_same_model(load_model(dir / "oc"), resnet);
+  CHECK(contains(error_of([&] { export_hugging_face(dir / "rn", *resnet.model); }), "no ResNet"));
+}
+
+TEST_CASE("export: the activation travels in the configuration, and can be overridden") {
+  const TempDir dir;
+  ModelConfig config = tiny_config();
+  config.set_activation(nn::Activation::gelu);
+  export_hugging_face(dir / "hf", Clip(config));
+  export_open_clip(dir / "oc", Clip(config));
+  for (const char* folder : {"hf", "oc"}) {
+    CHECK(load_model(dir / folder).model->config().activation() == nn::Activation::gelu);
+    const LoadOptions quick{.activation = nn::Activation::quick_gelu};
+    CHECK(load_model(dir / folder, quick).model->config().activation() ==
+          nn::Activation::quick_gelu);
+  }
+  // Without the configuration beside it nobody knows.
+  std::filesystem::remove(dir / "hf/config.json");
+  CHECK(contains(error_of([&] { load_model(dir / "hf"); }), "--activation"));
+}
+
+TEST_CASE("foreign configurations: what is not supported is named") {
+  ModelConfig config = tiny_config();
+  const auto open_clip = [&](const std::string& json) {
+    return error_of([&] { apply_open_clip_config(json, config); });
+  };
+  CHECK(contains(open_clip("[1]"), "not a JSON object"));
+  CHECK(contains(open_clip(R"({"model_cfg": {"text_cfg": {}}})"), "'vision_cfg'"));
+  CHECK(contains(open_clip(R"({"model_cfg": {"text_cfg": {"hf_model_name": "bert"},
+                                             "vision_cfg": {}}})"),
+                 "another library"));
+  CHECK(contains(open_clip(R"({"model_cfg": {"text_cfg": {"heads": "two"}, "vision_cfg": {}}})"),
+                 "'heads' has the wrong type"));
+  CHECK(contains(open_clip(R"({"model_cfg": {"text_cfg": {}, "vision_cfg": {"head_width": 8}},
+                               "preprocess_cfg": {"interpolation": "bilinear"}})"),
+                 "only bicubic"));
+  const auto hugging_face = [&](const std::string& json) {
+    return error_of([&] { apply_hugging_face_config(json, config); });
+  };
+  CHECK(contains(hugging_face(R"({"text_config": {"hidden_act": "relu"}, "vision_config": {}})"),
+                 "'relu' is unknown"));
+  CHECK(contains(hugging_face(R"({"text_config": {"hidden_act": "gelu"}, "vision_config": {}})"),
+                 "different activations"));
+  CHECK(contains(hugging_face(R"({"text_config": {"num_attention_heads": 3},
+                                  "vision_config": {"num_attention_heads": 2}})"),
+                 "do not divide"));
+}
+
+TEST_CASE("positions: another resolution has open_clip's positions") {
+  const SafeTensors expected = load_safetensors("tests/golden/tiny_clip_expected.safetensors");
+  for (const int64_t R : {16, 56}) {
+    CAPTURE(R);
+    const LoadedModel loaded = load_model(kVit, {.image_size = R});
+    CHECK(loaded.model->config().image_size() == R);
+    CHECK(loaded.model->config().preprocess.size == R);
+    const Tensor got = named(tensors_of(*loaded.model), "visual.positional_embedding"),
+                 want = *expected.find("positions." + std::to_string(R));
+    REQUIRE(got.shape() == want.shape());
+    for (int64_t i = 0; i < got.numel(); ++i)
+      CHECK(got.data<float>()[i] == doctest::Approx(want.data<float>()[i]).epsilon(1e-6));
+  }
+  CHECK(contains(error_of([] { load_model(kVit, {.image_size = 60}); }), "not a multiple of 8"));
+  CHECK(contains(error_of([] { resize_positions(zeros({6, 4}), 3); }), "no square grid"));
+}
+
+TEST_CASE("model file: a wrong SHA-256 is refused before the file is looked into") {
+  const std::string right = sha256_of_file(kVit);
+  CHECK(load_model(kVit, {.sha256 = right}).model != nullptr);
+  const std::string error = error_of([&] { load_model(kVit, {.sha256 = std::string(64, '0')}); });
+  CHECK(contains(error, right));
+  CHECK(contains(error, kVit));
+}
