@@ -179,11 +179,11 @@ $(OUT)/fuzz/%: $(OUT)/tests/fuzz/%.o $(LIBRARY)
 	@$(CXX) $(CXXFLAGS) -fsanitize=fuzzer $^ $(LDLIBS) -o $@
 
 run-fuzz: $(FUZZ:%=$(OUT)/fuzz/%)
-	@set -e; for target in $(FUZZ); do found=$(OUT)/corpus/$$target; log=$(OUT)/$$target.log; mkdir -p $$found; \
+	@failed=; for target in $(FUZZ); do found=$(OUT)/corpus/$$target; log=$(OUT)/$$target.log; mkdir -p $$found; \
 	  $(OUT)/fuzz/$$target -max_total_time=$(SECONDS) -timeout=10 -print_final_stats=1 -artifact_prefix=$(OUT)/$$target- \
-	    $$found tests/fuzz/corpus/$$target >$$log 2>&1 || { tail -40 $$log; exit 1; }; \
+	    $$found tests/fuzz/corpus/$$target >$$log 2>&1 || { failed=1; grep -E 'ERROR|SUMMARY|Test unit' $$log; }; \
 	  echo "$$target: $$(sed -n 's/.*number_of_executed_units: */runs /p' $$log)," \
-	    "$$(grep -o 'cov: [0-9]*' $$log | tail -1), $$(ls $$found | wc -l) new inputs"; done
+	    "$$(grep -o 'cov: [0-9]*' $$log | tail -1), $$(ls $$found | wc -l) new inputs"; done; [ -z "$$failed" ]
 
 format:
 	@clang-format -i $$(git ls-files '*.h' '*.cpp')

@@ -75,6 +75,7 @@ std::string read_pickle(const ZipArchive& archive, const std::string& root,
   return archive.read(entry);
 }
 
+/// UTF-8 without NUL.
 bool is_name(std::string_view text) {
   const auto* bytes = reinterpret_cast<const utf8proc_uint8_t*>(text.data());
   auto left = static_cast<utf8proc_ssize_t>(text.size());

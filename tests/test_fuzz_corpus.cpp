@@ -20,15 +20,15 @@ TEST_CASE("fuzz: every input of the corpus is read or refused with an Error") {
       {"merges", fuzz_merges}, {"npy", fuzz_npy},     {"pickle", fuzz_pickle},
       {"text", fuzz_text},     {"torch", fuzz_torch}, {"safetensors", fuzz_safetensors},
       {"zip", fuzz_zip}};
-  for (const auto& [name, target] : targets) {
+  for (const auto& row : targets) {
+    const std::string folder = std::string("tests/fuzz/corpus/") + row.first;
     int inputs = 0;
-    for (const auto& entry :
-         std::filesystem::directory_iterator(std::string("tests/fuzz/corpus/") + name)) {
+    for (const auto& entry : std::filesystem::directory_iterator(folder)) {
       CAPTURE(entry.path().string());
       const std::string bytes = get_file(entry.path().string());
-      CHECK_NOTHROW(target(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()));
+      CHECK_NOTHROW(row.second(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()));
       ++inputs;
     }
-    CHECK_MESSAGE(inputs > 0, name);
+    CHECK_MESSAGE(inputs > 0, folder);
   }
 }

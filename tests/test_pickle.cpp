@@ -122,8 +122,9 @@ TEST_CASE("pickle: every opcode that takes values refuses an empty stack and sto
   const std::vector<std::pair<std::string, size_t>> opcodes = {
       {"\x85", 1}, {"\x86", 2},           {"\x87", 3}, {"a", 2}, {"s", 3},   {"q\1", 1},
       {"Q", 1},    {"r" + one_number, 1}, {"R", 2},    {"b", 2}, {"\x81", 2}};
-  for (const auto& [opcode, takes] : opcodes) {
-    for (size_t given = 0; given < takes; ++given) {
+  for (const auto& row : opcodes) {
+    const std::string& opcode = row.first;
+    for (size_t given = 0; given < row.second; ++given) {
       CAPTURE(opcode);
       CAPTURE(given);
       // A container below lets no opcode fail for another reason than what is missing.

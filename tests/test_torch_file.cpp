@@ -32,11 +32,11 @@ void check_golden(const std::string& file, size_t count) {
   const SafeTensors expected = load_safetensors(kFolder + "torch_files.safetensors");
   const std::vector<NamedTensor> loaded = load_torch(kFolder + file);
   CHECK(loaded.size() == count);
-  for (const auto& [name, tensor] : loaded) {
-    CAPTURE(name);
-    const Tensor* want = expected.find(file + '/' + name);
+  for (const NamedTensor& x : loaded) {
+    CAPTURE(x.name);
+    const Tensor* want = expected.find(file + '/' + x.name);
     REQUIRE(want != nullptr);
-    CHECK(same_bits(tensor, *want));
+    CHECK(same_bits(x.tensor, *want));
   }
 }
 

@@ -1,8 +1,8 @@
 // tests/torch_files.h — writing ZIP archives and pickles byte by byte, right ones and wrong ones.
 #pragma once
 
-#include <zlib.h>
-
+#include <array>
+#include <cstdint>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -14,9 +14,19 @@ std::string little_endian(T value) {
   return std::string(reinterpret_cast<const char*>(&value), sizeof value);
 }
 
+/// CRC-32 of ISO 3309, as in ZIP.
 inline uint32_t crc_of(const std::string& bytes) {
-  return static_cast<uint32_t>(
-      crc32_z(0, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
+  static const std::array<uint32_t, 256> table = [] {
+    std::array<uint32_t, 256> out{};
+    for (uint32_t i = 0; i < 256; ++i) {
+      out[i] = i;
+      for (int bit = 0; bit < 8; ++bit) out[i] = out[i] >> 1 ^ (out[i] & 1 ? 0xedb88320 : 0);
+    }
+    return out;
+  }();
+  uint32_t crc = ~0u;
+  for (const char c : bytes) crc = crc >> 8 ^ table[(crc ^ static_cast<uint8_t>(c)) & 0xff];
+  return ~crc;
 }
 
 struct ZipPart {
