@@ -93,7 +93,7 @@ nn::TextConfig infer_text(const Shapes& shapes) {
 }
 
 // Heads leave no trace in a shape. A tower as wide and deep as that of a model known here has that
-// model's; else they are 64 wide.
+// model's; else they are 64 wide, or unknown (0).
 int64_t infer_heads(const nn::TransformerConfig& tower, bool vision) {
   for (const std::string& name : preset_names()) {
     const ModelConfig known = preset(name);
@@ -101,9 +101,12 @@ int64_t infer_heads(const nn::TransformerConfig& tower, bool vision) {
     const auto& other = vision ? known.vit()->transformer : known.text.transformer;
     if (other.width == tower.width && other.layers == tower.layers) return other.heads;
   }
-  check(tower.width % kHeadWidth == 0, "infer: width ", tower.width, " is not a multiple of ",
-        kHeadWidth, ", so the number of heads cannot be inferred; the file needs a configuration");
-  return tower.width / kHeadWidth;
+  return tower.width % kHeadWidth == 0 ? tower.width / kHeadWidth : 0;
+}
+
+void check_heads(const nn::TransformerConfig& tower) {
+  check(tower.heads > 0, "infer: width ", tower.width, " is not a multiple of ", kHeadWidth,
+        ", so the number of heads cannot be inferred; the file needs a configuration");
 }
 
 std::string describe(const nn::VitConfig& v) {
@@ -139,6 +142,11 @@ std::string describe(const ModelConfig& c) {
 }
 
 }  // namespace
+
+void check_heads(const ModelConfig& c) {
+  check_heads(c.text.transformer);
+  if (c.vit()) check_heads(c.vit()->transformer);
+}
 
 InferredConfig infer_config(const std::vector<NamedTensor>& tensors) {
   const Shapes shapes(tensors);

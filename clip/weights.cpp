@@ -42,11 +42,12 @@ bool is_torch_file(const std::string& path) {
 // TorchScript archives carry the code of the model: QuickGELU's factor is in it, or a call of gelu.
 std::optional<nn::Activation> activation_in_code(const std::string& path) {
   constexpr int64_t kMaxCode = 1 << 20;
+  if (!is_torch_file(path)) return std::nullopt;
   const ZipArchive archive("model", path);
   std::optional<nn::Activation> found;
   for (const ZipEntry& entry : archive.entries()) {
-    if (!entry.name.ends_with(".py") || entry.compressed || entry.size > kMaxCode) continue;
-    const std::string code = archive.read(entry);
+    if (!entry.name.ends_with(".py")) continue;
+    const std::string code = archive.read_text(entry, kMaxCode);
     if (code.find("1.702") != std::string::npos) return nn::Activation::quick_gelu;
     if (code.find("torch.gelu(") != std::string::npos) found = nn::Activation::gelu;
   }
@@ -69,30 +70,37 @@ std::string config_beside(const std::string& path, bool hugging_face) {
   return fs::exists(beside) ? beside : "";
 }
 
-/// Sizes from shapes, the rest from what else there is. Notes say what came from where.
-void infer(const std::string& path, bool hugging_face, bool torch, const LoadOptions& options,
-           Weights& weights) {
-  InferredConfig inferred = infer_config(weights.tensors);
-  weights.config = inferred.config;
-  weights.notes = std::move(inferred.notes);
-  std::optional<nn::Activation> activation = options.activation;
-  if (const std::string beside = config_beside(path, hugging_face); !beside.empty()) {
-    const std::string json = read_file(beside, kMaxConfigBytes);
-    hugging_face ? apply_hugging_face_config(json, weights.config)
-                 : apply_open_clip_config(json, weights.config);
-    weights.notes = "sizes: from the tensors' shapes\nheads, activation: from " + beside + '\n';
-    if (!activation) return;
-  } else if (!activation && torch) {
-    activation = activation_in_code(path);
-    if (activation)
-      weights.notes +=
-          std::string("activation ") + nn::name(*activation) + ": from the code in the archive\n";
-  }
+void add_config_beside(const std::string& beside, bool hugging_face, Weights& weights) {
+  const std::string json = read_file(beside, kMaxConfigBytes);
+  hugging_face ? apply_hugging_face_config(json, weights.config)
+               : apply_open_clip_config(json, weights.config);
+  weights.notes = "sizes: from the tensors' shapes\nheads, activation: from " + beside + '\n';
+}
+
+void add_activation_in_code(const std::string& path, Weights& weights) {
+  const auto activation = activation_in_code(path);
   check(activation.has_value(),
         "nothing tells which activation it was trained with; give --activation quick_gelu "
         "(OpenAI's weights, MetaCLIP, DFN, open_clip's *-quickgelu) or --activation gelu "
         "(open_clip's others)");
   weights.config.set_activation(*activation);
+  weights.notes +=
+      std::string("activation ") + nn::name(*activation) + ": from the code in the archive\n";
+}
+
+/// Sizes from shapes, the rest from what else there is. Notes say what came from where.
+void infer(const std::string& path, bool hugging_face, const LoadOptions& options,
+           Weights& weights) {
+  InferredConfig inferred = infer_config(weights.tensors);
+  weights.config = inferred.config;
+  weights.notes = std::move(inferred.notes);
+  const std::string beside = config_beside(path, hugging_face);
+  if (!beside.empty()) {
+    add_config_beside(beside, hugging_face, weights);
+  } else if (!options.activation) {
+    add_activation_in_code(path, weights);
+  }
+  check_heads(weights.config);
 }
 
 void resize(Weights& weights, int64_t image_size) {
@@ -110,23 +118,18 @@ void resize(Weights& weights, int64_t image_size) {
 
 Weights read_any(const std::string& path, const LoadOptions& options) {
   Weights weights;
-  SafeTensors file;
-  const bool torch = is_torch_file(path);
-  if (torch) {
-    file.tensors = load_torch(path);
-  } else {
-    file = load_safetensors(path);
-  }
+  const SafeTensors file =
+      is_torch_file(path) ? SafeTensors{load_torch(path), {}} : load_safetensors(path);
   if (const auto it = file.metadata.find("vocabulary"); it != file.metadata.end())
     weights.vocabulary = it->second;
   const bool hugging_face = is_hugging_face(file.tensors);
   weights.tensors = with_openai_names(file.tensors);
   if (const auto it = file.metadata.find("config"); it != file.metadata.end()) {
     weights.config = model_config_from_json(it->second);
-    if (options.activation) weights.config.set_activation(*options.activation);
   } else {
-    infer(path, hugging_face, torch, options, weights);
+    infer(path, hugging_face, options, weights);
   }
+  if (options.activation) weights.config.set_activation(*options.activation);
   resize(weights, options.image_size);
   return weights;
 }

@@ -93,18 +93,50 @@ void ZipArchive::check_readable(const ZipEntry& entry) const {
         " is compressed, as PyTorch never does; unpack the file and pack it again with `zip -0`");
 }
 
+void ZipArchive::check_crc(const ZipEntry& entry, std::string_view bytes) const {
+  const uLong crc = crc32_z(0, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size());
+  check(crc == entry.crc, where_, ": the zip entry ", in_quotes(entry.name),
+        " is damaged: its CRC-32 is wrong");
+}
+
 void ZipArchive::read(const ZipEntry& entry, void* out) const {
   check_readable(entry);
   file_.read_at(entry.begin, out, entry.size);
-  const uLong crc = crc32_z(0, static_cast<const Bytef*>(out), static_cast<z_size_t>(entry.size));
-  check(crc == entry.crc, where_, ": the zip entry ", in_quotes(entry.name),
-        " is damaged: its CRC-32 is wrong");
+  check_crc(entry, {static_cast<const char*>(out), static_cast<size_t>(entry.size)});
 }
 
 std::string ZipArchive::read(const ZipEntry& entry) const {
   check_readable(entry);
   std::string bytes(static_cast<size_t>(entry.size), '\0');
   read(entry, bytes.data());
+  return bytes;
+}
+
+std::string ZipArchive::inflated(const ZipEntry& entry, int64_t max_bytes) const {
+  std::string packed(static_cast<size_t>(entry.size), '\0');
+  file_.read_at(entry.begin, packed.data(), entry.size);
+  std::string bytes(static_cast<size_t>(max_bytes), '\0');
+  z_stream stream{};
+  constexpr int kRaw = -15;  // no header of zlib's; the largest window
+  check(inflateInit2(&stream, kRaw) == Z_OK, where_, ": zlib cannot start");
+  stream.next_in = reinterpret_cast<Bytef*>(packed.data());
+  stream.avail_in = static_cast<uInt>(packed.size());
+  stream.next_out = reinterpret_cast<Bytef*>(bytes.data());
+  stream.avail_out = static_cast<uInt>(bytes.size());
+  const int end = inflate(&stream, Z_FINISH);
+  inflateEnd(&stream);
+  check(end == Z_STREAM_END, where_, ": the zip entry ", in_quotes(entry.name),
+        " is damaged, or longer than ", max_bytes, " bytes");
+  bytes.resize(stream.total_out);
+  return bytes;
+}
+
+std::string ZipArchive::read_text(const ZipEntry& entry, int64_t max_bytes) const {
+  check(entry.size <= max_bytes, where_, ": the zip entry ", in_quotes(entry.name),
+        " is longer than ", max_bytes, " bytes");
+  if (!entry.compressed) return read(entry);
+  const std::string bytes = inflated(entry, max_bytes);
+  check_crc(entry, bytes);
   return bytes;
 }
 

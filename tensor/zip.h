@@ -15,7 +15,7 @@ struct ZipEntry {
   std::string name;
   int64_t begin = 0, size = 0;  ///< its bytes in the archive
   uint32_t crc = 0;
-  bool compressed = false;  ///< cannot be read: this reader wants entries as they are
+  bool compressed = false;  ///< only read_text reads it: data must be there as it is
 };
 
 /// An archive opened for reading (APPNOTE.TXT 6.3, with ZIP64). Two readers of one archive must not
@@ -35,9 +35,14 @@ class ZipArchive {
   /// The entry.size bytes of an entry. Throws Error if it is compressed or its CRC-32 is wrong.
   void read(const ZipEntry&, void* out) const;
   std::string read(const ZipEntry&) const;
+  /// The bytes of an entry whether compressed (by "deflate") or not. Throws Error if there are more
+  /// than max_bytes of them, or they are damaged.
+  std::string read_text(const ZipEntry&, int64_t max_bytes) const;
 
  private:
   void check_readable(const ZipEntry&) const;
+  void check_crc(const ZipEntry&, std::string_view bytes) const;
+  std::string inflated(const ZipEntry&, int64_t max_bytes) const;
 
   std::string where_;  // starts every message
   InputFile file_;
