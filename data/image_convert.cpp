@@ -40,6 +40,7 @@ Image map_pixels(const Picture& picture, const F& rgb_of) {
 }  // namespace
 
 Image to_rgb(Picture picture) {
+  check_complete("to_rgb", picture);
   const uint8_t* s = picture.samples.data();
   switch (picture.mode) {
     case Mode::bilevel:

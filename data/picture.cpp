@@ -48,7 +48,18 @@ int64_t bands(Mode mode) {
   }
 }
 
+void check_complete(const char* op, const Picture& picture) {
+  const bool wide = picture.mode == Mode::grey_wide;
+  const size_t samples = wide ? picture.wide.size() : picture.samples.size();
+  check(picture.width > 0 && picture.height > 0 &&
+            static_cast<int64_t>(samples) == bands(picture.mode) * picture.width * picture.height,
+        op, ": ", picture.width, " x ", picture.height, " pixels with ", samples, " samples");
+  check(picture.mode != Mode::palette || picture.palette.size() == 256, op, ": a palette of ",
+        picture.palette.size(), " colours; there must be 256");
+}
+
 Picture crop(const Picture& picture, const Box& box) {
+  check_complete("crop", picture);
   check(box.x >= 0 && box.y >= 0 && box.width > 0 && box.height > 0 &&
             box.x <= picture.width - box.width && box.y <= picture.height - box.height,
         "crop: box ", box.width, " x ", box.height, " at (", box.x, ", ", box.y,
@@ -57,6 +68,7 @@ Picture crop(const Picture& picture, const Box& box) {
 }
 
 Picture pad(const Picture& picture, int64_t width, int64_t height) {
+  check_complete("pad", picture);
   check(width >= picture.width && height >= picture.height, "pad: ", picture.width, " x ",
         picture.height, " does not fit into ", width, " x ", height);
   return framed(picture, {0, 0, picture.width, picture.height}, (width - picture.width) / 2,

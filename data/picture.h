@@ -35,6 +35,10 @@ struct Picture {
   std::vector<std::array<uint8_t, 3>> palette;  ///< mode palette: 256 colours
 };
 
+/// Throws Error, starting with `op`, unless there are as many samples and colours as the mode and
+/// the size ask for.
+void check_complete(const char* op, const Picture&);
+
 /// What a file may ask for before it is refused.
 struct ImageLimits {
   int64_t max_pixels = 25'000'000;        ///< width × height, read from the header before decoding

@@ -85,6 +85,10 @@ TEST_CASE("resize: what cannot be is refused") {
   CHECK_THROWS_WITH_AS(resize(picture, 20000, 20000), doctest::Contains("gives more than"), Error);
   CHECK_THROWS_WITH_AS(resize({Mode::rgba, 4, 4, picture.samples, {}, {}}, 2, 2),
                        doctest::Contains("4 x 4 pixels with 48 samples"), Error);
+  CHECK_THROWS_WITH_AS(to_rgb({Mode::grey_wide, 1, 1, {7}, {}, {}}),
+                       doctest::Contains("1 x 1 pixels with 0 samples"), Error);
+  CHECK_THROWS_WITH_AS(crop({Mode::palette, 1, 1, {7}, {}, {{1, 2, 3}}}, {0, 0, 1, 1}),
+                       doctest::Contains("a palette of 1 colours"), Error);
 }
 
 TEST_CASE("resize: a transparent colour does not bleed into its neighbour") {
