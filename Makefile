@@ -151,6 +151,19 @@ $(VOCAB):
 	    open-clip-torch || { echo "make vocab: no download; is there a network?"; exit 1; }; \
 	  python3 -m zipfile -e "$$folder"/open_clip_torch-*.whl "$$folder"; mv "$$folder/open_clip/$(@F)" $@
 
+# Full-size models of open_clip and Hugging Face against ours; see tests/parity.py. The environment takes two minutes
+# and 1 GB, once; the check itself two minutes.
+ORACLE := build/oracle
+parity: PACKAGES += python3-venv python3-torch python3-torchvision python3-numpy python3-pil
+parity: all vocab $(ORACLE)/ready
+	@$(ORACLE)/bin/python tests/parity.py build/diptych
+
+$(ORACLE)/ready: | deps
+	@/usr/bin/python3 -m venv --system-site-packages $(ORACLE)
+	@$(ORACLE)/bin/pip --quiet --disable-pip-version-check install open_clip_torch==2.24.0 timm==0.9.16 \
+	  transformers==4.36.2 'numpy<1.25' ftfy regex safetensors
+	@touch $@
+
 # -- checks -----------------------------------------------------------------------------------------------
 # Format, layers, programs that must not compile, gradients with planted bugs, examples, and the test suite under
 # AddressSanitizer + UndefinedBehaviorSanitizer and under ThreadSanitizer.
