@@ -133,7 +133,8 @@ std::string to_json(const ModelConfig& c) {
               {"preprocess",
                {{"mean", c.preprocess.mean},
                 {"std", c.preprocess.std},
-                {"resize_mode", name(c.preprocess.resize_mode)}}}}
+                {"resize_mode", name(c.preprocess.resize_mode)},
+                {"training_crop", name(c.preprocess.training_crop)}}}}
       .dump(2);
 }
 
@@ -169,6 +170,7 @@ ModelConfig model_config_from_json(const std::string& text) {
   c.preprocess.mean = pixels.get<std::array<float, 3>>("mean");
   c.preprocess.std = pixels.get<std::array<float, 3>>("std");
   c.preprocess.resize_mode = resize_mode_from(pixels.get<std::string>("resize_mode"));
+  c.preprocess.training_crop = training_crop_from(pixels.get<std::string>("training_crop"));
   pixels.finish();
   in.finish();
   return c;

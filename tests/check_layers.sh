@@ -19,7 +19,8 @@ check_tree() {
         floors["cuda"] = "cuda tensor"
         floors["examples"] = "examples clip nn autograd data tensor"
         floors["tests"] = "tests examples clip nn autograd data cuda tensor"
-        third_party = "^(nlohmann/|fmt/|CLI/|doctest/|nettle/|utf8proc|(zlib|png|jpeglib|jerror|mpi)\\.h)"
+        third_party = "^(nlohmann/|fmt/|CLI/|doctest/|nettle/|utf8proc|" \
+          "(zlib|png|jpeglib|jerror|mpi)\\.h)"
       }
       function report(rule) { printf "%s:%d: %s\n", file, line, rule }
       function exists(path,   dummy, found) {

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-# tests/parity.py — full-size models of open_clip and Hugging Face against ours, from file to features.
+# tests/parity.py — full-size models of open_clip and Hugging Face against ours, from file to
+# features.
 #
 #   make parity                        # makes the environment this needs
 #   python tests/parity.py [DIPTYCH]   # where open_clip, transformers and ftfy are installed
@@ -129,8 +130,8 @@ class Report:
     def row(self, model, kind, image, text):
         worst = max(image, text)
         self.failed |= not worst <= LIMIT
-        print(f"{model:<10} {kind:<22} {image:10.1e} {text:10.1e}{'' if worst <= LIMIT else '  FAILED'}",
-              flush=True)
+        verdict = "" if worst <= LIMIT else "  FAILED"
+        print(f"{model:<10} {kind:<22} {image:10.1e} {text:10.1e}{verdict}", flush=True)
 
     def compare(self, model, kind, path, flags, pictures, captions, want, folder):
         image = ours(path, folder, *flags, "--images", *pictures)
@@ -154,17 +155,22 @@ def check_model(name, pictures, captions, report, speeds):
             check_hugging_face(name, pixels, tokens, pictures, captions, report, folder)
 
 
+def hugging_face_features(model, pixels, tokens):
+    return (normalised(model.get_image_features(pixels)),
+            normalised(model.get_text_features(tokens)))
+
+
 def check_hugging_face(name, pixels, tokens, pictures, captions, report, folder):
     model, path = hugging_face_model(name), os.path.join(folder, "hf")
     model.save_pretrained(path, safe_serialization=True)
-    want = (normalised(model.get_image_features(pixels)), normalised(model.get_text_features(tokens)))
+    want = hugging_face_features(model, pixels, tokens)
     report.compare(name, "Hugging Face folder", path, [], pictures, captions, want, folder)
     # And back: what we write is what transformers reads.
     again = os.path.join(folder, "again")
     subprocess.run([DIPTYCH, "convert", path, again, "--to", "huggingface"], check=True,
                    capture_output=True)
     copy = transformers.CLIPModel.from_pretrained(again).eval()
-    got = (normalised(copy.get_image_features(pixels)), normalised(copy.get_text_features(tokens)))
+    got = hugging_face_features(copy, pixels, tokens)
     report.row(name, "… converted, read there", *[np.abs(a - b).max() for a, b in zip(got, want)])
 
 
@@ -177,7 +183,8 @@ def check_counts(report):
         info = subprocess.run([DIPTYCH, "info", name, "--json"], check=True, capture_output=True)
         count = json.loads(info.stdout)["parameters"]
         report.failed |= count != theirs
-        print(f"{name:<13} {theirs:>12} {count:>14} {'' if count == theirs else 'FAILED'}", flush=True)
+        verdict = "" if count == theirs else "FAILED"
+        print(f"{name:<13} {theirs:>12} {count:>14} {verdict}", flush=True)
 
 
 def main():

@@ -171,6 +171,19 @@ TEST_CASE("golden: a caption has the same features alone and among others") {
   }
 }
 
+TEST_CASE("golden: a TorchScript archive opens by itself, sizes and activation inferred") {
+  const std::string file = kFolder + "tiny_script.pt";
+  const LoadedModel loaded = load_model(file);
+  CHECK(loaded.notes.find("activation quick_gelu: from the code") != std::string::npos);
+  const SafeTensors expected = load_safetensors(kFolder + "tiny_script_expected.safetensors");
+  const PackedTokens packed = pack_tokens(*expected.find("tokens"));
+  const Tensor pixels = expected.find("pixels")->to(DType::f32);
+  const Tensor image = loaded.model->encode_image(pixels),
+               text = loaded.model->encode_text(packed.tokens, packed.offsets);
+  CHECK(relative_error(image, *expected.find("image_features")) < 1e-5);
+  CHECK(relative_error(text, *expected.find("text_features")) < 1e-5);
+}
+
 TEST_CASE("golden: the schedule is open_clip's") {
   std::ifstream file(kFolder + "schedule.json");
   const auto golden = nlohmann::json::parse(file);

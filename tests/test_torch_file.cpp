@@ -1,10 +1,12 @@
 // tests/test_torch_file.cpp — files that PyTorch wrote, and every variant of them that is right.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <map>
 
 #include "tensor/safetensors.h"
 #include "tensor/torch_file.h"
+#include "tensor/zip.h"
 #include "tests/files.h"
 #include "tests/torch_files.h"
 
@@ -50,6 +52,26 @@ const std::string kFour =
     little_endian(1.f) + little_endian(2.f) + little_endian(3.f) + little_endian(4.f);
 
 }  // namespace
+
+TEST_CASE("zip: compressed text is read up to a limit, and damage to it is seen") {
+  const ZipArchive archive("load", kFolder + "torch_script.pt");
+  const auto entry = std::find_if(archive.entries().begin(), archive.entries().end(),
+                                  [](const ZipEntry& e) { return e.name.ends_with(".py"); });
+  REQUIRE(entry != archive.entries().end());
+  REQUIRE(entry->compressed);
+  const std::string code = archive.read_text(*entry, 1 << 20);
+  CHECK(contains(code, "def forward("));
+  const auto length = static_cast<int64_t>(code.size());
+  CHECK(archive.read_text(*entry, length) == code);
+  CHECK(contains(error_of([&] { archive.read_text(*entry, length - 1); }), "longer than"));
+
+  const TempDir dir;
+  std::string bytes = read_file(kFolder + "torch_script.pt");
+  bytes[static_cast<size_t>(entry->begin + entry->size / 2)] ^= 1;
+  put_file(dir / "damaged.pt", bytes);
+  const ZipArchive damaged("load", dir / "damaged.pt");
+  CHECK(contains(error_of([&] { damaged.read_text(*entry, 1 << 20); }), "damaged"));
+}
 
 TEST_CASE("torch file: a training checkpoint of PyTorch, with every dtype, views and a parameter") {
   check_golden("torch_state_dict.pt", 18);

@@ -9,6 +9,7 @@
 
 #include "clip/cli/command.h"
 #include "clip/data_source.h"
+#include "clip/vocabulary.h"
 #include "tensor/file.h"
 #include "tensor/parallel.h"
 
@@ -17,12 +18,13 @@ namespace {
 
 struct Flags {
   std::string preset, model, train_data, vocab, logs = "./logs", name, resume, separator = "\t";
+  std::string training_crop = diptych::name(TrainingCrop::resized);
   PairOptions columns;
   ImageLimits limits;
   TrainConfig train;
   // Given on the command line, these win over the preset.
   std::optional<int64_t> batch_size, epochs, max_steps, warmup;
-  std::optional<double> lr, wd, clip;
+  std::optional<double> lr, wd, clip, beta2, eps;
 };
 
 // Chosen on the validation split; see the README for how.
@@ -94,10 +96,20 @@ std::string resume_point(const Flags& f, const std::string& folder) {
   return checkpoint;
 }
 
+// A model of OpenAI's size gets OpenAI's vocabulary if it is there; others get their own.
 Tokenizer make_tokenizer(const Flags& f, const std::vector<std::string>& captions,
                          int64_t vocab_size) {
-  return f.vocab.empty() ? Tokenizer::train(captions, std::max(vocab_size, Tokenizer::kSmallest))
-                         : Tokenizer::load(f.vocab);
+  std::string path = f.vocab;
+  if (path.empty() && vocab_size == kOpenAiVocabulary) path = find_vocabulary();
+  return path.empty() ? Tokenizer::train(captions, std::max(vocab_size, Tokenizer::kSmallest))
+                      : Tokenizer::load(path);
+}
+
+// Radford et al. (2021), tables 18 and 19: ResNets were trained with other moments.
+void apply_model(Flags& f, ModelConfig& config) {
+  config.preprocess.training_crop = training_crop_from(f.training_crop);
+  f.train.adamw.beta2 = f.beta2.value_or(config.resnet() ? 0.999 : 0.98);
+  f.train.adamw.eps = f.eps.value_or(config.resnet() ? 1e-8 : 1e-6);
 }
 
 void describe(RunLog& log, const Flags& f, const Clip& model, const DataSource& data) {
@@ -119,6 +131,7 @@ int run(const Flags& given) {
   const std::string checkpoint = resume_point(f, folder);
 
   ModelConfig config = preset(f.model);
+  apply_model(f, config);
   const DataSource data =
       open_training_data(f.train_data, f.columns, config.preprocess, f.limits, f.train.seed);
   const Tokenizer tokenizer = make_tokenizer(f, data.captions, config.text.vocab_size);
@@ -148,6 +161,9 @@ void declare_data(Command command, Flags& f) {
       .option("--max-image-pixels", f.limits.max_pixels, "refuse larger pictures", kAtLeastOne)
       .option("--max-bad-fraction", f.train.max_bad_fraction,
               "stop when more samples than this are damaged or missing", kFraction)
+      .choice("--training-crop", f.training_crop,
+              "resized: 90 to 100 % of the picture, stretched, as open_clip; square: as the paper",
+              {"resized", "square"})
       .option("--workers", f.train.workers, "threads that prepare batches; 0: none", {0, 256})
       .option("--vocab", f.vocab,
               "merges file of a tokenizer (default: train one on the captions)");
@@ -162,8 +178,8 @@ void declare_optimizer(Command command, Flags& f) {
               "steps of linear warm-up (default: a tenth of the run, at most 2000)", kNotNegative)
       .option("--wd", f.wd, "weight decay (default 0.2)", kNotNegative)
       .option("--beta1", f.train.adamw.beta1, "of AdamW", kFraction)
-      .option("--beta2", f.train.adamw.beta2, "of AdamW", kFraction)
-      .option("--eps", f.train.adamw.eps, "of AdamW", kNotNegative)
+      .option("--beta2", f.beta2, "of AdamW (default 0.98; ResNets 0.999)", kFraction)
+      .option("--eps", f.eps, "of AdamW (default 1e-6; ResNets 1e-8)", kNotNegative)
       .option("--grad-clip-norm", f.clip,
               "scale gradients down to this norm (default: no clipping)", kNotNegative);
 }

@@ -82,7 +82,8 @@ def file_config(config):
         "text": text | {"mlp_width": 4 * text["width"]},
         "activation": "quick_gelu" if config["quick_gelu"] else "gelu",
         "layer_norm_eps": 1e-5,
-        "preprocess": {"mean": mean, "std": std, "resize_mode": "shortest"},
+        "preprocess": {"mean": mean, "std": std, "resize_mode": "shortest",
+                       "training_crop": "resized"},
     }
 
 
@@ -227,12 +228,27 @@ def write_resnet(generator):
     print("loss", out["loss"].item())
 
 
+def write_script(generator):
+    """Heads of 64, f16 and TorchScript, as OpenAI's files; so its sizes can be inferred."""
+    text = TEXT | {"width": 64, "heads": 1, "layers": 1}
+    vision = VIT["vision_cfg"] | {"width": 64, "head_width": 64, "layers": 1}
+    config = VIT | {"text_cfg": text, "vision_cfg": vision}
+    model, batch = build(config, generator, lambda x: x.half().double())
+    expected = {"pixels": batch[0], "tokens": batch[1]}
+    with torch.no_grad():
+        out = forward(model.eval(), *batch)
+    expected |= {key: out[key] for key in ("image_features", "text_features")}
+    torch.jit.script(model.half()).save(os.path.join(HERE, "tiny_script.pt"))
+    write_safetensors("tiny_script_expected.safetensors", expected, about(config), ["pixels"])
+
+
 def main():
     torch.set_default_dtype(torch.float64)
     torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(20210226)
     write_vit(generator)
     write_resnet(generator)
+    write_script(generator)
     with open(os.path.join(HERE, "schedule.json"), "w") as file:
         json.dump(schedule(5e-4, 10, 100), file, indent=1)
         file.write("\n")
