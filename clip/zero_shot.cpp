@@ -4,6 +4,7 @@
 #include <fmt/core.h>
 
 #include <cmath>
+#include <cstring>
 #include <filesystem>
 #include <map>
 #include <numeric>
@@ -25,11 +26,17 @@ Tensor in_batches(int64_t n, const std::function<Tensor(int64_t begin, int64_t e
   return cat(parts, 0);
 }
 
+// FNV-1a over words of eight bytes: weights are long.
 class Fnv {
  public:
   void add(const void* data, size_t bytes) {
     const auto* p = static_cast<const unsigned char*>(data);
-    for (size_t i = 0; i < bytes; ++i) hash_ = (hash_ ^ p[i]) * 0x100000001b3u;
+    for (size_t i = 0; i < bytes; i += sizeof(uint64_t)) {
+      uint64_t word = 0;
+      std::memcpy(&word, p + i, std::min(sizeof word, bytes - i));
+      hash_ = (hash_ ^ word) * 0x100000001b3u;
+      hash_ ^= hash_ >> 32;  // a product moves bits up only
+    }
   }
   void add(const std::string& s) { add(s.c_str(), s.size() + 1); }
   uint64_t value() const { return hash_; }

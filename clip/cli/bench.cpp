@@ -1,45 +1,24 @@
 // clip/cli/bench.cpp — `diptych bench`: pairs per second of training and inference, GFLOP/s of
-// products.
+// products and convolutions.
+#include "clip/cli/bench.h"
+
 #include <fmt/core.h>
 #include <sys/resource.h>
-
-#include <nlohmann/json.hpp>
 
 #include "clip/cli/command.h"
 #include "clip/cost.h"
 #include "clip/loss.h"
-#include "clip/progress.h"
 #include "nn/optim.h"
 #include "tensor/parallel.h"
 
 namespace diptych::cli {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
 struct Flags {
   std::string what = "train", model = "small";
   int64_t batch_size = 64, steps = 10, text_length = 0;
   bool json = false;
 };
-
-struct Timing {
-  double median = 0, quartile1 = 0, quartile3 = 0;  // seconds
-};
-
-// One call to warm up, then `steps` timed ones.
-Timing measure(int64_t steps, const std::function<void()>& f) {
-  f();
-  std::vector<double> times;
-  for (int64_t i = 0; i < steps; ++i) {
-    const double start = seconds_now();
-    f();
-    times.push_back(seconds_now() - start);
-  }
-  std::sort(times.begin(), times.end());
-  const size_t n = times.size();
-  return {times[n / 2], times[n / 4], times[3 * n / 4]};
-}
 
 int64_t peak_rss_mib() {
   rusage usage{};
@@ -101,42 +80,20 @@ Json bench_model(const Flags& flags) {
           {"peak_rss_mib", peak_rss_mib()}};
 }
 
-Json bench_gemm(const Flags& flags) {
-  struct Product {
-    int64_t M, K, N;
-  };
-  Json rows = Json::array();
-  const NoGrad no_grad;
-  for (const auto& [M, K, N] : {Product{128, 96, 128},
-                                {6400, 96, 288},
-                                {6400, 384, 96},
-                                {384, 6400, 96},
-                                {800, 768, 3072},
-                                {1024, 1024, 1024},
-                                {2048, 2048, 2048}}) {
-    const Tensor a = randn({M, K}, {0, 1}), b = randn({K, N}, {0, 2});
-    const Timing t = measure(flags.steps, [&] { matmul(a, b); });
-    rows.push_back({{"M", M},
-                    {"K", K},
-                    {"N", N},
-                    {"ms", 1e3 * t.median},
-                    {"gflops", 2.0 * static_cast<double>(M * K * N) / t.median / 1e9}});
-  }
-  return {{"bench", "gemm"}, {"threads", num_threads()}, {"products", rows}};
+Json bench(const Flags& flags) {
+  if (flags.what == "gemm") return bench_gemm(flags.steps);
+  if (flags.what == "conv") return bench_conv(flags.steps);
+  return bench_model(flags);
 }
 
 int run(const Flags& flags) {
-  const Json result = flags.what == "gemm" ? bench_gemm(flags) : bench_model(flags);
+  const Json result = bench(flags);
   if (flags.json) {
     fmt::print("{}\n", result.dump());
     return 0;
   }
-  if (flags.what == "gemm") {
-    for (const auto& p : result["products"]) {
-      fmt::print("({:>5}, {:>5}) x ({:>5}, {:>5})  {:>9.3f} ms  {:>7.1f} GFLOP/s\n",
-                 p["M"].get<int64_t>(), p["K"].get<int64_t>(), p["K"].get<int64_t>(),
-                 p["N"].get<int64_t>(), p["ms"].get<double>(), p["gflops"].get<double>());
-    }
+  if (result.contains("rows")) {
+    print_table(result["rows"]);
     return 0;
   }
   for (const auto& [key, value] : result.items()) fmt::print("{:<20} {}\n", key, value.dump());
@@ -144,7 +101,8 @@ int run(const Flags& flags) {
 }
 
 void declare(Command command, Flags& flags) {
-  command.choice("what", flags.what, "train, infer or gemm", {"train", "infer", "gemm"})
+  command
+      .choice("what", flags.what, "train, infer, gemm or conv", {"train", "infer", "gemm", "conv"})
       .option("--model", flags.model, "architecture by name")
       .option("--batch-size", flags.batch_size, "pairs per step", kAtLeastOne)
       .option("--steps", flags.steps, "timed steps, after one to warm up", kAtLeastOne)
@@ -157,7 +115,8 @@ void declare(Command command, Flags& flags) {
 }  // namespace
 
 void add_bench(Commands& commands) {
-  commands.add("bench", "measure training, inference or matrix products", declare, run);
+  commands.add("bench", "measure training, inference, matrix products or convolutions", declare,
+               run);
 }
 
 }  // namespace diptych::cli

@@ -12,8 +12,10 @@
 namespace diptych::cli {
 namespace {
 
+constexpr size_t kWorthAFile = 500;  // prompts; fewer are encoded while the weights are hashed
+
 struct Flags : ModelFlags {
-  std::string labels, labels_file, templates = "simple";
+  std::string labels, labels_file, templates = "exact";
   std::vector<std::string> images;
   int64_t top = 10;
   bool json = false, truncate = false;
@@ -43,9 +45,10 @@ int run(const Flags& flags) {
   const auto templates = prompt_templates(flags.templates);
   const LoadedModel loaded = flags.open();
   const Clip& model = *loaded.model;
-  const Tensor head =
-      cached_zero_shot_head(model, loaded.words(), labels, templates, loaded.head_folder(),
-                            flags.truncate ? Overflow::truncate : Overflow::error);
+  const bool worth_a_file = labels.size() * templates.size() >= kWorthAFile;
+  const Tensor head = cached_zero_shot_head(model, loaded.words(), labels, templates,
+                                            worth_a_file ? loaded.head_folder() : "",
+                                            flags.truncate ? Overflow::truncate : Overflow::error);
 
   nlohmann::ordered_json results = nlohmann::ordered_json::array();
   bool failed = false;
@@ -76,7 +79,8 @@ void declare(Command command, Flags& flags) {
       .option("--labels", flags.labels, "class names, separated by commas")
       .option("--labels-file", flags.labels_file, "class names, one per line")
       .option("--templates", flags.templates,
-              template_names() + ", or a file with one \"… {} …\" per line")
+              "sentences around the labels: " + template_names() +
+                  ", or a file with one \"… {} …\" per line")
       .flag("--truncate", flags.truncate, "cut prompts longer than the context")
       .option("--top", flags.top, "labels shown in the table", kAtLeastOne)
       .json(flags.json)
