@@ -5,6 +5,8 @@
 #include <fmt/core.h>
 #include <sys/resource.h>
 
+#include <nlohmann/json.hpp>
+
 #include "clip/cli/command.h"
 #include "clip/cost.h"
 #include "clip/loss.h"
@@ -13,6 +15,8 @@
 
 namespace diptych::cli {
 namespace {
+
+using Json = nlohmann::ordered_json;
 
 struct Flags {
   std::string what = "train", model = "small";
@@ -80,20 +84,36 @@ Json bench_model(const Flags& flags) {
           {"peak_rss_mib", peak_rss_mib()}};
 }
 
-Json bench(const Flags& flags) {
-  if (flags.what == "gemm") return bench_gemm(flags.steps);
-  if (flags.what == "conv") return bench_conv(flags.steps);
-  return bench_model(flags);
+Json table(const std::string& what, const std::vector<Row>& rows) {
+  Json lines = Json::array();
+  for (const Row& row : rows) {
+    Json line;
+    for (const auto& [key, value] : row) line[key] = value;
+    lines.push_back(line);
+  }
+  return {{"bench", what}, {"threads", num_threads()}, {"rows", lines}};
+}
+
+void print_table(const std::vector<Row>& rows) {
+  for (const auto& [key, value] : rows[0]) fmt::print("{:>10}", key);
+  fmt::print("\n");
+  for (const Row& row : rows) {
+    for (const auto& [key, value] : row) fmt::print("{:>10.6g}", value);
+    fmt::print("\n");
+  }
+}
+
+int run_kernels(const Flags& flags) {
+  const auto rows = flags.what == "gemm" ? bench_gemm(flags.steps) : bench_conv(flags.steps);
+  flags.json ? fmt::print("{}\n", table(flags.what, rows).dump()) : print_table(rows);
+  return 0;
 }
 
 int run(const Flags& flags) {
-  const Json result = bench(flags);
+  if (flags.what == "gemm" || flags.what == "conv") return run_kernels(flags);
+  const Json result = bench_model(flags);
   if (flags.json) {
     fmt::print("{}\n", result.dump());
-    return 0;
-  }
-  if (result.contains("rows")) {
-    print_table(result["rows"]);
     return 0;
   }
   for (const auto& [key, value] : result.items()) fmt::print("{:<20} {}\n", key, value.dump());

@@ -1,13 +1,10 @@
 // clip/cli/bench_kernels.cpp — GFLOP/s of matrix products and convolutions.
-#include <fmt/core.h>
-
 #include <algorithm>
 
 #include "autograd/ops.h"
 #include "clip/cli/bench.h"
 #include "clip/progress.h"
 #include "tensor/kernels.h"
-#include "tensor/parallel.h"
 
 namespace diptych::cli {
 
@@ -24,11 +21,11 @@ Timing measure(int64_t steps, const std::function<void()>& f) {
   return {times[n / 2], times[n / 4], times[3 * n / 4]};
 }
 
-Json bench_gemm(int64_t steps) {
+std::vector<Row> bench_gemm(int64_t steps) {
   struct Product {
     int64_t M, K, N;
   };
-  Json rows = Json::array();
+  std::vector<Row> rows;
   const NoGrad no_grad;
   for (const auto& [M, K, N] : {Product{128, 96, 128},
                                 {6400, 96, 288},
@@ -39,21 +36,21 @@ Json bench_gemm(int64_t steps) {
                                 {2048, 2048, 2048}}) {
     const Tensor a = randn({M, K}, {0, 1}), b = randn({K, N}, {0, 2});
     const Timing t = measure(steps, [&] { matmul(a, b); });
-    rows.push_back({{"M", M},
-                    {"K", K},
-                    {"N", N},
+    rows.push_back({{"M", static_cast<double>(M)},
+                    {"K", static_cast<double>(K)},
+                    {"N", static_cast<double>(N)},
                     {"ms", 1e3 * t.median},
                     {"gflops", 2e-9 * static_cast<double>(M * K * N) / t.median}});
   }
-  return {{"bench", "gemm"}, {"threads", num_threads()}, {"rows", rows}};
+  return rows;
 }
 
-Json bench_conv(int64_t steps) {
+std::vector<Row> bench_conv(int64_t steps) {
   struct Conv {
     int64_t side, in, out, stride;
   };
   constexpr int64_t B = 8, k = 3;
-  Json rows = Json::array();
+  std::vector<Row> rows;
   for (const auto& [side, in, out, stride] : {Conv{224, 3, 32, 2},
                                               {112, 32, 64, 1},
                                               {56, 64, 64, 1},
@@ -67,27 +64,15 @@ Json bench_conv(int64_t steps) {
     const double gflop = 2e-9 * static_cast<double>(B * places * places * k * k * in * out);
     const auto speed = [&](const auto& f) { return gflop / measure(steps, f).median; };
     rows.push_back(
-        {{"side", side},
-         {"in", in},
-         {"out", out},
-         {"stride", stride},
+        {{"side", static_cast<double>(side)},
+         {"in", static_cast<double>(in)},
+         {"out", static_cast<double>(out)},
+         {"stride", static_cast<double>(stride)},
          {"forward", speed([&] { kernel::conv2d(x.device(), x, w, window, y); })},
          {"dx", speed([&] { kernel::conv2d_grad_input(x.device(), y, w, window, dx); })},
          {"dw", speed([&] { kernel::conv2d_grad_weight(x.device(), x, y, window, dw); })}});
   }
-  return {{"bench", "conv"}, {"threads", num_threads()}, {"unit", "GFLOP/s"}, {"rows", rows}};
-}
-
-void print_table(const Json& rows) {
-  for (const auto& [key, value] : rows.at(0).items()) fmt::print("{:>10}", key);
-  fmt::print("\n");
-  for (const auto& row : rows) {
-    for (const auto& [key, value] : row.items()) {
-      value.is_number_float() ? fmt::print("{:>10.2f}", value.get<double>())
-                              : fmt::print("{:>10}", value.get<int64_t>());
-    }
-    fmt::print("\n");
-  }
+  return rows;
 }
 
 }  // namespace diptych::cli
