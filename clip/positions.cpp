@@ -4,17 +4,10 @@
 #include <cmath>
 
 #include "autograd/ops.h"
+#include "data/resample.h"
 
 namespace diptych {
 namespace {
-
-// Keys (1981) with a = -1/2.
-double bicubic(double x) {
-  constexpr double a = -0.5;
-  x = std::fabs(x);
-  if (x < 1) return ((a + 2) * x - (a + 3)) * x * x + 1;
-  return x < 2 ? ((a * x - 5 * a) * x + 8 * a) * x - 4 * a : 0;
-}
 
 /// (out, in): what each output takes from each input. Shrinking widens the kernel by the same
 /// factor.
@@ -27,7 +20,7 @@ Tensor resampling(int64_t in, int64_t out) {
     std::vector<double> row;
     double total = 0;
     for (int64_t j = 0; j < in; ++j) {
-      row.push_back(bicubic((static_cast<double>(j) + 0.5 - center) / width));
+      row.push_back(keys_cubic((static_cast<double>(j) + 0.5 - center) / width));
       total += row.back();
     }
     for (const double w : row) weights.push_back(w / total);

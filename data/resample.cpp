@@ -11,6 +11,15 @@
 #include <cmath>
 
 namespace diptych {
+
+double keys_cubic(double t) {
+  constexpr double a = -0.5;
+  t = std::fabs(t);
+  if (t < 1.0) return ((a + 2.0) * t - (a + 3.0)) * t * t + 1;
+  if (t < 2.0) return (((t - 5) * t + 8) * t - 4) * a;
+  return 0.0;
+}
+
 namespace {
 
 // 8-bit samples: weights are integers in units of 2⁻²², rounded; the sum starts at one half and is
@@ -37,14 +46,6 @@ struct Wide {
   }
 };
 
-double cubic(double t) {
-  constexpr double a = -0.5;
-  t = std::fabs(t);
-  if (t < 1.0) return ((a + 2.0) * t - (a + 3.0)) * t * t + 1;
-  if (t < 2.0) return (((t - 5) * t + 8) * t - 4) * a;
-  return 0.0;
-}
-
 // Outputs [begin, begin + count) of an axis: output k is Σ_i weights[k taps + i] in[first[k] + i].
 template <class Kind>
 struct Axis {
@@ -61,7 +62,7 @@ void fill_weights(double centre, double stretch, int64_t inputs, int64_t k, Axis
   std::vector<double> w;
   double total = 0;
   for (int64_t i = begin; i < end; ++i) {
-    w.push_back(cubic((static_cast<double>(i) - centre + 0.5) * (1.0 / stretch)));
+    w.push_back(keys_cubic((static_cast<double>(i) - centre + 0.5) * (1.0 / stretch)));
     total += w.back();
   }
   axis.first[static_cast<size_t>(k)] = begin;

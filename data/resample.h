@@ -8,6 +8,10 @@
 
 namespace diptych {
 
+/// Keys' interpolation kernel (1981) with a = -1/2, as Pillow and anti-aliased PyTorch have it;
+/// zero from |t| = 2 on.
+double keys_cubic(double t);
+
 /// A window of the new_width × new_height version of a width × height picture.
 struct Scaling {
   int64_t width, height;
