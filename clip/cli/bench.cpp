@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "clip/cli/command.h"
 #include "clip/cost.h"
@@ -19,7 +20,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 struct Flags {
-  std::string what = "train", model = "small";
+  std::string what = "train", model = "small", part = "pair";
   int64_t batch_size = 64, steps = 10, text_length = 0;
   bool json = false;
 };
@@ -48,40 +49,56 @@ Pairs random_pairs(const ModelConfig& c, int64_t B, int64_t length) {
           from_vector(offsets, {B + 1})};
 }
 
+void train_step(Clip& model, nn::AdamW& optimizer, const Pairs& pairs) {
+  const ContrastiveLoss out =
+      contrastive_loss(model.encode_image(pairs.pixels),
+                       model.encode_text(pairs.tokens, pairs.offsets), model.logit_scale());
+  backward(out.loss);
+  optimizer.step(1e-4);
+  model.zero_grad();
+}
+
+void infer(const Clip& model, const Pairs& pairs, const std::string& part) {
+  const NoGrad no_grad;
+  if (part == "image") {
+    model.encode_image(pairs.pixels);
+  } else if (part == "text") {
+    model.encode_text(pairs.tokens, pairs.offsets);
+  } else {
+    contrastive_loss(model.encode_image(pairs.pixels),
+                     model.encode_text(pairs.tokens, pairs.offsets), model.logit_scale());
+  }
+}
+
 Json bench_model(const Flags& flags) {
   const ModelConfig config = preset(flags.model);
   const int64_t T = flags.text_length ? flags.text_length : config.text.context_length;
   Clip model(config);
   model.initialize(0);
-  nn::AdamW optimizer(model, {});
   const Pairs pairs = random_pairs(config, flags.batch_size, T);
   const bool train = flags.what == "train";
   model.train(train);
+  std::optional<nn::AdamW> optimizer;
+  if (train) optimizer.emplace(model, nn::AdamWConfig{});
   const Timing t = measure(flags.steps, [&] {
-    const GradMode mode(train);
-    const ContrastiveLoss out =
-        contrastive_loss(model.encode_image(pairs.pixels),
-                         model.encode_text(pairs.tokens, pairs.offsets), model.logit_scale());
-    if (!train) return;
-    backward(out.loss);
-    optimizer.step(1e-4);
-    model.zero_grad();
+    train ? train_step(model, *optimizer, pairs) : infer(model, pairs, flags.part);
   });
   const auto B = static_cast<double>(flags.batch_size);
-  const double flops =
-      (train ? 3 : 1) * B *
-      estimate_cost(config, model.parameter_count(), flags.batch_size, T).forward_flops;
-  return {{"bench", flags.what},
-          {"model", flags.model},
-          {"batch_size", flags.batch_size},
-          {"text_length", T},
-          {"threads", num_threads()},
-          {"step_ms", 1e3 * t.median},
-          {"step_ms_quartiles", {1e3 * t.quartile1, 1e3 * t.quartile3}},
-          {"pairs_per_second", B / t.median},
-          {"gflops", flops / t.median / 1e9},
-          {"parameters", model.parameter_count()},
-          {"peak_rss_mib", peak_rss_mib()}};
+  Json result{{"bench", flags.what},
+              {"model", flags.model},
+              {"batch_size", flags.batch_size},
+              {"text_length", T},
+              {"threads", num_threads()},
+              {"step_ms", 1e3 * t.median},
+              {"step_ms_quartiles", {1e3 * t.quartile1, 1e3 * t.quartile3}},
+              {"pairs_per_second", B / t.median},
+              {"parameters", model.parameter_count()},
+              {"peak_rss_mib", peak_rss_mib()}};
+  if (train || flags.part == "pair") {
+    const Cost cost = estimate_cost(config, model.parameter_count(), flags.batch_size, T);
+    result["gflops"] = (train ? 3 : 1) * B * cost.forward_flops / t.median / 1e9;
+  }
+  return result;
 }
 
 Json table(const std::string& what, const std::vector<Row>& rows) {
@@ -104,13 +121,16 @@ void print_table(const std::vector<Row>& rows) {
 }
 
 int run_kernels(const Flags& flags) {
-  const auto rows = flags.what == "gemm" ? bench_gemm(flags.steps) : bench_conv(flags.steps);
+  const auto bench = flags.what == "gemm"   ? bench_gemm
+                     : flags.what == "conv" ? bench_conv
+                                            : bench_peak;
+  const std::vector<Row> rows = bench(flags.steps);
   flags.json ? fmt::print("{}\n", table(flags.what, rows).dump()) : print_table(rows);
   return 0;
 }
 
 int run(const Flags& flags) {
-  if (flags.what == "gemm" || flags.what == "conv") return run_kernels(flags);
+  if (flags.what != "train" && flags.what != "infer") return run_kernels(flags);
   const Json result = bench_model(flags);
   if (flags.json) {
     fmt::print("{}\n", result.dump());
@@ -122,7 +142,9 @@ int run(const Flags& flags) {
 
 void declare(Command command, Flags& flags) {
   command
-      .choice("what", flags.what, "train, infer, gemm or conv", {"train", "infer", "gemm", "conv"})
+      .choice("what", flags.what, "train, infer, gemm, conv, or peak: what the machine can do",
+              {"train", "infer", "gemm", "conv", "peak"})
+      .choice("--part", flags.part, "with infer: what to encode", {"pair", "image", "text"})
       .option("--model", flags.model, "architecture by name")
       .option("--batch-size", flags.batch_size, "pairs per step", kAtLeastOne)
       .option("--steps", flags.steps, "timed steps, after one to warm up", kAtLeastOne)

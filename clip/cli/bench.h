@@ -19,6 +19,8 @@ Timing measure(int64_t steps, const std::function<void()>& f);
 /// A line of a table: the same names in each.
 using Row = std::vector<std::pair<std::string, double>>;
 
+/// What the machine can do: GFLOP/s of multiply-adds in registers, GB/s of y += a x in memory.
+std::vector<Row> bench_peak(int64_t steps);
 /// Sizes, milliseconds and GFLOP/s of a product per row.
 std::vector<Row> bench_gemm(int64_t steps);
 /// Sizes of a 3 × 3 convolution at batch 8, and GFLOP/s forward and of both gradients.

@@ -1,12 +1,112 @@
-// clip/cli/bench_kernels.cpp — GFLOP/s of matrix products and convolutions.
+// clip/cli/bench_kernels.cpp — GFLOP/s of matrix products and convolutions, and what the machine
+// could do.
 #include <algorithm>
 
 #include "autograd/ops.h"
 #include "clip/cli/bench.h"
 #include "clip/progress.h"
 #include "tensor/kernels.h"
+#include "tensor/parallel.h"
 
 namespace diptych::cli {
+namespace {
+
+/// c (M, N) = a (M, K) b (K, N), `batch` times.
+struct Product {
+  int64_t M, K, N, batch = 1;
+};
+
+// What a step of CLIP multiplies. Each is run as it stands (the gradient of an input), with b
+// transposed (a linear layer) and with a transposed (the gradient of weights).
+constexpr Product kProducts[] = {
+    {1088, 96, 288},                                          // tiny, batch 64: q, k, v
+    {1088, 96, 384},                                          // … its MLP
+    {1088, 384, 96},    {4160, 192, 576},                     // small, batch 64
+    {4160, 192, 768},   {4160, 768, 192}, {800, 768, 2304},   // ViT-B-32, batch 16
+    {800, 768, 3072},   {800, 3072, 768}, {50, 768, 3072},    // … batch 1
+    {50, 3072, 768},    {784, 3072, 768},                     // … patches
+    {16, 768, 512},                                           // … projection
+    {192, 512, 2048},                                         // text, 16 captions of 12 tokens
+    {1232, 512, 2048},                                        // … of 77
+    {1232, 2048, 512},  {64, 512, 64},                        // logits
+    {25088, 64, 256},                                         // RN50, batch 8: 1 × 1 convolutions
+    {6272, 512, 128},   {392, 2048, 512}, {50, 64, 50, 192},  // scores, ViT-B-32, batch 16
+    {77, 64, 77, 128},                                        // … text
+    {2048, 2048, 2048},
+};
+
+Tensor operand(int64_t batch, int64_t rows, int64_t columns, bool transposed, uint64_t stream) {
+  const Shape shape = transposed ? Shape{batch, columns, rows} : Shape{batch, rows, columns};
+  const Tensor x = randn(shape, {0, stream});
+  return transposed ? x.transpose(1, 2) : x;
+}
+
+Row bench_product(const Product& p, bool a_transposed, bool b_transposed, int64_t steps) {
+  const Tensor a = operand(p.batch, p.M, p.K, a_transposed, 1),
+               b = operand(p.batch, p.K, p.N, b_transposed, 2);
+  Tensor c = empty({p.batch, p.M, p.N});
+  const double gflop = 2e-9 * static_cast<double>(p.batch * p.M * p.K * p.N);
+  // Small products are timed in groups of about a millisecond.
+  const auto repeats = std::max<int64_t>(1, static_cast<int64_t>(0.1 / gflop));
+  const Timing t = measure(steps, [&] {
+    for (int64_t i = 0; i < repeats; ++i) kernel::matmul(a.device(), a, b, Tensor(), false, c);
+  });
+  const double seconds = t.median / static_cast<double>(repeats);
+  return {{"M", static_cast<double>(p.M)},
+          {"K", static_cast<double>(p.K)},
+          {"N", static_cast<double>(p.N)},
+          {"batch", static_cast<double>(p.batch)},
+          {"at", a_transposed},
+          {"bt", b_transposed},
+          {"ms", 1e3 * seconds},
+          {"gflops", gflop / seconds}};
+}
+
+#if defined(__AVX512F__)
+constexpr int kVectorBytes = 64;
+#else
+constexpr int kVectorBytes = 32;
+#endif
+constexpr int kSums = 12, kLanes = kVectorBytes / 4;
+
+// Multiply-adds that wait for nothing: independent sums of vectors, each with numbers of its own,
+// or the compiler would compute one for all.
+double multiply_add(int64_t rounds) {
+  typedef float Vector __attribute__((vector_size(kVectorBytes)));
+  Vector sums[kSums];
+  for (int i = 0; i < kSums; ++i) sums[i] = Vector{} + static_cast<float>(i);
+  const Vector x = Vector{} + 0.5f, y = Vector{} + 0.25f;
+  for (int64_t round = 0; round < rounds; ++round) {
+#pragma GCC unroll 12
+    for (Vector& sum : sums) {
+      sum = sum * x + y;
+      asm volatile("" : "+v"(sum));  // no two rounds in one
+    }
+  }
+  double total = 0;
+  for (const Vector& sum : sums) total += static_cast<double>(sum[0]);
+  return total;
+}
+
+double peak_gflops(int64_t steps) {
+  constexpr int64_t kRounds = 1 << 20;
+  const int64_t threads = num_threads();
+  const Timing t = measure(steps, [threads] {
+    parallel_for(threads, 1, [](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) multiply_add(kRounds);
+    });
+  });
+  return 2e-9 * kSums * kLanes * static_cast<double>(threads * kRounds) / t.median;
+}
+
+double gigabytes_per_second(int64_t steps) {
+  const Tensor x = zeros({int64_t{1} << 25});
+  Tensor y = zeros(x.shape());
+  const Timing t = measure(steps, [&] { kernel::axpy(x.device(), 0.5, x, y); });
+  return 3e-9 * 4 * static_cast<double>(x.numel()) / t.median;
+}
+
+}  // namespace
 
 Timing measure(int64_t steps, const std::function<void()>& f) {
   f();
@@ -21,26 +121,18 @@ Timing measure(int64_t steps, const std::function<void()>& f) {
   return {times[n / 2], times[n / 4], times[3 * n / 4]};
 }
 
+std::vector<Row> bench_peak(int64_t steps) {
+  return {{{"threads", num_threads()},
+           {"gflops", peak_gflops(steps)},
+           {"gb_per_s", gigabytes_per_second(steps)}}};
+}
+
 std::vector<Row> bench_gemm(int64_t steps) {
-  struct Product {
-    int64_t M, K, N;
-  };
   std::vector<Row> rows;
-  const NoGrad no_grad;
-  for (const auto& [M, K, N] : {Product{128, 96, 128},
-                                {6400, 96, 288},
-                                {6400, 384, 96},
-                                {384, 6400, 96},
-                                {800, 768, 3072},
-                                {1024, 1024, 1024},
-                                {2048, 2048, 2048}}) {
-    const Tensor a = randn({M, K}, {0, 1}), b = randn({K, N}, {0, 2});
-    const Timing t = measure(steps, [&] { matmul(a, b); });
-    rows.push_back({{"M", static_cast<double>(M)},
-                    {"K", static_cast<double>(K)},
-                    {"N", static_cast<double>(N)},
-                    {"ms", 1e3 * t.median},
-                    {"gflops", 2e-9 * static_cast<double>(M * K * N) / t.median}});
+  for (const Product& p : kProducts) {
+    rows.push_back(bench_product(p, false, false, steps));
+    rows.push_back(bench_product(p, false, true, steps));
+    rows.push_back(bench_product(p, true, false, steps));
   }
   return rows;
 }
