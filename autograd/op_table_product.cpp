@@ -138,11 +138,34 @@ std::vector<OpCase> linear_rows() {
   return rows;
 }
 
+// A function with a parameter in front of the product.
+std::vector<OpCase> linear_of_rows() {
+  const OpFunction kept = [](const Inputs& in) {
+    const auto f = [gain = in[3]](const Tensor& x) { return quick_gelu(x * gain); };
+    return linear_of(f, in[0], in[1], in[2]);
+  };
+  const OpFunction plain = [](const Inputs& in) {
+    return linear(quick_gelu(in[0] * in[3]), in[1], in[2]);
+  };
+  const auto row = [&](const char* what, std::vector<Shape> shapes) -> OpCase {
+    return {"linear_of", what, kept, normal(std::move(shapes)), plain};
+  };
+  std::vector<OpCase> rows = {
+      row("matrix", {{4, 5}, {3, 5}, {3}, {5}}), row("three axes", {{2, 3, 4}, {5, 4}, {5}, {4}}),
+      row("no rows", {{0, 4}, {3, 4}, {3}, {4}}), row("large", {{61, 65}, {97, 65}, {97}, {65}})};
+  rows[0].bad = {{"linear: x (2, 3) does not fit w (4, 2)", [] {
+                    const auto same = [](const Tensor& x) { return x; };
+                    return linear_of(same, zeros({2, 3}), zeros({4, 2}));
+                  }}};
+  return rows;
+}
+
 }  // namespace
 
 std::vector<OpCase> product_rows() {
   std::vector<OpCase> rows = matmul_rows();
   append(rows, linear_rows());
+  append(rows, linear_of_rows());
   return rows;
 }
 

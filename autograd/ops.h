@@ -5,6 +5,7 @@
 // sizes, V vocabulary.
 #pragma once
 
+#include <functional>
 #include <vector>
 
 #include "autograd/graph.h"
@@ -66,6 +67,11 @@ Tensor arg_max(const Tensor& x, int axis);  ///< i64, the first maximum; not dif
 Tensor matmul(const Tensor& a, const Tensor& b);
 /// y = x wᵀ + b.  x (…, K), w (N, K), b (N) or undefined → (…, N)
 Tensor linear(const Tensor& x, const Tensor& w, const Tensor& b = {});
+/// linear(f(x), w, b), keeping x but not f(x), which is computed again for the backward pass: for
+/// what is cheaper to compute than to keep, such as norms and activations. f is called twice and
+/// must give the same both times; what `checkpoint` says of parameters inside f holds here.
+Tensor linear_of(const std::function<Tensor(const Tensor&)>& f, const Tensor& x, const Tensor& w,
+                 const Tensor& b = {});
 
 // Rows of the last axis
 Tensor softmax(const Tensor& x);      ///< exp(x) / Σ exp(x)

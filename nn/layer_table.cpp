@@ -42,6 +42,18 @@ LayerCase make_case(const char* name, std::shared_ptr<M> layer, const Tensor& x,
 Tensor rows() { return randn({kRows, kWidth}, {7, 0}, DType::f64); }
 
 const auto kCall = [](const auto& layer, const Tensor& x) { return layer(x); };
+// Layers that normalise their input themselves.
+template <class L, class... Rest>
+Tensor call_normed(const L& layer, const Tensor& x, const Rest&... rest) {
+  LayerNorm norm(kWidth, 1e-5);
+  norm.to(DType::f64);
+  norm.weight.detach().fill_(1);
+  return layer(norm, x, rest...);
+}
+const auto kCallNormed = [](const auto& layer, const Tensor& x) { return call_normed(layer, x); };
+const auto kCallAttention = [](const auto& layer, const Tensor& x) {
+  return call_normed(layer, x, offsets());
+};
 const auto kCallPacked = [](const auto& layer, const Tensor& x) { return layer(x, offsets()); };
 
 LayerCase vit_case() {
@@ -89,12 +101,12 @@ std::vector<LayerCase> layer_table() {
   table.push_back(make_case("Embedding", std::make_shared<Embedding>(5, kWidth, Init::normal(1)),
                             {},
                             [ids](const Embedding& layer, const Tensor&) { return layer(ids); }));
-  table.push_back(make_case("Mlp", std::make_shared<Mlp>(full), rows(), kCall));
-  table.push_back(make_case("Mlp (gelu)", std::make_shared<Mlp>(gelu), rows(), kCall));
+  table.push_back(make_case("Mlp", std::make_shared<Mlp>(full), rows(), kCallNormed));
+  table.push_back(make_case("Mlp (gelu)", std::make_shared<Mlp>(gelu), rows(), kCallNormed));
   table.push_back(make_case("MultiHeadAttention", std::make_shared<MultiHeadAttention>(full),
-                            rows(), kCallPacked));
+                            rows(), kCallAttention));
   table.push_back(make_case("MultiHeadAttention (causal)",
-                            std::make_shared<MultiHeadAttention>(causal), rows(), kCallPacked));
+                            std::make_shared<MultiHeadAttention>(causal), rows(), kCallAttention));
   table.push_back(make_case("ResidualAttentionBlock",
                             std::make_shared<ResidualAttentionBlock>(full), rows(), kCallPacked));
   table.push_back(

@@ -29,6 +29,10 @@ struct LayerNorm : Module {
         weight(parameter("weight", {width}, Init::constant(1))),
         bias(parameter("bias", {width}, Init::constant(0))) {}
   Tensor operator()(const Tensor& x) const { return layer_norm(x, weight, bias, eps); }
+  /// The same as a function that may outlive the layer, for linear_of.
+  std::function<Tensor(const Tensor&)> function() const {
+    return [w = weight, b = bias, e = eps](const Tensor& x) { return layer_norm(x, w, b, e); };
+  }
 
   double eps;
   Tensor weight, bias;  // (width)

@@ -58,14 +58,24 @@ MultiHeadAttention::MultiHeadAttention(const TransformerConfig& c)
       in_proj_bias(parameter("in_proj_bias", {3 * c.width}, Init::constant(0))),
       out_proj(child<Linear>("out_proj", c.width, c.width, out_proj_init(c))) {}
 
-Tensor MultiHeadAttention::operator()(const Tensor& x, const Tensor& offsets) const {
-  return out_proj(attention(linear(x, in_proj_weight, in_proj_bias), offsets, heads, causal));
+Tensor MultiHeadAttention::operator()(const LayerNorm& norm, const Tensor& x,
+                                      const Tensor& offsets) const {
+  const Tensor qkv = linear_of(norm.function(), x, in_proj_weight, in_proj_bias);
+  return out_proj(attention(qkv, offsets, heads, causal));
 }
 
 Mlp::Mlp(const TransformerConfig& c)
     : activation(c.activation),
       c_fc(child<Linear>("c_fc", c.width, c.inside(), fc_init(c))),
       c_proj(child<Linear>("c_proj", c.inside(), c.width, proj_init(c))) {}
+
+// Kept for the backward pass are x and what the activation gets: norms and activations cost less to
+// compute again than to keep.
+Tensor Mlp::operator()(const LayerNorm& norm, const Tensor& x) const {
+  const auto activated = [kind = activation](const Tensor& h) { return activate(kind, h); };
+  const Tensor h = linear_of(norm.function(), x, c_fc.weight, c_fc.bias);
+  return linear_of(activated, h, c_proj.weight, c_proj.bias);
+}
 
 ResidualAttentionBlock::ResidualAttentionBlock(const TransformerConfig& c)
     : ln_1(child<LayerNorm>("ln_1", c.width, c.eps)),
@@ -74,8 +84,8 @@ ResidualAttentionBlock::ResidualAttentionBlock(const TransformerConfig& c)
       mlp(child<Mlp>("mlp", c)) {}
 
 Tensor ResidualAttentionBlock::operator()(const Tensor& x, const Tensor& offsets) const {
-  const Tensor y = x + attn(ln_1(x), offsets);
-  return y + mlp(ln_2(y));
+  const Tensor y = x + attn(ln_1, x, offsets);
+  return y + mlp(ln_2, y);
 }
 
 Transformer::Transformer(const TransformerConfig& c) {

@@ -33,8 +33,8 @@ struct TransformerConfig {
 /// Multi-head self-attention. Parameters as in torch.nn.MultiheadAttention.
 struct MultiHeadAttention : Module {
   explicit MultiHeadAttention(const TransformerConfig&);
-  /// x (ΣT, D), offsets (B+1) → (ΣT, D)
-  Tensor operator()(const Tensor& x, const Tensor& offsets) const;
+  /// Of norm(x).  x (ΣT, D), offsets (B+1) → (ΣT, D)
+  Tensor operator()(const LayerNorm& norm, const Tensor& x, const Tensor& offsets) const;
 
   int64_t heads;
   bool causal;
@@ -43,10 +43,10 @@ struct MultiHeadAttention : Module {
   Linear& out_proj;
 };
 
-/// c_proj(activation(c_fc(x))), wider inside.  x (…, D) → (…, D)
+/// c_proj(activation(c_fc(norm(x)))), wider inside.  x (…, D) → (…, D)
 struct Mlp : Module {
   explicit Mlp(const TransformerConfig&);
-  Tensor operator()(const Tensor& x) const { return c_proj(activate(activation, c_fc(x))); }
+  Tensor operator()(const LayerNorm& norm, const Tensor& x) const;
 
   Activation activation;
   Linear &c_fc, &c_proj;

@@ -40,6 +40,55 @@ Shape product_shape(const Tensor& a, const Tensor& b) {
   return shape;
 }
 
+void check_linear(const Tensor& x, const Tensor& w, const Tensor& b) {
+  check(x.rank() >= 1 && w.rank() == 2 && x.dim(-1) == w.dim(1), "linear: x ", x.shape(),
+        " does not fit w ", w.shape(), " (N, K)");
+  check(!b.defined() || b.shape() == Shape{w.dim(0)}, "linear: bias must be (", w.dim(0), ")");
+  check(is_float(x.dtype()) && alike(x, w) && (!b.defined() || alike(x, b)),
+        "linear: needs floating-point operands of one dtype and device; x is ", x.dtype(), " on ",
+        x.device(), ", w is ", w.dtype(), " on ", w.device());
+}
+
+// (…, K) → (M, K)
+Tensor rows_of(const Tensor& x) {
+  Shape shape = x.shape();
+  shape[x.rank() - 1] = 1;  // not numel / K: K may be 0
+  return x.contiguous().view({shape.numel(), x.dim(-1)});
+}
+
+// x wᵀ + b, without history.
+Tensor linear_forward(const Tensor& x, const Tensor& w, const Tensor& b) {
+  Shape shape = x.shape();
+  shape[x.rank() - 1] = w.dim(0);
+  const Tensor rows = rows_of(x), bias = b.defined() ? b.contiguous() : b;
+  Tensor y = empty({rows.dim(0), w.dim(0)}, x.dtype(), x.device());
+  kernel::matmul(x.device(), rows, w.transpose(0, 1), bias, false, y);
+  return y.view(shape);
+}
+
+/// Which gradients of x wᵀ + b are wanted, and how they come from that of the result.
+struct LinearGrad {
+  LinearGrad(bool dx_, const Tensor& w, const Tensor& b)
+      : dx(dx_), dw(needs_grad(w)), db(b.defined() && needs_grad(b)) {}
+
+  /// x, w: undefined where no gradient needs them.
+  Grads operator()(const Tensor& grad, const Tensor& x, const Tensor& w, const Shape& from) const {
+    const Tensor g = rows_of(grad);
+    const int64_t M = g.dim(0), N = g.dim(1);
+    Grads grads(3);
+    if (dx) grads[0] = product(g, w, {M, w.dim(1)}).view(from);                 // g w
+    if (dw) grads[1] = product(g.transpose(0, 1), rows_of(x), {N, x.dim(-1)});  // gᵀ x
+    if (db) {
+      grads[2] = empty({N}, g.dtype(), g.device());
+      Tensor columns = grads[2].view({1, N});
+      kernel::reduce(g.device(), Reduce::sum, g.view({1, M, N}), columns);
+    }
+    return grads;
+  }
+
+  bool dx, dw, db;
+};
+
 }  // namespace
 
 Tensor matmul(const Tensor& a, const Tensor& b) {
@@ -62,36 +111,38 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
 }
 
 Tensor linear(const Tensor& x, const Tensor& w, const Tensor& b) {
-  check(x.rank() >= 1 && w.rank() == 2 && x.dim(-1) == w.dim(1), "linear: x ", x.shape(),
-        " does not fit w ", w.shape(), " (N, K)");
-  check(!b.defined() || b.shape() == Shape{w.dim(0)}, "linear: bias must be (", w.dim(0), ")");
-  check(is_float(x.dtype()) && alike(x, w) && (!b.defined() || alike(x, b)),
-        "linear: needs floating-point operands of one dtype and device; x is ", x.dtype(), " on ",
-        x.device(), ", w is ", w.dtype(), " on ", w.device());
-  const int64_t K = w.dim(1), N = w.dim(0);
-  Shape shape = x.shape();
-  shape[x.rank() - 1] = 1;
-  const int64_t M = shape.numel();  // not x.numel() / K: K may be 0
-  shape[x.rank() - 1] = N;
-  const Tensor rows = x.contiguous().view({M, K});
-  Tensor y = empty({M, N}, x.dtype(), x.device());
-  const Tensor bias = b.defined() ? b.contiguous() : b;
-  kernel::matmul(x.device(), rows, w.transpose(0, 1), bias, false, y);
+  check_linear(x, w, b);
+  const LinearGrad grads(needs_grad(x), w, b);
+  return record("linear", linear_forward(x, w, b), {x, w, b},
+                [grads, from = x.shape(), x = grads.dw ? Saved(x.contiguous()) : Saved(),
+                 w = grads.dx ? Saved(w) : Saved()](const Tensor& g) -> Grads {
+                  return grads(g, x.get(), w.get(), from);
+                });
+}
 
-  const bool dx = needs_grad(x), dw = needs_grad(w), db = b.defined() && needs_grad(b);
-  return record("linear", y.view(shape), {x, w, b},
-                [=, from = x.shape(), rows = dw ? Saved(rows) : Saved(),
-                 w = dx ? Saved(w) : Saved()](const Tensor& grad) -> Grads {
-                  const Tensor g = grad.view({M, N});
-                  Grads grads(3);
-                  if (dx) grads[0] = product(g, w.get(), {M, K}).view(from);          // dx = g w
-                  if (dw) grads[1] = product(g.transpose(0, 1), rows.get(), {N, K});  // dw = gᵀ x
-                  if (db) {
-                    grads[2] = empty({N}, g.dtype(), g.device());
-                    Tensor columns = grads[2].view({1, N});
-                    kernel::reduce(g.device(), Reduce::sum, g.view({1, M, N}), columns);
+Tensor linear_of(const std::function<Tensor(const Tensor&)>& f, const Tensor& x, const Tensor& w,
+                 const Tensor& b) {
+  Tensor h;
+  {
+    const NoGrad no_grad;
+    h = f(x.detach());
+  }
+  check_linear(h, w, b);
+  // Recorded even where x needs no gradient: f may hold parameters (see checkpoint).
+  const Tensor input = needs_grad(x) ? x : track(x.detach());
+  const LinearGrad grads(true, w, b);
+  return record("linear_of", linear_forward(h, w, b), {input, w, b},
+                [f, grads, x = Saved(x), w = Saved(w)](const Tensor& g) -> Grads {
+                  const Tensor leaf = track(x.get().detach());
+                  Tensor again;
+                  {
+                    const GradMode grad_mode(true);
+                    again = f(leaf);
                   }
-                  return grads;
+                  Grads out = grads(g, again.detach(), w.get(), again.shape());
+                  backward(again, out[0]);
+                  out[0] = grad(leaf);
+                  return out;
                 });
 }
 

@@ -1,0 +1,138 @@
+#!/usr/bin/env python3
+# tests/bench/peers.py — ours against OpenBLAS and PyTorch, in one run, in turn.
+#
+#   tests/bench/peers.py [--torch PYTHON]… [--rounds 3] [--only gemm|train|infer]… [--json FILE]
+#
+# Each round runs ours, then every peer, on the same work; the table has the medians over rounds, the
+# ratio of each round's pair (median, lowest and highest) and memory. --torch names interpreters
+# that have PyTorch (default: /usr/bin/python3 if it has); the fastest counts. Run it on an
+# otherwise idle machine.
+import argparse
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+DIPTYCH = os.path.join(HERE, "..", "..", "build", "diptych")
+THREADS = min(2, os.cpu_count())
+
+#        what     model     batch, further flags of ours, of the peer
+CASES = [
+    ("train", "tiny", 64, [], []),
+    ("train", "small", 64, [], []),
+    ("train", "ViT-B-32", 16, [], []),
+    ("train", "ViT-B-32", 16, ["--text-length", "12"], []),
+    ("train", "RN50", 8, [], []),
+    ("infer", "ViT-B-32", 1, ["--part", "image"], ["--part", "image"]),
+    ("infer", "ViT-B-32", 32, ["--part", "image"], ["--part", "image"]),
+    ("infer", "ViT-B-32", 32, ["--part", "text", "--text-length", "12"], ["--part", "text"]),
+]
+
+
+def run(command, env=None, stdin=None):
+    done = subprocess.run(command, env={**os.environ, **(env or {})}, input=stdin, text=True,
+                          capture_output=True)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(command)}: {done.stderr.strip()[-500:]}")
+    return json.loads(done.stdout)
+
+
+def has(python, module):
+    try:
+        return subprocess.run([python, "-c", f"import {module}"], capture_output=True).returncode == 0
+    except OSError:
+        return False
+
+
+def geometric_mean(values):
+    return math.exp(statistics.fmean(math.log(v) for v in values))
+
+
+def blas_env(threads):
+    """OpenBLAS's choice of kernels may not know the processor: the fastest of its own counts."""
+    probe = json.dumps({"rows": [{"M": 1024, "K": 1024, "N": 1024, "batch": 1, "at": 0, "bt": 0}]})
+    best = None
+    for core in (None, "HASWELL", "SKYLAKEX", "ZEN"):
+        env = {"OPENBLAS_NUM_THREADS": str(threads), **({"OPENBLAS_CORETYPE": core} if core else {})}
+        speed = run(["/usr/bin/python3", f"{HERE}/blas_gemm.py"], env, probe)[0]
+        if best is None or speed > best[0]:
+            best = (speed, env)
+    return best[1]
+
+
+def bench_gemm(threads, rounds):
+    env = blas_env(threads)
+    peak = run([DIPTYCH, "bench", "peak", "--threads", str(threads), "--json"])["rows"][0]
+    ours, theirs = [], []
+    for _ in range(rounds):
+        result = run([DIPTYCH, "bench", "gemm", "--threads", str(threads), "--steps", "5", "--json"])
+        ours.append([row["gflops"] for row in result["rows"]])
+        theirs.append(run(["/usr/bin/python3", f"{HERE}/blas_gemm.py"], env, json.dumps(result)))
+    print(f"\nmatrix products, {threads} threads, GFLOP/s; multiply-add peak {peak['gflops']:.0f}; OpenBLAS "
+          f"{env.get('OPENBLAS_CORETYPE', 'as it chose')}\n"
+          f"{'M':>6} {'K':>5} {'N':>5} {'x':>4} {'':<3} {'ours':>6} {'blas':>6} {'ratio':>6} {'of peak':>8}")
+    ratios, rows = [], []
+    for i, row in enumerate(result["rows"]):
+        mine, blas = (statistics.median(r[i] for r in side) for side in (ours, theirs))
+        ratio = statistics.median(a[i] / b[i] for a, b in zip(ours, theirs))
+        ratios.append(ratio)
+        kind = "tn" if row["at"] else "nt" if row["bt"] else "nn"
+        rows.append({**row, "gflops": mine, "blas": blas, "ratio": ratio})
+        print(f"{row['M']:6.0f} {row['K']:5.0f} {row['N']:5.0f} {row['batch']:4.0f} {kind:<3} {mine:6.0f} "
+              f"{blas:6.0f} {ratio:6.2f} {mine / peak['gflops']:8.0%}", flush=True)
+    print(f"geometric mean {geometric_mean(ratios):.2f}, lowest {min(ratios):.2f}")
+    return {"threads": threads, "peak": peak, "rows": rows, "geometric_mean": geometric_mean(ratios)}
+
+
+def bench_case(case, pythons, rounds):
+    what, model, batch, our_flags, peer_flags = case
+    steps = ["--steps", "3" if model in ("ViT-B-32", "RN50") and what == "train" else "10"]
+    common = ["--model", model, "--batch-size", str(batch), "--threads", str(THREADS), *steps]
+    ours, theirs = [], {python: [] for python in pythons}
+    for _ in range(rounds):
+        ours.append(run([DIPTYCH, "bench", what, *common, *our_flags, "--json"]))
+        for python, results in theirs.items():
+            infer = ["--infer"] if what == "infer" else []
+            results.append(run([python, f"{HERE}/torch_clip.py", *common, *infer, *peer_flags]))
+    speed = lambda results: statistics.median(r["pairs_per_second"] for r in results)
+    fastest = max(theirs.values(), key=speed)
+    ratios = [a["pairs_per_second"] / b["pairs_per_second"] for a, b in zip(ours, fastest)]
+    memory = [max(r["peak_rss_mib"] for r in side) for side in (ours, fastest)]
+    name = f"{what} {model} {batch} {' '.join(our_flags).replace('--', '')}"
+    print(f"{name:<44} {speed(ours):9.2f} {speed(fastest):9.2f} {statistics.median(ratios):6.2f} "
+          f"({min(ratios):.2f} … {max(ratios):.2f})  {memory[0]:6d} {memory[1]:6d}  {fastest[0]['peer']}",
+          flush=True)
+    return {"case": name, "ours": ours, "peers": {r[0]["peer"]: r for r in theirs.values()},
+            "ratio": statistics.median(ratios)}
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--torch", action="append", default=[])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", action="append", default=[], choices=["gemm", "train", "infer"])
+    parser.add_argument("--json")
+    flags = parser.parse_args()
+    report = {"peak": run([DIPTYCH, "bench", "peak", "--threads", str(THREADS), "--json"])["rows"][0]}
+    print("this machine, {threads:.0f} threads: {gflops:.0f} GFLOP/s of multiply-adds, {gb_per_s:.0f} GB/s of "
+          "y += a x".format(**report["peak"]))
+    wanted = flags.only or ["gemm", "train", "infer"]
+    if "gemm" in wanted and has("/usr/bin/python3", "numpy"):
+        report["gemm"] = [bench_gemm(threads, flags.rounds) for threads in (1, THREADS)]
+    pythons = [p for p in flags.torch or ["/usr/bin/python3"] if has(p, "torch")]
+    cases = [case for case in CASES if case[0] in wanted]
+    if cases and pythons:
+        print(f"\n{'pairs per second':<44} {'ours':>9} {'PyTorch':>9} {'ratio':>6} {'':<15} {'MiB':>6} {'MiB':>6}")
+        report["models"] = [bench_case(case, pythons, flags.rounds) for case in cases]
+    elif cases:
+        print("no PyTorch found: apt-get install python3-torch, or --torch PYTHON")
+    if flags.json:
+        with open(flags.json, "w") as file:
+            json.dump(report, file, indent=1)
+
+
+if __name__ == "__main__":
+    main()
