@@ -21,14 +21,13 @@ double product(int64_t a, int64_t b, int64_t c = 1) {
 }
 
 // Per layer and T tokens: q, k, v and output projections, 4 T D²; the MLP, 2 T D I; scores and
-// weighted sums, 2 T² D, of which causal attention skips half. Kept per token: inputs and outputs
-// of two norms (4 D), q, k, v (3 D), the result of attention (D), the MLP before and after its
-// activation (2 I).
+// weighted sums, 2 T² D, of which causal attention skips half. Kept per token: inputs of two norms
+// (2 D), q, k, v (3 D), the result of attention (D), the MLP before its activation (I).
 Work of(const nn::TransformerConfig& c, int64_t T) {
   const double attention = product(T, T, c.width) * (c.causal ? 1 : 2);
   const double block = product(4 * T, c.width, c.width) + product(2 * T, c.width, c.inside());
   return {static_cast<double>(c.layers) * (block + attention),
-          c.layers * T * (8 * c.width + 2 * c.inside())};
+          c.layers * T * (6 * c.width + c.inside())};
 }
 
 Work of(const nn::VitConfig& c) {

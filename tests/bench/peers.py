@@ -3,8 +3,8 @@
 #
 #   tests/bench/peers.py [--torch PYTHON]… [--rounds 3] [--only gemm|train|infer]… [--json FILE]
 #
-# Each round runs ours, then every peer, on the same work; the table has the medians over rounds, the
-# ratio of each round's pair (median, lowest and highest) and memory. --torch names interpreters
+# Each round runs ours, then every peer, on the same work; the table has the medians over rounds,
+# the ratio of each round's pair (median, lowest and highest) and memory. --torch names interpreters
 # that have PyTorch (default: /usr/bin/python3 if it has); the fastest counts. Run it on an
 # otherwise idle machine.
 import argparse
@@ -42,7 +42,8 @@ def run(command, env=None, stdin=None):
 
 def has(python, module):
     try:
-        return subprocess.run([python, "-c", f"import {module}"], capture_output=True).returncode == 0
+        command = [python, "-c", f"import {module}"]
+        return subprocess.run(command, capture_output=True).returncode == 0
     except OSError:
         return False
 
@@ -56,7 +57,9 @@ def blas_env(threads):
     probe = json.dumps({"rows": [{"M": 1024, "K": 1024, "N": 1024, "batch": 1, "at": 0, "bt": 0}]})
     best = None
     for core in (None, "HASWELL", "SKYLAKEX", "ZEN"):
-        env = {"OPENBLAS_NUM_THREADS": str(threads), **({"OPENBLAS_CORETYPE": core} if core else {})}
+        env = {"OPENBLAS_NUM_THREADS": str(threads)}
+        if core:
+            env["OPENBLAS_CORETYPE"] = core
         speed = run(["/usr/bin/python3", f"{HERE}/blas_gemm.py"], env, probe)[0]
         if best is None or speed > best[0]:
             best = (speed, env)
@@ -68,12 +71,14 @@ def bench_gemm(threads, rounds):
     peak = run([DIPTYCH, "bench", "peak", "--threads", str(threads), "--json"])["rows"][0]
     ours, theirs = [], []
     for _ in range(rounds):
-        result = run([DIPTYCH, "bench", "gemm", "--threads", str(threads), "--steps", "5", "--json"])
+        result = run([DIPTYCH, "bench", "gemm", "--threads", str(threads), "--steps", "5",
+                      "--json"])
         ours.append([row["gflops"] for row in result["rows"]])
         theirs.append(run(["/usr/bin/python3", f"{HERE}/blas_gemm.py"], env, json.dumps(result)))
-    print(f"\nmatrix products, {threads} threads, GFLOP/s; multiply-add peak {peak['gflops']:.0f}; OpenBLAS "
-          f"{env.get('OPENBLAS_CORETYPE', 'as it chose')}\n"
-          f"{'M':>6} {'K':>5} {'N':>5} {'x':>4} {'':<3} {'ours':>6} {'blas':>6} {'ratio':>6} {'of peak':>8}")
+    print(f"\nmatrix products, {threads} threads, GFLOP/s; multiply-add peak {peak['gflops']:.0f}; "
+          f"OpenBLAS's kernels: {env.get('OPENBLAS_CORETYPE', 'its own choice')}\n"
+          f"{'M':>6} {'K':>5} {'N':>5} {'x':>4} {'':<3} {'ours':>6} {'blas':>6} {'ratio':>6} "
+          f"{'of peak':>8}")
     ratios, rows = [], []
     for i, row in enumerate(result["rows"]):
         mine, blas = (statistics.median(r[i] for r in side) for side in (ours, theirs))
@@ -81,10 +86,11 @@ def bench_gemm(threads, rounds):
         ratios.append(ratio)
         kind = "tn" if row["at"] else "nt" if row["bt"] else "nn"
         rows.append({**row, "gflops": mine, "blas": blas, "ratio": ratio})
-        print(f"{row['M']:6.0f} {row['K']:5.0f} {row['N']:5.0f} {row['batch']:4.0f} {kind:<3} {mine:6.0f} "
-              f"{blas:6.0f} {ratio:6.2f} {mine / peak['gflops']:8.0%}", flush=True)
+        print(f"{row['M']:6.0f} {row['K']:5.0f} {row['N']:5.0f} {row['batch']:4.0f} {kind:<3} "
+              f"{mine:6.0f} {blas:6.0f} {ratio:6.2f} {mine / peak['gflops']:8.0%}", flush=True)
     print(f"geometric mean {geometric_mean(ratios):.2f}, lowest {min(ratios):.2f}")
-    return {"threads": threads, "peak": peak, "rows": rows, "geometric_mean": geometric_mean(ratios)}
+    return {"threads": threads, "peak": peak, "rows": rows,
+            "geometric_mean": geometric_mean(ratios)}
 
 
 def bench_case(case, pythons, rounds):
@@ -103,8 +109,8 @@ def bench_case(case, pythons, rounds):
     memory = [max(r["peak_rss_mib"] for r in side) for side in (ours, fastest)]
     name = f"{what} {model} {batch} {' '.join(our_flags).replace('--', '')}"
     print(f"{name:<44} {speed(ours):9.2f} {speed(fastest):9.2f} {statistics.median(ratios):6.2f} "
-          f"({min(ratios):.2f} … {max(ratios):.2f})  {memory[0]:6d} {memory[1]:6d}  {fastest[0]['peer']}",
-          flush=True)
+          f"({min(ratios):.2f} … {max(ratios):.2f})  {memory[0]:6d} {memory[1]:6d}  "
+          f"{fastest[0]['peer']}", flush=True)
     return {"case": name, "ours": ours, "peers": {r[0]["peer"]: r for r in theirs.values()},
             "ratio": statistics.median(ratios)}
 
@@ -116,16 +122,18 @@ def main():
     parser.add_argument("--only", action="append", default=[], choices=["gemm", "train", "infer"])
     parser.add_argument("--json")
     flags = parser.parse_args()
-    report = {"peak": run([DIPTYCH, "bench", "peak", "--threads", str(THREADS), "--json"])["rows"][0]}
-    print("this machine, {threads:.0f} threads: {gflops:.0f} GFLOP/s of multiply-adds, {gb_per_s:.0f} GB/s of "
-          "y += a x".format(**report["peak"]))
+    peak = run([DIPTYCH, "bench", "peak", "--threads", str(THREADS), "--json"])["rows"][0]
+    print("this machine, {threads:.0f} threads: {gflops:.0f} GFLOP/s of multiply-adds, "
+          "{gb_per_s:.0f} GB/s of y += a x".format(**peak))
+    report = {"peak": peak}
     wanted = flags.only or ["gemm", "train", "infer"]
     if "gemm" in wanted and has("/usr/bin/python3", "numpy"):
         report["gemm"] = [bench_gemm(threads, flags.rounds) for threads in (1, THREADS)]
     pythons = [p for p in flags.torch or ["/usr/bin/python3"] if has(p, "torch")]
     cases = [case for case in CASES if case[0] in wanted]
     if cases and pythons:
-        print(f"\n{'pairs per second':<44} {'ours':>9} {'PyTorch':>9} {'ratio':>6} {'':<15} {'MiB':>6} {'MiB':>6}")
+        print(f"\n{'pairs per second':<44} {'ours':>9} {'PyTorch':>9} {'ratio':>6} {'':<15} "
+              f"{'MiB':>6} {'MiB':>6}")
         report["models"] = [bench_case(case, pythons, flags.rounds) for case in cases]
     elif cases:
         print("no PyTorch found: apt-get install python3-torch, or --torch PYTHON")

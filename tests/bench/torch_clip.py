@@ -13,7 +13,8 @@ import resource
 import statistics
 import time
 
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # faster where BLAS has a thread pool of its own
+# Faster where BLAS has a thread pool of its own.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
@@ -103,10 +104,12 @@ class ResNet(nn.Module):
 class Text(nn.Module):
     def __init__(self, vocab, context, width, layers, heads, embed_dim):
         super().__init__()
-        self.emb, self.pos = nn.Embedding(vocab, width), nn.Parameter(torch.randn(context, width) * 0.01)
+        self.emb = nn.Embedding(vocab, width)
+        self.pos = nn.Parameter(torch.randn(context, width) * 0.01)
         mask = torch.full((context, context), float("-inf")).triu(1)
         self.blocks = nn.Sequential(*[Block(width, heads, mask) for _ in range(layers)])
-        self.ln, self.proj = nn.LayerNorm(width), nn.Parameter(torch.randn(width, embed_dim) * width ** -0.5)
+        self.ln = nn.LayerNorm(width)
+        self.proj = nn.Parameter(torch.randn(width, embed_dim) * width ** -0.5)
         nn.init.normal_(self.emb.weight, std=0.02)
 
     def forward(self, t):
@@ -125,7 +128,8 @@ class CLIP(nn.Module):
         return self.scale.exp() * image @ text.t()
 
 
-# (size, patch, width, layers, heads, channels), (vocabulary, context, width, layers, heads), embedding
+# ViT: size, patch, width, layers, heads, channels; ResNet: size, width, blocks; text: vocabulary,
+# context, width, layers, heads; embedding
 MODELS = {
     "tiny": ((28, 7, 96, 4, 3, 1), (512, 16, 96, 3, 3), 96),
     "small": ((64, 8, 192, 6, 3, 3), (2048, 32, 192, 4, 3), 192),
@@ -142,7 +146,9 @@ def build(name, context):
         *sizes, channels = vision
         image = ViT(*sizes, embed_dim, channels)
     vocab, length, *rest = text
-    return CLIP(image, Text(vocab, context or length, *rest, embed_dim)), vision[0], channels, vocab, context or length
+    length = context or length
+    model = CLIP(image, Text(vocab, length, *rest, embed_dim))
+    return model, (channels, vision[0], vision[0]), vocab, length
 
 
 def main():
@@ -157,11 +163,11 @@ def main():
     flags = parser.parse_args()
     torch.manual_seed(0)
     torch.set_num_threads(flags.threads)
-    model, size, channels, vocab, context = build(flags.model, flags.text_length)
+    model, shape, vocab, length = build(flags.model, flags.text_length)
     B = flags.batch_size
-    image, text = torch.randn(B, channels, size, size), torch.randint(0, vocab, (B, context))
+    image, text = torch.randn(B, *shape), torch.randint(0, vocab, (B, length))
     target = torch.arange(B)
-    optimizer = None if flags.infer else torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=0.2)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=0.2)
 
     def train():
         logits = model(image, text)
@@ -183,8 +189,10 @@ def main():
         times.append(time.perf_counter() - start)
     step = statistics.median(times[1:])
     print(json.dumps({
-        "peer": "torch " + torch.__version__, "step_ms": 1e3 * step, "pairs_per_second": B / step,
-        "peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}))
+        "peer": "torch " + torch.__version__,
+        "step_ms": 1e3 * step, "pairs_per_second": B / step,
+        "peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+    }))
 
 
 if __name__ == "__main__":
