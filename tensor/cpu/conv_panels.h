@@ -11,7 +11,7 @@
 namespace diptych::cpu {
 
 /// Terms of a sum per pass, so that a panel of the right factor stays in the cache.
-constexpr int64_t kConvDepth = 384;
+constexpr int64_t kConvDepth = 768;
 
 /// Adds up to `columns` values of each row of a tile to c.
 template <class A>

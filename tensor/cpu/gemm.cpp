@@ -23,7 +23,7 @@
 namespace diptych::cpu {
 namespace {
 
-constexpr int64_t kDepth = 384;
+constexpr int64_t kDepth = 768;
 constexpr int64_t kHeight = kTileRows * 16;
 
 template <class T>

@@ -32,6 +32,13 @@ struct TileOut {
   const T* add;
 };
 
+/// The start of every kernel: the block of c is on its way from memory while the sums are formed.
+template <class T, int R, int V>
+[[gnu::always_inline]] inline void prefetch_tile(const TileOut<T>& out) {
+  for (int r = 0; r < R; ++r)
+    for (int v = 0; v < V; ++v) __builtin_prefetch(out.c + r * out.stride + v * kLanes<T>, 1);
+}
+
 /// The end of every kernel: writes its sums out.
 template <class T, int R, int V>
 [[gnu::always_inline]] inline void store_tile(const vec<T> (&sum)[R][V], const TileOut<T>& out) {
@@ -53,6 +60,7 @@ template <class T, int R, int V>
 template <class T, int R, int V>
 void tile_product(int64_t depth, const T* a, int64_t row_a, int64_t step_a, const T* b,
                   int64_t step_b, const TileOut<T>& out) {
+  prefetch_tile<T, R, V>(out);
   vec<T> sum[R][V] = {};
   for (int64_t k = 0; k < depth; ++k) {
     vec<T> column[V];
