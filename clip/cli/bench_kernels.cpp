@@ -53,14 +53,15 @@ Row bench_product(const Product& p, bool a_transposed, bool b_transposed, int64_
     for (int64_t i = 0; i < repeats; ++i) kernel::matmul(a.device(), a, b, Tensor(), false, c);
   });
   const double seconds = t.median / static_cast<double>(repeats);
-  return {{"M", static_cast<double>(p.M)},
-          {"K", static_cast<double>(p.K)},
-          {"N", static_cast<double>(p.N)},
-          {"batch", static_cast<double>(p.batch)},
-          {"at", a_transposed},
-          {"bt", b_transposed},
-          {"ms", 1e3 * seconds},
-          {"gflops", gflop / seconds}};
+  return {a_transposed   ? "tn"
+          : b_transposed ? "nt"
+                         : "nn",
+          {{"M", static_cast<double>(p.M)},
+           {"K", static_cast<double>(p.K)},
+           {"N", static_cast<double>(p.N)},
+           {"batch", static_cast<double>(p.batch)},
+           {"ms", 1e3 * seconds},
+           {"gflops", gflop / seconds}}};
 }
 
 #if defined(__AVX512F__)
@@ -123,9 +124,10 @@ Timing measure(int64_t steps, const std::function<void()>& f) {
 }
 
 std::vector<Row> bench_peak(int64_t steps) {
-  return {{{"threads", num_threads()},
-           {"gflops", peak_gflops(steps)},
-           {"gb_per_s", gigabytes_per_second(steps)}}};
+  return {{"peak",
+           {{"threads", num_threads()},
+            {"gflops", peak_gflops(steps)},
+            {"gb_per_s", gigabytes_per_second(steps)}}}};
 }
 
 std::vector<Row> bench_gemm(int64_t steps) {
@@ -157,13 +159,14 @@ std::vector<Row> bench_conv(int64_t steps) {
     const double gflop = 2e-9 * static_cast<double>(B * places * places * k * k * in * out);
     const auto speed = [&](const auto& f) { return gflop / measure(steps, f).median; };
     rows.push_back(
-        {{"side", static_cast<double>(side)},
-         {"in", static_cast<double>(in)},
-         {"out", static_cast<double>(out)},
-         {"stride", static_cast<double>(stride)},
-         {"forward", speed([&] { kernel::conv2d(x.device(), x, w, window, y); })},
-         {"dx", speed([&] { kernel::conv2d_grad_input(x.device(), y, w, window, dx); })},
-         {"dw", speed([&] { kernel::conv2d_grad_weight(x.device(), x, y, window, dw); })}});
+        {"3 x 3",
+         {{"side", static_cast<double>(side)},
+          {"in", static_cast<double>(in)},
+          {"out", static_cast<double>(out)},
+          {"stride", static_cast<double>(stride)},
+          {"forward", speed([&] { kernel::conv2d(x.device(), x, w, window, y); })},
+          {"dx", speed([&] { kernel::conv2d_grad_input(x.device(), y, w, window, dx); })},
+          {"dw", speed([&] { kernel::conv2d_grad_weight(x.device(), x, y, window, dw); })}}});
   }
   return rows;
 }

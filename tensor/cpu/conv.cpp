@@ -72,12 +72,8 @@ class GatheredConv {
 
   void multiply_tile(const Terms& terms, int64_t p, int64_t q, const A* const* rows,
                      const A* b) const {
-    const int64_t count = panels_.rows(p), N = panels_.N;
-    A* c = c_ + p * kTileRows * N + q * Panels<A>::kColumns;
-    const auto product = gathered_product_of<A>(count, panels_.vectors(q));
-    write_tile(count, panels_.columns(q), !terms.first(), c, N, [&](const TileOut<A>& out) {
-      product(terms.taps, terms.depth, rows, terms.d, b, out);
-    });
+    const auto product = gathered_product_of<A>(panels_.rows(p), panels_.vectors(q));
+    product(terms.taps, terms.depth, rows, terms.d, b, panels_.tile(p, q, !terms.first(), c_));
   }
 
   const Gather<A>& gather_;

@@ -53,16 +53,13 @@ class WeightGradient {
   void multiply_panel(int64_t place, int64_t depth, int64_t p, int64_t q0, int64_t q1,
                       const A* b) const {
     static thread_local Scratch packed;
-    const int64_t rows = panels_.rows(p), O = panels_.M, N = panels_.N;
+    const int64_t rows = panels_.rows(p), O = panels_.M;
     A* a = packed.get<A>(kTileRows * depth);
     pack_panel(g_ + place * O + p * kTileRows, O, 1, depth, rows, rows, a);
     for (int64_t q = q0; q < q1; ++q) {
       const int64_t vectors = panels_.vectors(q);
-      const auto product = tile_product_of<A>(rows, vectors);
-      A* c = dw_ + p * kTileRows * N + q * Panels<A>::kColumns;
-      write_tile(rows, panels_.columns(q), place > 0, c, N, [&](const TileOut<A>& out) {
-        product(depth, a, 1, rows, b + q * Panels<A>::kColumns * depth, vectors * kLanes<A>, out);
-      });
+      tile_product_of<A>(rows, vectors)(depth, a, 1, rows, b + q * Panels<A>::kColumns * depth,
+                                        vectors * kLanes<A>, panels_.tile(p, q, place > 0, dw_));
     }
   }
 

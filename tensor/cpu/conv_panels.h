@@ -13,26 +13,6 @@ namespace diptych::cpu {
 /// Terms of a sum per pass, so that a panel of the right factor stays in the cache.
 constexpr int64_t kConvDepth = 768;
 
-/// Adds up to `columns` values of each row of a tile to c.
-template <class A>
-void add_rows(const A* tile, int64_t pitch, int64_t rows, int64_t columns, bool add, A* c,
-              int64_t stride) {
-  for (int64_t r = 0; r < rows; ++r)
-    for (int64_t j = 0; j < columns; ++j)
-      c[r * stride + j] = tile[r * pitch + j] + (add ? c[r * stride + j] : A(0));
-}
-
-/// One tile of c through `compute(out)`, which writes whole vectors: a tile that does not end with
-/// a vector takes a detour.
-template <class A, class F>
-void write_tile(int64_t rows, int64_t columns, bool add, A* c, int64_t stride, const F& compute) {
-  constexpr int64_t kColumns = kTileColumns<A>;
-  if (columns % kLanes<A> == 0) return compute(TileOut<A>{c, stride, nullptr, add ? c : nullptr});
-  alignas(64) A tile[kTileRows * kColumns];
-  compute(TileOut<A>{tile, kColumns, nullptr, nullptr});
-  add_rows(tile, kColumns, rows, columns, add, c, stride);
-}
-
 /// c (M, N) in panels: row panels of kTileRows, column panels of kTileColumns.
 template <class A>
 struct Panels {
@@ -44,6 +24,12 @@ struct Panels {
   int64_t rows(int64_t p) const { return std::min<int64_t>(kTileRows, M - p * kTileRows); }
   int64_t columns(int64_t q) const { return std::min(kColumns, N - q * kColumns); }
   int64_t vectors(int64_t q) const { return ceil_div(columns(q), kLanes<A>); }
+
+  /// The tile of row panel p and column panel q in c.
+  TileOut<A> tile(int64_t p, int64_t q, bool add, A* c) const {
+    A* corner = c + p * kTileRows * N + q * kColumns;
+    return {corner, N, nullptr, add ? corner : nullptr, columns(q) - (vectors(q) - 1) * kLanes<A>};
+  }
 
   /// Calls f(p0, p1, q0, q1) for rectangles of panels that cover c, in parallel.
   template <class F>

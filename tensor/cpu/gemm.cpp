@@ -157,30 +157,28 @@ class Product {
       product(step.depth, a.data, a.row, a.column, b, vectors * kLanes<A>, out);
     };
     A* sums = step.partial.data + row * step.partial.row + column;
-    if (kNative && columns == vectors * kLanes<A>) {
+    if constexpr (kNative) {
       const bool add = accumulate_ || !step.first;
-      return compute(
-          {sums, n_, bias_ && step.first ? bias_ + column : nullptr, add ? sums : nullptr});
+      compute({sums, n_, bias_ && step.first ? bias_ + column : nullptr, add ? sums : nullptr,
+               columns - (vectors - 1) * kLanes<A>});
+    } else {
+      const A* before = step.first ? nullptr : sums;
+      if (!step.last) return compute({sums, step.partial.row, nullptr, before});
+      alignas(64) A tile[kTileRows * kColumns];
+      compute({tile, kColumns, nullptr, nullptr});
+      for (int64_t r = 0; r < rows; ++r)
+        round_row(tile + r * kColumns, before ? before + r * step.partial.row : nullptr, columns,
+                  column, step.c + (row + r) * n_ + column);
     }
-    if (!kNative && !step.last)
-      return compute({sums, step.partial.row, nullptr, step.first ? nullptr : sums});
-    alignas(64) A tile[kTileRows * kColumns];
-    compute({tile, kColumns, nullptr, nullptr});
-    for (int64_t r = 0; r < rows; ++r)
-      finish_row(step, tile + r * kColumns, row + r, column, columns);
   }
 
-  /// Adds a row of a tile to c where the kernel could not: at the right edge, and in 16-bit types.
-  void finish_row(const Step& step, A* __restrict tile, int64_t row, int64_t column,
-                  int64_t n) const {
-    T* c = step.c + row * n_ + column;
-    if (bias_ && (kNative ? step.first : step.last))
+  /// The last pass of a 16-bit product: sums of before, bias and c are added in f32, rounded once.
+  void round_row(A* __restrict tile, const A* sums, int64_t n, int64_t column, T* c) const {
+    if (bias_)
       for (int64_t j = 0; j < n; ++j) tile[j] += bias_[column + j];
-    if (!kNative && !step.first) {
-      const A* sums = step.partial.data + row * step.partial.row + column;
+    if (sums)
       for (int64_t j = 0; j < n; ++j) tile[j] += sums[j];
-    }
-    if (accumulate_ || (kNative && !step.first))
+    if (accumulate_)
       for (int64_t j = 0; j < n; ++j) tile[j] += static_cast<A>(c[j]);
     convert(tile, n, c);
   }

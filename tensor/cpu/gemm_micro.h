@@ -23,13 +23,15 @@ template <class T>
 constexpr int kTileColumns = kTileVectors* kLanes<T>;
 
 /// What a block of the product is added to, and where it goes: c = add + bias + a b. `add` and
-/// `bias` may be null; `add` has the row stride of c.
+/// `bias` may be null; `add` has the row stride of c. Of the last vector of each row only the first
+/// `last` values exist, in c, add and bias.
 template <class T>
 struct TileOut {
   T* c;
   int64_t stride;
   const T* bias;
   const T* add;
+  int64_t last = kLanes<T>;
 };
 
 /// The start of every kernel: the block of c is on its way from memory while the sums are formed.
@@ -47,11 +49,17 @@ template <class T, int R, int V>
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 8
     for (int v = 0; v < V; ++v) {
+      const int64_t column = v * kLanes<T>, at = r * to.stride + column;
       vec<T> y = sum[r][v];
-      const int64_t at = r * to.stride + v * kLanes<T>;
-      if (to.bias) y += load(to.bias + v * kLanes<T>);
-      if (to.add) y += load(to.add + at);
-      store(to.c + at, y);
+      if (v < V - 1 || to.last == kLanes<T>) {
+        if (to.bias) y += load(to.bias + column);
+        if (to.add) y += load(to.add + at);
+        store(to.c + at, y);
+      } else {
+        if (to.bias) y += load_some(to.bias + column, to.last);
+        if (to.add) y += load_some(to.add + at, to.last);
+        store_some(to.c + at, y, to.last);
+      }
     }
   }
 }
@@ -107,9 +115,10 @@ inline void panel_product(int64_t rows, int64_t vectors, int64_t depth, const T*
   for (int64_t v = 0; v < vectors; v += kTileVectors) {
     const int64_t count = vectors - v < kTileVectors ? vectors - v : kTileVectors;
     const int64_t at = v * kLanes<T>;
-    tile_product_of<T>(rows, count)(depth, a, row_a, step_a, b + at, step_b,
-                                    {out.c + at, out.stride, out.bias ? out.bias + at : nullptr,
-                                     out.add ? out.add + at : nullptr});
+    tile_product_of<T>(rows, count)(
+        depth, a, row_a, step_a, b + at, step_b,
+        {out.c + at, out.stride, out.bias ? out.bias + at : nullptr,
+         out.add ? out.add + at : nullptr, v + count == vectors ? out.last : kLanes<T>});
   }
 }
 

@@ -1,6 +1,10 @@
 // tensor/cpu/simd.h — the vector type of this build, and row sums that use it.
 #pragma once
 
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
 #include <cstdint>
 #include <cstring>
 #include <limits>
@@ -44,6 +48,43 @@ inline void store(T* p, const vec<T>& v) {
   std::memcpy(p, &v, sizeof v);
 }
 
+/// n ≤ kLanes elements and zeros behind them.
+template <class T>
+inline vec<T> load_some(const T* p, int64_t n) {
+  T room[kLanes<T>] = {};
+  for (int64_t l = 0; l < n; ++l) room[l] = p[l];
+  return load(room);
+}
+
+/// The first n ≤ kLanes elements of v.
+template <class T>
+inline void store_some(T* p, const vec<T>& v, int64_t n) {
+  T room[kLanes<T>];
+  store(room, v);
+  for (int64_t l = 0; l < n; ++l) p[l] = room[l];
+}
+
+#if defined(__AVX512F__)
+// Masks, which the compiler does not find by itself.
+inline vec<float> load_some(const float* p, int64_t n) {
+  return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1), p);
+}
+inline void store_some(float* p, const vec<float>& v, int64_t n) {
+  _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << n) - 1), v);
+}
+#elif defined(__AVX2__)
+inline __m256i first_lanes(int64_t n) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)),
+                            _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+inline vec<float> load_some(const float* p, int64_t n) {
+  return _mm256_maskload_ps(p, first_lanes(n));
+}
+inline void store_some(float* p, const vec<float>& v, int64_t n) {
+  _mm256_maskstore_ps(p, first_lanes(n), v);
+}
+#endif
+
 // Floating-point addition is not associative, so the compiler may not vectorise a sum. These fix an
 // order that suits vectors: interleaved sums, then a tree. It depends on n alone.
 
@@ -83,14 +124,6 @@ inline T fold_vector(const typename Vector<T, Lanes>::type& v, const Combine& co
   }
 }
 
-/// n < kLanes elements and zeros behind them.
-template <class T>
-inline vec<T> load_some(const T* p, int64_t n) {
-  T room[kLanes<T>] = {};
-  for (int64_t l = 0; l < n; ++l) room[l] = p[l];
-  return load(room);
-}
-
 /// The first n lanes of v, then `rest`.
 template <class T>
 inline vec<T> keep_some(const vec<T>& v, int64_t n, T rest) {
@@ -118,7 +151,7 @@ inline T fold(int64_t n, T start, const Combine& combine, const Term& term, cons
     i += kStep;
   }
   if (i < n) {
-    const vec<T> last = term(detail::load_some(x + i, n - i)...);
+    const vec<T> last = term(load_some(x + i, n - i)...);
     odd = combine(odd, detail::keep_some<T>(last, n - i, start));
   }
   return detail::fold_vector<T, kLanes<T>>(combine(even, odd), combine);

@@ -20,7 +20,7 @@ def operand(batch, rows, columns, transposed):
 
 def speed(row):
     M, K, N, batch = (int(row[key]) for key in ("M", "K", "N", "batch"))
-    a, b = operand(batch, M, K, row["at"]), operand(batch, K, N, row["bt"])
+    a, b = operand(batch, M, K, row["name"] == "tn"), operand(batch, K, N, row["name"] == "nt")
     c = np.empty(((batch,) if batch > 1 else ()) + (M, N), np.float32)
     gflop = 2e-9 * batch * M * K * N
     repeats = max(1, int(0.1 / gflop))

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # tests/bench/peers.py — ours against OpenBLAS and PyTorch, in one run, in turn.
 #
-#   tests/bench/peers.py [--torch PYTHON]… [--rounds 3] [--only gemm|train|infer]… [--json FILE]
+#   tests/bench/peers.py [--torch PYTHON]… [--rounds 3] [--only gemm|ops|train|infer]… [--json FILE]
 #
 # Each round runs ours, then every peer, on the same work; the table has the medians over rounds,
 # the ratio of each round's pair (median, lowest and highest) and memory. --torch names interpreters
@@ -54,7 +54,7 @@ def geometric_mean(values):
 
 def blas_env(threads):
     """OpenBLAS's choice of kernels may not know the processor: the fastest of its own counts."""
-    probe = json.dumps({"rows": [{"M": 1024, "K": 1024, "N": 1024, "batch": 1, "at": 0, "bt": 0}]})
+    probe = json.dumps({"rows": [{"name": "nn", "M": 1024, "K": 1024, "N": 1024, "batch": 1}]})
     best = None
     for core in (None, "HASWELL", "SKYLAKEX", "ZEN"):
         env = {"OPENBLAS_NUM_THREADS": str(threads)}
@@ -84,13 +84,29 @@ def bench_gemm(threads, rounds):
         mine, blas = (statistics.median(r[i] for r in side) for side in (ours, theirs))
         ratio = statistics.median(a[i] / b[i] for a, b in zip(ours, theirs))
         ratios.append(ratio)
-        kind = "tn" if row["at"] else "nt" if row["bt"] else "nn"
         rows.append({**row, "gflops": mine, "blas": blas, "ratio": ratio})
-        print(f"{row['M']:6.0f} {row['K']:5.0f} {row['N']:5.0f} {row['batch']:4.0f} {kind:<3} "
+        print(f"{row['M']:6.0f} {row['K']:5.0f} {row['N']:5.0f} {row['batch']:4.0f} {row['name']:<3} "
               f"{mine:6.0f} {blas:6.0f} {ratio:6.2f} {mine / peak['gflops']:8.0%}", flush=True)
     print(f"geometric mean {geometric_mean(ratios):.2f}, lowest {min(ratios):.2f}")
     return {"threads": threads, "peak": peak, "rows": rows,
             "geometric_mean": geometric_mean(ratios)}
+
+
+def best_env(python):
+    """OpenMP's threads wait busily or not: whichever serves this PyTorch better."""
+    def speed(policy):
+        return run([python, f"{HERE}/torch_clip.py", "--model", "small", "--batch-size", "64",
+                    "--steps", "3", "--threads", str(THREADS)],
+                   {"OMP_WAIT_POLICY": policy})["pairs_per_second"]
+    return {"OMP_WAIT_POLICY": max(("passive", "active"), key=speed)}
+
+
+def bench_ops(peak):
+    rows = run([DIPTYCH, "bench", "ops", "--threads", str(THREADS), "--json"])["rows"]
+    print(f"\n{'bound by memory':<24} {'GB/s':>6} {'of y += a x':>12}")
+    for row in rows:
+        print(f"{row['name']:<24} {row['gb_per_s']:6.1f} {row['gb_per_s'] / peak['gb_per_s']:12.0%}")
+    return rows
 
 
 def bench_case(case, pythons, rounds):
@@ -102,7 +118,8 @@ def bench_case(case, pythons, rounds):
         ours.append(run([DIPTYCH, "bench", what, *common, *our_flags, "--json"]))
         for python, results in theirs.items():
             infer = ["--infer"] if what == "infer" else []
-            results.append(run([python, f"{HERE}/torch_clip.py", *common, *infer, *peer_flags]))
+            results.append(run([python, f"{HERE}/torch_clip.py", *common, *infer, *peer_flags],
+                               pythons[python]))
     speed = lambda results: statistics.median(r["pairs_per_second"] for r in results)
     fastest = max(theirs.values(), key=speed)
     ratios = [a["pairs_per_second"] / b["pairs_per_second"] for a, b in zip(ours, fastest)]
@@ -119,19 +136,22 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--torch", action="append", default=[])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", action="append", default=[], choices=["gemm", "train", "infer"])
+    parser.add_argument("--only", action="append", default=[], choices=["gemm", "ops", "train", "infer"])
     parser.add_argument("--json")
     flags = parser.parse_args()
     peak = run([DIPTYCH, "bench", "peak", "--threads", str(THREADS), "--json"])["rows"][0]
     print("this machine, {threads:.0f} threads: {gflops:.0f} GFLOP/s of multiply-adds, "
           "{gb_per_s:.0f} GB/s of y += a x".format(**peak))
     report = {"peak": peak}
-    wanted = flags.only or ["gemm", "train", "infer"]
+    wanted = flags.only or ["gemm", "ops", "train", "infer"]
     if "gemm" in wanted and has("/usr/bin/python3", "numpy"):
         report["gemm"] = [bench_gemm(threads, flags.rounds) for threads in (1, THREADS)]
-    pythons = [p for p in flags.torch or ["/usr/bin/python3"] if has(p, "torch")]
+    if "ops" in wanted:
+        report["ops"] = bench_ops(peak)
     cases = [case for case in CASES if case[0] in wanted]
-    if cases and pythons:
+    pythons = [p for p in flags.torch or ["/usr/bin/python3"] if has(p, "torch")] if cases else []
+    if pythons:
+        pythons = {python: best_env(python) for python in pythons}
         print(f"\n{'pairs per second':<44} {'ours':>9} {'PyTorch':>9} {'ratio':>6} {'':<15} "
               f"{'MiB':>6} {'MiB':>6}")
         report["models"] = [bench_case(case, pythons, flags.rounds) for case in cases]
