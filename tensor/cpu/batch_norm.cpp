@@ -16,37 +16,76 @@ namespace diptych::cpu {
 namespace {
 
 constexpr int64_t kChunk = 128;  // rows
-constexpr int64_t kBand = 128;   // columns: with a chunk, what the first-level cache holds twice
+constexpr int kVectors = 4;      // columns whose sums stay in registers while the rows run
+
+template <class A>
+constexpr int64_t kBand = kVectors* kLanes<A>;
+
+/// A row of a band of columns, in registers.
+template <class A>
+struct Band {
+  vec<A> v[kVectors] = {};
+
+  Band() = default;
+  /// The first n values of p, converted; zeros behind them.
+  template <class T>
+  Band(const T* p, int64_t n) {
+    constexpr int64_t kStep = kLanes<A>;
+    for (int i = 0; i < kVectors && i * kStep < n; ++i) {
+      if constexpr (std::is_same_v<T, A>) {
+        v[i] =
+            n - i * kStep >= kStep ? load(p + i * kStep) : load_some(p + i * kStep, n - i * kStep);
+      } else {
+        A wide[kStep] = {};
+        convert(p + i * kStep, std::min(kStep, n - i * kStep), wide);
+        v[i] = load(wide);
+      }
+    }
+  }
+
+  template <class T>
+  void write(T* p, int64_t n) const {
+    if constexpr (std::is_same_v<T, A>) {
+      if (n == kBand<A>) {
+        for (int i = 0; i < kVectors; ++i) store(p + i * kLanes<A>, v[i]);
+        return;
+      }
+    }
+    A out[kBand<A>];
+    for (int i = 0; i < kVectors; ++i) store(out + i * kLanes<A>, v[i]);
+    convert(out, n, p);
+  }
+};
 
 /// Calls f(chunk, first row, rows, first column, columns) for every chunk of every band.
-template <class F>
+template <class A, class F>
 void for_each_patch(int64_t N, int64_t D, const F& f) {
-  const int64_t bands = ceil_div(D, kBand);
+  const int64_t bands = ceil_div(D, kBand<A>);
   parallel_for(ceil_div(N, kChunk) * bands, 1, [&](int64_t begin, int64_t end) {
     for (int64_t task = begin; task < end; ++task) {
-      const int64_t chunk = task / bands, row = chunk * kChunk, column = task % bands * kBand;
-      f(chunk, row, std::min(kChunk, N - row), column, std::min(kBand, D - column));
+      const int64_t chunk = task / bands, row = chunk * kChunk, column = task % bands * kBand<A>;
+      f(chunk, row, std::min(kChunk, N - row), column, std::min(kBand<A>, D - column));
     }
   });
 }
 
 /// mean[j], m2[j]: mean and Σ (x - mean)² of column j over some rows; x has row stride D.
 template <class T>
-void patch_moments(const T* x, int64_t rows, int64_t D, int64_t columns, acc_t<T>* __restrict mean,
-                   acc_t<T>* __restrict m2) {
+void patch_moments(const T* x, int64_t rows, int64_t D, int64_t columns, acc_t<T>* mean,
+                   acc_t<T>* m2) {
   using A = acc_t<T>;
-  A room[kBand];
-  std::fill(mean, mean + columns, A(0));
-  std::fill(m2, m2 + columns, A(0));
+  Band<A> sum, squares;
   for (int64_t i = 0; i < rows; ++i) {
-    const A* in = widen(x + i * D, columns, room);
-    for (int64_t j = 0; j < columns; ++j) mean[j] += in[j];
+    const Band<A> in(x + i * D, columns);
+    for (int k = 0; k < kVectors; ++k) sum.v[k] += in.v[k];
   }
-  for (int64_t j = 0; j < columns; ++j) mean[j] /= static_cast<A>(rows);
+  for (vec<A>& v : sum.v) v /= static_cast<A>(rows);
   for (int64_t i = 0; i < rows; ++i) {
-    const A* in = widen(x + i * D, columns, room);
-    for (int64_t j = 0; j < columns; ++j) m2[j] += (in[j] - mean[j]) * (in[j] - mean[j]);
+    const Band<A> in(x + i * D, columns);
+    for (int k = 0; k < kVectors; ++k) squares.v[k] += (in.v[k] - sum.v[k]) * (in.v[k] - sum.v[k]);
   }
+  sum.write(mean, columns);
+  squares.write(m2, columns);
 }
 
 /// One column from its chunks (Chan, Golub and LeVeque, 1979):
@@ -86,15 +125,6 @@ struct Columns {
   const A *mean, *rstd, *bias, *scale;  // scale = weight rstd
 };
 
-/// g where the ReLU let x pass; `room` for a band of columns.
-template <class A>
-const A* behind_relu(const A* in, const A* g, const A* mean, const A* scale, const A* bias,
-                     int64_t n, A* __restrict room) {
-  for (int64_t j = 0; j < n; ++j)
-    room[j] = (in[j] - mean[j]) * scale[j] + bias[j] > A(0) ? g[j] : A(0);
-  return room;
-}
-
 template <class T>
 struct BatchNormGrad {
   using A = acc_t<T>;
@@ -104,16 +134,18 @@ struct BatchNormGrad {
   Columns<T> columns;
   bool relu;
 
-  /// Calls f(row, x, g) with values `column` … of each row, g as it arrives at the sum.
+  /// Calls f(row, x - mean, g) for some rows of a band, g as it arrives at the sum: where the ReLU
+  /// let x pass.
   template <class F>
   void for_rows(int64_t row, int64_t rows, int64_t column, int64_t n, const F& f) const {
-    A room[3][kBand];
+    const Band<A> mean(columns.mean + column, n), scale(columns.scale + column, n),
+        bias(columns.bias + column, n);
     for (int64_t i = row; i < row + rows; ++i) {
-      const A* in = widen(x + i * D + column, n, room[0]);
-      const A* grad = widen(g + i * D + column, n, room[1]);
-      if (relu)
-        grad = behind_relu(in, grad, columns.mean + column, columns.scale + column,
-                           columns.bias + column, n, room[2]);
+      Band<A> in(x + i * D + column, n), grad(g + i * D + column, n);
+      for (int k = 0; k < kVectors; ++k) {
+        in.v[k] -= mean.v[k];
+        if (relu) grad.v[k] = in.v[k] * scale.v[k] + bias.v[k] > A(0) ? grad.v[k] : vec<A>{};
+      }
       f(i, in, grad);
     }
   }
@@ -123,23 +155,26 @@ struct BatchNormGrad {
     static thread_local Scratch scratch;
     const int64_t chunks = ceil_div(N, kChunk);
     A *dws = scratch.get<A>(2 * chunks * D), *dbs = dws + chunks * D;
-    for_each_patch(N, D, [&](int64_t chunk, int64_t row, int64_t rows, int64_t column, int64_t n) {
-      A w[kBand] = {}, b[kBand] = {};
-      const A *mean = columns.mean + column, *rstd = columns.rstd + column;
-      for_rows(row, rows, column, n, [&](int64_t, const A* in, const A* grad) {
-        for (int64_t j = 0; j < n; ++j) w[j] += grad[j] * ((in[j] - mean[j]) * rstd[j]);
-        for (int64_t j = 0; j < n; ++j) b[j] += grad[j];
-      });
-      std::copy(w, w + n, dws + chunk * D + column);
-      std::copy(b, b + n, dbs + chunk * D + column);
-    });
+    for_each_patch<A>(N, D,
+                      [&](int64_t chunk, int64_t row, int64_t rows, int64_t column, int64_t n) {
+                        Band<A> w, b;
+                        for_rows(row, rows, column, n,
+                                 [&](int64_t, const Band<A>& centered, const Band<A>& grad) {
+                                   for (int k = 0; k < kVectors; ++k) {
+                                     w.v[k] += grad.v[k] * centered.v[k];
+                                     b.v[k] += grad.v[k];
+                                   }
+                                 });
+                        w.write(dws + chunk * D + column, n);
+                        b.write(dbs + chunk * D + column, n);
+                      });
     for (int64_t j = 0; j < D; ++j) {
       double w = 0, b = 0;
       for (int64_t k = 0; k < chunks; ++k) {
         w += static_cast<double>(dws[k * D + j]);
         b += static_cast<double>(dbs[k * D + j]);
       }
-      dw[j] = static_cast<A>(w);
+      dw[j] = static_cast<A>(w) * columns.rstd[j];
       db[j] = static_cast<A>(b);
     }
   }
@@ -147,17 +182,17 @@ struct BatchNormGrad {
   /// dw and db are those of `sums`; zeros for constant statistics.
   void write_dx(const A* dw, const A* db, T* dx) const {
     const A inverse = A(1) / static_cast<A>(N);
-    for_each_patch(N, D, [&](int64_t, int64_t row, int64_t rows, int64_t column, int64_t n) {
-      A out[kBand], a[kBand], b[kBand];
-      const A *mean = columns.mean + column, *scale = columns.scale + column;
-      for (int64_t j = 0; j < n; ++j) {
-        a[j] = db[column + j] * inverse;
-        b[j] = dw[column + j] * inverse * columns.rstd[column + j];
+    for_each_patch<A>(N, D, [&](int64_t, int64_t row, int64_t rows, int64_t column, int64_t n) {
+      const Band<A> rstd(columns.rstd + column, n), scale(columns.scale + column, n);
+      Band<A> a(db + column, n), b(dw + column, n), out;
+      for (int k = 0; k < kVectors; ++k) {
+        a.v[k] *= inverse;
+        b.v[k] *= inverse * rstd.v[k];
       }
-      for_rows(row, rows, column, n, [&](int64_t i, const A* in, const A* grad) {
-        for (int64_t j = 0; j < n; ++j)
-          out[j] = scale[j] * (grad[j] - a[j] - (in[j] - mean[j]) * b[j]);
-        convert(out, n, dx + i * D + column);
+      for_rows(row, rows, column, n, [&](int64_t i, const Band<A>& centered, const Band<A>& grad) {
+        for (int k = 0; k < kVectors; ++k)
+          out.v[k] = scale.v[k] * (grad.v[k] - a.v[k] - centered.v[k] * b.v[k]);
+        out.write(dx + i * D + column, n);
       });
     });
   }
@@ -172,10 +207,11 @@ void moments(const Tensor& x, Tensor& mean, Tensor& var) {
     static thread_local Scratch scratch;
     A *means = scratch.get<A>(2 * chunks * D), *m2 = means + chunks * D;
     const T* px = x.data<T>();
-    for_each_patch(N, D, [&](int64_t chunk, int64_t row, int64_t rows, int64_t column, int64_t n) {
-      const int64_t at = chunk * D + column;
-      patch_moments(px + row * D + column, rows, D, n, means + at, m2 + at);
-    });
+    for_each_patch<A>(N, D,
+                      [&](int64_t chunk, int64_t row, int64_t rows, int64_t column, int64_t n) {
+                        const int64_t at = chunk * D + column;
+                        patch_moments(px + row * D + column, rows, D, n, means + at, m2 + at);
+                      });
     for (int64_t j = 0; j < D; ++j)
       std::tie(mean.data<A>()[j], var.data<A>()[j]) = merge_moments(means + j, m2 + j, N, D);
   });
