@@ -19,6 +19,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 DIPTYCH = os.path.join(HERE, "..", "..", "build", "diptych")
 THREADS = min(2, os.cpu_count())
 
+SECTIONS = ["gemm", "ops", "train", "infer"]
+
 #        what     model     batch, further flags of ours, of the peer
 CASES = [
     ("train", "tiny", 64, [], []),
@@ -85,8 +87,9 @@ def bench_gemm(threads, rounds):
         ratio = statistics.median(a[i] / b[i] for a, b in zip(ours, theirs))
         ratios.append(ratio)
         rows.append({**row, "gflops": mine, "blas": blas, "ratio": ratio})
-        print(f"{row['M']:6.0f} {row['K']:5.0f} {row['N']:5.0f} {row['batch']:4.0f} {row['name']:<3} "
-              f"{mine:6.0f} {blas:6.0f} {ratio:6.2f} {mine / peak['gflops']:8.0%}", flush=True)
+        sizes = f"{row['M']:6.0f} {row['K']:5.0f} {row['N']:5.0f} {row['batch']:4.0f}"
+        print(f"{sizes} {row['name']:<3} {mine:6.0f} {blas:6.0f} {ratio:6.2f} "
+              f"{mine / peak['gflops']:8.0%}", flush=True)
     print(f"geometric mean {geometric_mean(ratios):.2f}, lowest {min(ratios):.2f}")
     return {"threads": threads, "peak": peak, "rows": rows,
             "geometric_mean": geometric_mean(ratios)}
@@ -105,7 +108,8 @@ def bench_ops(peak):
     rows = run([DIPTYCH, "bench", "ops", "--threads", str(THREADS), "--json"])["rows"]
     print(f"\n{'bound by memory':<24} {'GB/s':>6} {'of y += a x':>12}")
     for row in rows:
-        print(f"{row['name']:<24} {row['gb_per_s']:6.1f} {row['gb_per_s'] / peak['gb_per_s']:12.0%}")
+        share = row["gb_per_s"] / peak["gb_per_s"]
+        print(f"{row['name']:<24} {row['gb_per_s']:6.1f} {share:12.0%}")
     return rows
 
 
@@ -136,14 +140,14 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--torch", action="append", default=[])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", action="append", default=[], choices=["gemm", "ops", "train", "infer"])
+    parser.add_argument("--only", action="append", default=[], choices=SECTIONS)
     parser.add_argument("--json")
     flags = parser.parse_args()
     peak = run([DIPTYCH, "bench", "peak", "--threads", str(THREADS), "--json"])["rows"][0]
     print("this machine, {threads:.0f} threads: {gflops:.0f} GFLOP/s of multiply-adds, "
           "{gb_per_s:.0f} GB/s of y += a x".format(**peak))
     report = {"peak": peak}
-    wanted = flags.only or ["gemm", "ops", "train", "infer"]
+    wanted = flags.only or SECTIONS
     if "gemm" in wanted and has("/usr/bin/python3", "numpy"):
         report["gemm"] = [bench_gemm(threads, flags.rounds) for threads in (1, THREADS)]
     if "ops" in wanted:
