@@ -48,7 +48,8 @@ void add_into(const Tensor& x, Tensor y) {
 }
 
 // A leaf owns its buffer from the first gradient on. An interior node borrows the first one it is
-// given and sums into fresh memory when a second arrives, unless nobody else can see the first.
+// given; when a second arrives it sums into whichever of the two nobody else can see, or else into
+// fresh memory.
 void accumulate(Node& node, Tensor g) {
   if (!node.grad.defined()) {
     const bool keep = !node.leaf || (g.sole_owner() && g.is_contiguous());
@@ -56,6 +57,9 @@ void accumulate(Node& node, Tensor g) {
   } else if (node.leaf || (node.grad.sole_owner() && node.grad.is_contiguous())) {
     add_into(g, node.grad);
     node.grad.bump_version();
+  } else if (g.sole_owner() && g.is_contiguous()) {
+    add_into(std::exchange(node.grad, {}), g);
+    node.grad = std::move(g);
   } else {
     Tensor sum = node.grad.clone();
     add_into(g, sum);

@@ -146,6 +146,8 @@ std::vector<OpCase> operator_rows() {
        plain([](double a, double b) { return 1.125 * a * b; })},
       {"operator/", "tensor and number", [](const Inputs& in) { return in[0] / in[1] / 4; }, two,
        plain([](double a, double b) { return a / b / 4; })},
+      {"unary", "by name", [](const Inputs& in) { return unary(Unary::tanh, in[0]); },
+       normal({{3, 4}}), plain([](double x) { return std::tanh(x); })},
   };
   for (OpCase& row : rows) row.composed = true;
   rows[0].bad = {{"add: needs two floating-point", [] { return arange(3) + 1.0; }}};

@@ -93,12 +93,13 @@ Tensor linear_by_matmul(const Inputs& in) {
   shape[shape.rank() - 1] = 1;
   const int64_t M = shape.numel();
   shape[shape.rank() - 1] = in[1].dim(0);
-  const Tensor y = matmul(reshape(in[0], {M, in[1].dim(1)}), transpose(in[1], 0, 1));
-  return reshape(in.size() > 2 ? y + in[2] : y, shape);
+  Tensor y = reshape(matmul(reshape(in[0], {M, in[1].dim(1)}), transpose(in[1], 0, 1)), shape);
+  for (size_t i = 2; i < in.size(); ++i) y = y + in[i];
+  return y;
 }
 
 Tensor linear_of(const Inputs& in) {
-  return linear(in[0], in[1], in.size() > 2 ? in[2] : Tensor());
+  return linear(in[0], in[1], in.size() > 2 ? in[2] : Tensor(), in.size() > 3 ? in[3] : Tensor());
 }
 
 std::vector<OpCase> linear_rows() {
@@ -106,10 +107,16 @@ std::vector<OpCase> linear_rows() {
     return {"linear", what, linear_of, normal(std::move(shapes)), linear_by_matmul};
   };
   std::vector<OpCase> rows = {
-      row("matrix", {{4, 5}, {3, 5}, {3}}),     row("no bias", {{4, 5}, {3, 5}}),
-      row("vector", {{5}, {3, 5}, {3}}),        row("three axes", {{2, 3, 4}, {5, 4}, {5}}),
-      row("no rows", {{0, 4}, {3, 4}, {3}}),    row("no columns", {{2, 0}, {3, 0}, {3}}),
-      row("no outputs", {{2, 3}, {0, 3}, {0}}), row("large", {{5, 31, 65}, {97, 65}, {97}}),
+      row("matrix", {{4, 5}, {3, 5}, {3}}),
+      row("no bias", {{4, 5}, {3, 5}}),
+      row("vector", {{5}, {3, 5}, {3}}),
+      row("three axes", {{2, 3, 4}, {5, 4}, {5}}),
+      row("no rows", {{0, 4}, {3, 4}, {3}}),
+      row("no columns", {{2, 0}, {3, 0}, {3}}),
+      row("no outputs", {{2, 3}, {0, 3}, {0}}),
+      row("large", {{5, 31, 65}, {97, 65}, {97}}),
+      row("residual", {{2, 3, 4}, {5, 4}, {5}, {2, 3, 5}}),
+      row("residual, large", {{61, 65}, {97, 65}, {97}, {61, 97}}),
   };
   rows[0].special = {{f64({1e4}, {1, 1}), f64({2}, {1, 1}), f64({-1}, {1})}};
   rows[0].bad = {{"linear: x (2, 3) does not fit w (4, 2) (N, K)",
@@ -123,6 +130,14 @@ std::vector<OpCase> linear_rows() {
                  {"linear: bias must be (4)",
                   [] {
                     return linear(zeros({3}), zeros({4, 3}), zeros({3}));
+                  }},
+                 {"linear: residual (4) must have the shape of the result, (1, 4)",
+                  [] {
+                    return linear(zeros({1, 3}), zeros({4, 3}), {}, zeros({4}));
+                  }},
+                 {"linear: needs floating-point operands of one dtype",
+                  [] {
+                    return linear(zeros({3}), zeros({4, 3}), {}, zeros({4}, DType::f64));
                   }},
                  {"x is f32 on cpu, w is f16 on cpu",
                   [] {
@@ -138,21 +153,39 @@ std::vector<OpCase> linear_rows() {
   return rows;
 }
 
-// A function with a parameter in front of the product.
+std::vector<OpCase> linear_then_rows() {
+  const auto row = [](const char* what, Unary f, std::vector<Shape> shapes) -> OpCase {
+    const auto at_once = [f](const Inputs& in) {
+      return linear_then(f, in[0], in[1], in.size() > 2 ? in[2] : Tensor());
+    };
+    const auto apart = [f](const Inputs& in) { return unary(f, linear_by_matmul(in)); };
+    OpCase result{"linear_then", what, at_once, normal(std::move(shapes)), apart};
+    result.composed = true;
+    return result;
+  };
+  return {row("gelu", Unary::gelu, {{4, 5}, {3, 5}, {3}}),
+          row("tanh, no bias", Unary::tanh, {{2, 3, 4}, {5, 4}}),
+          row("no rows", Unary::neg, {{0, 4}, {3, 4}, {3}}),
+          row("large", Unary::quick_gelu, {{61, 65}, {97, 65}, {97}})};
+}
+
+// A function with a parameter in front of the product, a residual behind it.
 std::vector<OpCase> linear_of_rows() {
   const OpFunction kept = [](const Inputs& in) {
     const auto f = [gain = in[3]](const Tensor& x) { return quick_gelu(x * gain); };
-    return linear_of(f, in[0], in[1], in[2]);
+    return linear_of(f, in[0], in[1], in[2], in.size() > 4 ? in[4] : Tensor());
   };
   const OpFunction plain = [](const Inputs& in) {
-    return linear(quick_gelu(in[0] * in[3]), in[1], in[2]);
+    const Tensor y = linear(quick_gelu(in[0] * in[3]), in[1], in[2]);
+    return in.size() > 4 ? y + in[4] : y;
   };
   const auto row = [&](const char* what, std::vector<Shape> shapes) -> OpCase {
     return {"linear_of", what, kept, normal(std::move(shapes)), plain};
   };
   std::vector<OpCase> rows = {
       row("matrix", {{4, 5}, {3, 5}, {3}, {5}}), row("three axes", {{2, 3, 4}, {5, 4}, {5}, {4}}),
-      row("no rows", {{0, 4}, {3, 4}, {3}, {4}}), row("large", {{61, 65}, {97, 65}, {97}, {65}})};
+      row("no rows", {{0, 4}, {3, 4}, {3}, {4}}), row("large", {{61, 65}, {97, 65}, {97}, {65}}),
+      row("residual", {{4, 5}, {3, 5}, {3}, {5}, {4, 3}})};
   rows[0].bad = {{"linear: x (2, 3) does not fit w (4, 2)", [] {
                     const auto same = [](const Tensor& x) { return x; };
                     return linear_of(same, zeros({2, 3}), zeros({4, 2}));
@@ -165,6 +198,7 @@ std::vector<OpCase> linear_of_rows() {
 std::vector<OpCase> product_rows() {
   std::vector<OpCase> rows = matmul_rows();
   append(rows, linear_rows());
+  append(rows, linear_then_rows());
   append(rows, linear_of_rows());
   return rows;
 }

@@ -10,21 +10,23 @@
 
 #include "autograd/graph.h"
 #include "tensor/factory.h"
+#include "tensor/scalar_ops.h"
 
 namespace diptych {
 
 // Element-wise, one operand (formulas and derivatives: tensor/scalar_ops.h)
-Tensor neg(const Tensor& x);          ///< -x
-Tensor exp(const Tensor& x);          ///< eˣ
-Tensor log(const Tensor& x);          ///< ln x
-Tensor sqrt(const Tensor& x);         ///< √x
-Tensor square(const Tensor& x);       ///< x²
-Tensor tanh(const Tensor& x);         ///< tanh x
-Tensor sigmoid(const Tensor& x);      ///< 1 / (1 + e⁻ˣ)
-Tensor relu(const Tensor& x);         ///< max(x, 0)
-Tensor gelu(const Tensor& x);         ///< x Φ(x), exact (erf) form
-Tensor quick_gelu(const Tensor& x);   ///< x sigmoid(1.702 x), the original CLIP's
-Tensor cast(const Tensor& x, DType);  ///< to another float dtype; the gradient is cast back
+Tensor neg(const Tensor& x);              ///< -x
+Tensor exp(const Tensor& x);              ///< eˣ
+Tensor log(const Tensor& x);              ///< ln x
+Tensor sqrt(const Tensor& x);             ///< √x
+Tensor square(const Tensor& x);           ///< x²
+Tensor tanh(const Tensor& x);             ///< tanh x
+Tensor sigmoid(const Tensor& x);          ///< 1 / (1 + e⁻ˣ)
+Tensor relu(const Tensor& x);             ///< max(x, 0)
+Tensor gelu(const Tensor& x);             ///< x Φ(x), exact (erf) form
+Tensor quick_gelu(const Tensor& x);       ///< x sigmoid(1.702 x), the original CLIP's
+Tensor unary(Unary op, const Tensor& x);  ///< any of those above
+Tensor cast(const Tensor& x, DType);      ///< to another float dtype; the gradient is cast back
 
 // Element-wise, two operands; shapes broadcast as in NumPy
 Tensor add(const Tensor& a, const Tensor& b);      ///< a + b
@@ -65,13 +67,17 @@ Tensor arg_max(const Tensor& x, int axis);  ///< i64, the first maximum; not dif
 /// (…, M, K) (…, K, N) → (…, M, N); leading axes broadcast. Transposed and sliced operands cost no
 /// copy.
 Tensor matmul(const Tensor& a, const Tensor& b);
-/// y = x wᵀ + b.  x (…, K), w (N, K), b (N) or undefined → (…, N)
-Tensor linear(const Tensor& x, const Tensor& w, const Tensor& b = {});
-/// linear(f(x), w, b), keeping x but not f(x), which is computed again for the backward pass: for
-/// what is cheaper to compute than to keep, such as norms and activations. f is called twice and
-/// must give the same both times; what `checkpoint` says of parameters inside f holds here.
+/// y = x wᵀ + b + residual.  x (…, K), w (N, K), b (N) or undefined, residual (…, N) or undefined →
+/// (…, N). A residual added here costs no pass over memory of its own.
+Tensor linear(const Tensor& x, const Tensor& w, const Tensor& b = {}, const Tensor& residual = {});
+/// f(linear(x, w, b)). Without a history, f rides on the store of the product.
+Tensor linear_then(Unary f, const Tensor& x, const Tensor& w, const Tensor& b = {});
+/// linear(f(x), w, b, residual), keeping x but not f(x), which is computed again for the backward
+/// pass: for what is cheaper to compute than to keep, such as norms and activations. f is called
+/// twice and must give the same both times; what `checkpoint` says of parameters inside f holds
+/// here.
 Tensor linear_of(const std::function<Tensor(const Tensor&)>& f, const Tensor& x, const Tensor& w,
-                 const Tensor& b = {});
+                 const Tensor& b = {}, const Tensor& residual = {});
 
 // Rows of the last axis
 Tensor softmax(const Tensor& x);      ///< exp(x) / Σ exp(x)

@@ -36,6 +36,8 @@ Linear::Options proj_init(const TransformerConfig& c) {
   return {c.scaled_init ? Init::normal(ScaledInit(c).projection) : bias, bias};
 }
 
+Unary function_of(Activation a) { return a == Activation::gelu ? Unary::gelu : Unary::quick_gelu; }
+
 }  // namespace
 
 const char* name(Activation a) { return a == Activation::gelu ? "gelu" : "quick_gelu"; }
@@ -47,9 +49,7 @@ Activation activation_from(const std::string& text) {
   fail("activation: '", text, "' is unknown; it must be quick_gelu or gelu");
 }
 
-Tensor activate(Activation a, const Tensor& x) {
-  return a == Activation::gelu ? gelu(x) : quick_gelu(x);
-}
+Tensor activate(Activation a, const Tensor& x) { return unary(function_of(a), x); }
 
 MultiHeadAttention::MultiHeadAttention(const TransformerConfig& c)
     : heads(c.heads),
@@ -61,7 +61,7 @@ MultiHeadAttention::MultiHeadAttention(const TransformerConfig& c)
 Tensor MultiHeadAttention::operator()(const LayerNorm& norm, const Tensor& x,
                                       const Tensor& offsets) const {
   const Tensor qkv = linear_of(norm.function(), x, in_proj_weight, in_proj_bias);
-  return out_proj(attention(qkv, offsets, heads, causal));
+  return linear(attention(qkv, offsets, heads, causal), out_proj.weight, out_proj.bias, x);
 }
 
 Mlp::Mlp(const TransformerConfig& c)
@@ -72,9 +72,13 @@ Mlp::Mlp(const TransformerConfig& c)
 // Kept for the backward pass are x and what the activation gets: norms and activations cost less to
 // compute again than to keep.
 Tensor Mlp::operator()(const LayerNorm& norm, const Tensor& x) const {
+  if (!GradMode::enabled()) {
+    const Tensor h = linear_then(function_of(activation), norm(x), c_fc.weight, c_fc.bias);
+    return linear(h, c_proj.weight, c_proj.bias, x);
+  }
   const auto activated = [kind = activation](const Tensor& h) { return activate(kind, h); };
   const Tensor h = linear_of(norm.function(), x, c_fc.weight, c_fc.bias);
-  return linear_of(activated, h, c_proj.weight, c_proj.bias);
+  return linear_of(activated, h, c_proj.weight, c_proj.bias, x);
 }
 
 ResidualAttentionBlock::ResidualAttentionBlock(const TransformerConfig& c)
@@ -84,8 +88,7 @@ ResidualAttentionBlock::ResidualAttentionBlock(const TransformerConfig& c)
       mlp(child<Mlp>("mlp", c)) {}
 
 Tensor ResidualAttentionBlock::operator()(const Tensor& x, const Tensor& offsets) const {
-  const Tensor y = x + attn(ln_1, x, offsets);
-  return y + mlp(ln_2, y);
+  return mlp(ln_2, attn(ln_1, x, offsets));
 }
 
 Transformer::Transformer(const TransformerConfig& c) {

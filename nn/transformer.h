@@ -33,7 +33,7 @@ struct TransformerConfig {
 /// Multi-head self-attention. Parameters as in torch.nn.MultiheadAttention.
 struct MultiHeadAttention : Module {
   explicit MultiHeadAttention(const TransformerConfig&);
-  /// Of norm(x).  x (ΣT, D), offsets (B+1) → (ΣT, D)
+  /// x + attention of norm(x).  x (ΣT, D), offsets (B+1) → (ΣT, D)
   Tensor operator()(const LayerNorm& norm, const Tensor& x, const Tensor& offsets) const;
 
   int64_t heads;
@@ -43,7 +43,7 @@ struct MultiHeadAttention : Module {
   Linear& out_proj;
 };
 
-/// c_proj(activation(c_fc(norm(x)))), wider inside.  x (…, D) → (…, D)
+/// x + c_proj(activation(c_fc(norm(x)))), wider inside.  x (…, D) → (…, D)
 struct Mlp : Module {
   explicit Mlp(const TransformerConfig&);
   Tensor operator()(const LayerNorm& norm, const Tensor& x) const;

@@ -9,6 +9,8 @@
 // the kernel's sides.
 #pragma once
 
+#include <optional>
+
 #include "tensor/factory.h"
 #include "tensor/kernel.h"
 #include "tensor/scalar_ops.h"
@@ -21,6 +23,13 @@ namespace diptych {
 struct AdamWStep {
   double lr, beta1, beta2, eps, weight_decay, grad_scale;
   int64_t t;
+};
+
+/// What happens to a matrix product on its way out: c = f(a b + bias + add).
+struct Epilogue {
+  Tensor bias = {};  ///< (N), or undefined
+  Tensor add = {};   ///< contiguous, of c's shape, perhaps c itself; or undefined
+  std::optional<Unary> f = {};
 };
 
 /// How a convolution's window moves: `stride` pixels at a time over a picture with `padding` zeros
@@ -56,11 +65,9 @@ DIPTYCH_KERNEL(arg_max, const Tensor& x, Tensor& index)
 /// Σ x² → y f64 (), accumulated in f64
 DIPTYCH_KERNEL(sum_squares, const Tensor& x, Tensor& y)
 
-// Matrix product: c = a b + bias (+ c if accumulate).  a (…, M, K), b (…, K, N) strided in every
-// axis, with batch axes already expanded to those of c (…, M, N); bias (N) or undefined; c
-// contiguous.
-DIPTYCH_KERNEL(matmul, const Tensor& a, const Tensor& b, const Tensor& bias, bool accumulate,
-               Tensor& c)
+// Matrix product: c = f(a b + bias + add).  a (…, M, K), b (…, K, N) strided in every axis, with
+// batch axes already expanded to those of c (…, M, N); c contiguous.
+DIPTYCH_KERNEL(matmul, const Tensor& a, const Tensor& b, const Epilogue& end, Tensor& c)
 
 // Rows of the last axis, all tensors (N, D)
 DIPTYCH_KERNEL(softmax, const Tensor& x, Tensor& y)

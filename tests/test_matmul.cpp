@@ -31,7 +31,7 @@ void check_product(const Tensor& a, const Tensor& b, bool with_bias = false,
   const Tensor bias = with_bias ? normal({b.dim(-1)}, a.dtype(), 3) : Tensor();
   Tensor c = accumulate ? normal(shape, a.dtype(), 4) : full(shape, NAN, a.dtype());
   const Values want = naive(a, b, bias, accumulate ? values(c) : Values(), shape);
-  cpu::matmul(a, b, bias, accumulate, c);
+  cpu::matmul(a, b, {bias, accumulate ? c : Tensor()}, c);
   INFO("a ", a.shape(), " ", a.strides(), "  b ", b.shape(), " ", b.strides());
   check_close(c, want, std::sqrt(1.0 + static_cast<double>(a.dim(-1))));
 }
@@ -86,11 +86,33 @@ TEST_CASE("matmul: batches, also expanded, transposed and of several axes") {
   }
 }
 
+TEST_CASE("matmul: an addend and a function of the sum, over several blocks of K and panels") {
+  for (DType t : kFloats)
+    for (const Shape& s : {Shape{7, 9, 50}, Shape{21, 1601, 35}, Shape{200, 40, 64}}) {
+      const Tensor a = normal({s[0], s[1]}, t, 1), b = normal({s[1], s[2]}, t, 2);
+      const Tensor bias = normal({s[2]}, t, 3), add = normal({s[0], s[2]}, t, 4);
+      Values want = naive(a, b, bias, values(add), {s[0], s[2]});
+      for (double& v : want) v = std::fmax(v, 0);
+      Tensor c = full({s[0], s[2]}, NAN, t);
+      cpu::matmul(a, b, {bias, add, Unary::relu}, c);
+      check_close(c, want, std::sqrt(1.0 + static_cast<double>(s[1])));
+    }
+}
+
+TEST_CASE("matmul: thin products, whose right factor is read in place or packed by one thread") {
+  for (int64_t m : {1, 8, 16, 17, 128, 129})
+    for (int64_t n : {48, 64, 100, 160}) {
+      const Tensor b = normal({70, n + 16}, DType::f32, 2);
+      check_product(normal({m, 70}, DType::f32, 1), b.slice(1, 0, n), true);
+      check_product(transposed({m, 70}, DType::f32, 1), b.slice(1, 16, n + 16));
+    }
+}
+
 TEST_CASE("matmul: 16-bit results are rounded once, not after each block of K") {
   // 2048 ones reach the end of f16's exact integers; adding 1 to 2048 in f16 would change nothing.
   const Tensor a = full({1, 2304}, 1, DType::f16), b = full({2304, 20}, 1, DType::f16);
   Tensor c = full({1, 20}, 2, DType::f16);
-  cpu::matmul(a, b, {}, true, c);
+  cpu::matmul(a, b, {{}, c}, c);
   CHECK(values(c) == Values(20, 2306));
 }
 
@@ -99,7 +121,7 @@ TEST_CASE("matmul: NaN and infinity reach only their own rows and columns") {
   a.slice(0, 11, 12).slice(1, 4, 5).fill_(NAN);
   b.slice(0, 7, 8).slice(1, 59, 60).fill_(INFINITY);
   Tensor c = empty({20, 60});
-  cpu::matmul(a, b, {}, false, c);
+  cpu::matmul(a, b, {}, c);
   const Values v = values(c);
   for (int64_t i = 0; i < c.numel(); ++i)
     CHECK(std::isfinite(v[at(i)]) == (i / 60 != 11 && i % 60 != 59));
@@ -110,8 +132,8 @@ TEST_CASE("matmul: the same bits for any number of threads, and for any batching
     const Tensor a = normal({s[0], s[1]}, DType::f32, 1), b = normal({s[1], s[2]}, DType::f32, 2);
     check_same_bits([&] {
       Tensor c = empty({s[0], s[2]}), d = empty({1, s[2]});
-      cpu::matmul(a, b, {}, false, c);
-      cpu::matmul(a.slice(0, 4, 5), b, {}, false, d);
+      cpu::matmul(a, b, {}, c);
+      cpu::matmul(a.slice(0, 4, 5), b, {}, d);
       CHECK(values(c.slice(0, 4, 5)) == values(d));
       return std::vector{c};
     });
@@ -119,7 +141,7 @@ TEST_CASE("matmul: the same bits for any number of threads, and for any batching
   const Tensor a = normal({30, 20, 10}, DType::f32, 1), b = normal({30, 10, 20}, DType::f32, 2);
   check_same_bits([&] {
     Tensor c = empty({30, 20, 20});
-    cpu::matmul(a, b, {}, false, c);
+    cpu::matmul(a, b, {}, c);
     return std::vector{c};
   });
 }

@@ -63,6 +63,16 @@ Tensor constant_like(const Tensor& x, double value) {
 DIPTYCH_UNARY_OPS(DIPTYCH_DEFINE)
 #undef DIPTYCH_DEFINE
 
+#define DIPTYCH_CASE(functor, op) \
+  case Unary::op:                 \
+    return op(x);
+
+Tensor unary(Unary f, const Tensor& x) {
+  switch (f) { DIPTYCH_UNARY_OPS(DIPTYCH_CASE) }
+  __builtin_unreachable();
+}
+#undef DIPTYCH_CASE
+
 Tensor cast(const Tensor& x, DType dtype) {
   check(is_float(x.dtype()) && is_float(dtype), "cast: from ", x.dtype(), " to ", dtype,
         "; only floating-point types are differentiable, use to()");

@@ -21,7 +21,7 @@ bool alike(const Tensor& a, const Tensor& b) {
 
 Tensor product(const Tensor& a, const Tensor& b, Shape shape) {
   Tensor c = empty(shape, a.dtype(), a.device());
-  kernel::matmul(a.device(), expand_batch(a, shape), expand_batch(b, shape), Tensor(), false, c);
+  kernel::matmul(a.device(), expand_batch(a, shape), expand_batch(b, shape), {}, c);
   return c;
 }
 
@@ -40,11 +40,22 @@ Shape product_shape(const Tensor& a, const Tensor& b) {
   return shape;
 }
 
-void check_linear(const Tensor& x, const Tensor& w, const Tensor& b) {
+// (…, K) → (…, N)
+Shape linear_shape(const Tensor& x, const Tensor& w) {
+  Shape shape = x.shape();
+  shape[x.rank() - 1] = w.dim(0);
+  return shape;
+}
+
+void check_linear(const Tensor& x, const Tensor& w, const Tensor& b, const Tensor& residual = {}) {
   check(x.rank() >= 1 && w.rank() == 2 && x.dim(-1) == w.dim(1), "linear: x ", x.shape(),
         " does not fit w ", w.shape(), " (N, K)");
   check(!b.defined() || b.shape() == Shape{w.dim(0)}, "linear: bias must be (", w.dim(0), ")");
-  check(is_float(x.dtype()) && alike(x, w) && (!b.defined() || alike(x, b)),
+  check(!residual.defined() || residual.shape() == linear_shape(x, w), "linear: residual ",
+        residual.defined() ? residual.shape() : Shape{}, " must have the shape of the result, ",
+        linear_shape(x, w));
+  check(is_float(x.dtype()) && alike(x, w) && (!b.defined() || alike(x, b)) &&
+            (!residual.defined() || alike(x, residual)),
         "linear: needs floating-point operands of one dtype and device; x is ", x.dtype(), " on ",
         x.device(), ", w is ", w.dtype(), " on ", w.device());
 }
@@ -56,17 +67,17 @@ Tensor rows_of(const Tensor& x) {
   return x.contiguous().view({shape.numel(), x.dim(-1)});
 }
 
-// x wᵀ + b, without history.
-Tensor linear_forward(const Tensor& x, const Tensor& w, const Tensor& b) {
-  Shape shape = x.shape();
-  shape[x.rank() - 1] = w.dim(0);
+// f(x wᵀ + b + residual), without history.
+Tensor linear_forward(const Tensor& x, const Tensor& w, const Tensor& b, const Tensor& residual,
+                      std::optional<Unary> f = {}) {
   const Tensor rows = rows_of(x), bias = b.defined() ? b.contiguous() : b;
   Tensor y = empty({rows.dim(0), w.dim(0)}, x.dtype(), x.device());
-  kernel::matmul(x.device(), rows, w.transpose(0, 1), bias, false, y);
-  return y.view(shape);
+  const Tensor add = residual.defined() ? residual.contiguous().view(y.shape()) : residual;
+  kernel::matmul(x.device(), rows, w.transpose(0, 1), {bias, add, f}, y);
+  return y.view(linear_shape(x, w));
 }
 
-/// Which gradients of x wᵀ + b are wanted, and how they come from that of the result.
+/// Which gradients of x wᵀ + b + residual are wanted, and how they come from that of the result.
 struct LinearGrad {
   LinearGrad(bool dx_, const Tensor& w, const Tensor& b)
       : dx(dx_), dw(needs_grad(w)), db(b.defined() && needs_grad(b)) {}
@@ -75,8 +86,9 @@ struct LinearGrad {
   Grads operator()(const Tensor& grad, const Tensor& x, const Tensor& w, const Shape& from) const {
     const Tensor g = rows_of(grad);
     const int64_t M = g.dim(0), N = g.dim(1);
-    Grads grads(3);
-    if (dx) grads[0] = product(g, w, {M, w.dim(1)}).view(from);                 // g w
+    Grads grads(4);
+    grads[3] = grad;                                             // of the residual, if there is one
+    if (dx) grads[0] = product(g, w, {M, w.dim(1)}).view(from);  // g w
     if (dw) grads[1] = product(g.transpose(0, 1), rows_of(x), {N, x.dim(-1)});  // gᵀ x
     if (db) {
       grads[2] = empty({N}, g.dtype(), g.device());
@@ -110,28 +122,35 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
       });
 }
 
-Tensor linear(const Tensor& x, const Tensor& w, const Tensor& b) {
-  check_linear(x, w, b);
+Tensor linear(const Tensor& x, const Tensor& w, const Tensor& b, const Tensor& residual) {
+  check_linear(x, w, b, residual);
   const LinearGrad grads(needs_grad(x), w, b);
-  return record("linear", linear_forward(x, w, b), {x, w, b},
+  return record("linear", linear_forward(x, w, b, residual), {x, w, b, residual},
                 [grads, from = x.shape(), x = grads.dw ? Saved(x.contiguous()) : Saved(),
                  w = grads.dx ? Saved(w) : Saved()](const Tensor& g) -> Grads {
                   return grads(g, x.get(), w.get(), from);
                 });
 }
 
+Tensor linear_then(Unary f, const Tensor& x, const Tensor& w, const Tensor& b) {
+  const bool recorded = needs_grad(x) || needs_grad(w) || (b.defined() && needs_grad(b));
+  if (recorded && GradMode::enabled()) return unary(f, linear(x, w, b));
+  check_linear(x, w, b);
+  return linear_forward(x, w, b, {}, f);
+}
+
 Tensor linear_of(const std::function<Tensor(const Tensor&)>& f, const Tensor& x, const Tensor& w,
-                 const Tensor& b) {
+                 const Tensor& b, const Tensor& residual) {
   Tensor h;
   {
     const NoGrad no_grad;
     h = f(x.detach());
   }
-  check_linear(h, w, b);
+  check_linear(h, w, b, residual);
   // Recorded even where x needs no gradient: f may hold parameters (see checkpoint).
   const Tensor input = needs_grad(x) ? x : track(x.detach());
   const LinearGrad grads(true, w, b);
-  return record("linear_of", linear_forward(h, w, b), {input, w, b},
+  return record("linear_of", linear_forward(h, w, b, residual), {input, w, b, residual},
                 [f, grads, x = Saved(x), w = Saved(w)](const Tensor& g) -> Grads {
                   const Tensor leaf = track(x.get().detach());
                   Tensor again;

@@ -50,7 +50,7 @@ Row bench_product(const Product& p, bool a_transposed, bool b_transposed, int64_
   // Small products are timed in groups of about a millisecond.
   const auto repeats = std::max<int64_t>(1, static_cast<int64_t>(0.1 / gflop));
   const Timing t = measure(steps, [&] {
-    for (int64_t i = 0; i < repeats; ++i) kernel::matmul(a.device(), a, b, Tensor(), false, c);
+    for (int64_t i = 0; i < repeats; ++i) kernel::matmul(a.device(), a, b, {}, c);
   });
   const double seconds = t.median / static_cast<double>(repeats);
   return {a_transposed   ? "tn"

@@ -34,7 +34,7 @@ struct Panels {
   /// Calls f(p0, p1, q0, q1) for rectangles of panels that cover c, in parallel.
   template <class F>
   void in_parallel(int64_t depth, const F& f) const {
-    const Grid grid(useful_threads(M * N * depth), down(), across());
+    const Grid grid = Grid::even(useful_threads(M * N * depth), down(), across());
     parallel_for(grid.down * grid.across, 1, [&](int64_t begin, int64_t end) {
       for (int64_t part = begin; part < end; ++part) {
         const int64_t i = part / grid.across, j = part % grid.across;

@@ -15,16 +15,17 @@ struct Grid {
   int64_t down = 1, across = 1;
 
   /// The split of `panels_m` × `panels_n` tiles with the least work for the busiest thread.
-  Grid(int64_t threads, int64_t panels_m, int64_t panels_n) {
+  static Grid even(int64_t threads, int64_t panels_m, int64_t panels_n) {
+    Grid best;
     int64_t least = panels_m * panels_n;
     for (int64_t d = 1; d <= threads; ++d) {
       const int64_t a = threads / d;
       const int64_t most = ceil_div(panels_m, d) * ceil_div(panels_n, a);
       if (most > least || (most == least && d != 1 && a >= d)) continue;
       least = most;
-      down = d;
-      across = a;
+      best = {d, a};
     }
+    return best;
   }
 };
 

@@ -1,0 +1,264 @@
+// tensor/cpu/gemm_product.h — one product of two matrices, c = f(a b + bias + add), for any strides
+// and any floats.
+//
+// The method is that of Goto and van de Geijn ("Anatomy of high-performance matrix multiplication",
+// 2008) in the form of BLIS: blocks of a and b are copied ("packed") into the order in which the
+// innermost kernel reads them, each sized for the cache it lives in, and the kernel keeps a small
+// block of c in registers. Packing costs O(MK + KN) and makes strides, transpositions, broadcast
+// axes and 16-bit types the same case. tensor/cpu/README.md climbs there from three plain loops.
+//
+//   for each kDepth of K                    the same cuts for any number of threads
+//     for each kWidth of N
+//       pack b (kDepth, kWidth)             shared, packed by all threads
+//       each thread, for its part of c:
+//         for each kHeight of M
+//           pack a (kHeight, kDepth)        of the thread, unless its rows are contiguous
+//           for each panel of b, each panel of a: tile_product
+//
+// If M is at most kHeight, every panel of b is used once: the thread that needs it packs it, into
+// memory that stays in its second-level cache, or reads it in place if there is next to no reuse.
+#pragma once
+
+#include "tensor/cpu/gemm_micro.h"
+#include "tensor/cpu/gemm_split.h"
+#include "tensor/cpu/pack.h"
+#include "tensor/cpu/scratch.h"
+
+namespace diptych::cpu {
+
+template <class T>
+struct Matrix {
+  T* data;
+  int64_t row, column;  // strides
+};
+
+/// What c = f(a b + bias + add) adds and applies: bias (N), add (M, N) as contiguous as c, and f
+/// over n values in place. Each may be null.
+template <class T>
+struct ProductEnd {
+  const acc_t<T>* bias;
+  const T* add;
+  void (*f)(acc_t<T>* x, int64_t n);
+};
+
+/// `width` columns in panels of whole vectors, at most kTileVectors each and as even as possible:
+/// four vectors are two panels of two, since a panel of one keeps few sums in registers.
+template <class A>
+struct ColumnPanels {
+  explicit ColumnPanels(int64_t n)
+      : width(n), vectors(ceil_div(n, kLanes<A>)), count(ceil_div(vectors, kTileVectors)) {}
+
+  int64_t first_vector(int64_t q) const { return vectors * q / count; }
+  int64_t vectors_of(int64_t q) const { return first_vector(q + 1) - first_vector(q); }
+  int64_t begin(int64_t q) const { return first_vector(q) * kLanes<A>; }
+  int64_t columns_of(int64_t q) const { return std::min(begin(q + 1), width) - begin(q); }
+  bool is_whole(int64_t q) const { return begin(q + 1) <= width; }
+
+  int64_t width, vectors, count;
+};
+
+template <class T>
+class Product {
+ public:
+  using A = acc_t<T>;
+
+  Product(int64_t m, int64_t n, int64_t k, const ProductEnd<T>& end)
+      : m_(m), n_(n), k_(k), end_(end) {}
+
+  /// The product of one a and b; `shift` elements into c and into what is added.
+  void run(Matrix<const T> a, Matrix<const T> b, T* c, int64_t shift) const {
+    static thread_local Scratch sums;
+    const int64_t blocks = std::max<int64_t>(1, ceil_div(k_, kDepth));
+    const int64_t depth = ceil_div(k_, blocks);
+    const T* add = end_.add ? end_.add + shift : nullptr;
+    Step step{a, b, c + shift, add, partial(c + shift, sums, blocks), 0, 0, 0, 0, true, true};
+    for (int64_t k = 0; k < blocks; ++k) {
+      step.k0 = k * depth;
+      step.depth = std::min(depth, k_ - step.k0);
+      step.first = k == 0;
+      step.last = k == blocks - 1;
+      for (step.n0 = 0; step.n0 < n_; step.n0 += kWidth) {
+        step.width = std::min(kWidth, n_ - step.n0);
+        multiply(step);
+      }
+    }
+  }
+
+ private:
+  static constexpr bool kNative = std::is_same_v<T, A>;
+  static constexpr int64_t kDepth = 768, kRowPanels = 16, kHeight = kTileRows * kRowPanels;
+  static constexpr int64_t kColumns = kTileColumns<A>, kWidth = kColumns * 64;
+  static constexpr int64_t kGroup = 4;  // panels of b that a thread packs for itself at a time
+
+  /// One pass over c: (m, depth) × (depth, width) is added to columns n0 … of c.
+  struct Step {
+    Matrix<const T> a, b;
+    T* c;
+    const T* add;
+    Matrix<A> partial;  // sums between passes: c itself, or f32 for the 16-bit types
+    int64_t k0, depth, n0, width;
+    bool first, last;
+  };
+
+  Matrix<A> partial(T* c, Scratch& sums, int64_t blocks) const {
+    if constexpr (kNative) {
+      return {c, n_, 1};
+    } else {
+      return {blocks > 1 ? sums.get<A>(m_ * padded<A>(n_)) : nullptr, padded<A>(n_), 1};
+    }
+  }
+
+  void multiply(const Step& step) const {
+    const ColumnPanels<A> panels(step.width);
+    const int64_t down = ceil_div(m_, kTileRows);
+    const int64_t threads = useful_threads(m_ * step.width * step.depth);
+    const bool thin = down <= kRowPanels && panels.count >= threads;
+    const A* b = thin ? nullptr : packed_by_all(step, panels);
+    const Grid grid = thin ? Grid{1, threads} : Grid::even(threads, down, panels.count);
+    parallel_for(grid.down * grid.across, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t part = begin; part < end; ++part) {
+        const int64_t i = part / grid.across, j = part % grid.across;
+        multiply_part(step, b, {down * i / grid.down, down * (i + 1) / grid.down},
+                      {panels.count * j / grid.across, panels.count * (j + 1) / grid.across});
+      }
+    });
+  }
+
+  const A* packed_by_all(const Step& step, const ColumnPanels<A>& panels) const {
+    static thread_local Scratch scratch;
+    A* b = scratch.get<A>(panels.vectors * kLanes<A> * step.depth);
+    const int64_t grain = std::max<int64_t>(1, 16384 / (kColumns * step.depth + 1));
+    parallel_for(panels.count, grain, [&](int64_t begin, int64_t end) {
+      for (int64_t q = begin; q < end; ++q)
+        pack_b(step, panels, q, b + panels.begin(q) * step.depth);
+    });
+    return b;
+  }
+
+  void pack_b(const Step& step, const ColumnPanels<A>& panels, int64_t q, A* panel) const {
+    pack_panel(columns_at(step, panels, q), step.b.row, step.b.column, step.depth,
+               panels.columns_of(q), panels.vectors_of(q) * kLanes<A>, panel);
+  }
+
+  const T* columns_at(const Step& step, const ColumnPanels<A>& panels, int64_t q) const {
+    return step.b.data + step.k0 * step.b.row + (step.n0 + panels.begin(q)) * step.b.column;
+  }
+
+  int64_t rows_of(int64_t p) const { return std::min<int64_t>(kTileRows, m_ - p * kTileRows); }
+
+  void pack_a(const Step& step, int64_t p, A* panel) const {
+    const Matrix<const T>& a = step.a;
+    pack_panel(a.data + p * kTileRows * a.row + step.k0 * a.column, a.column, a.row, step.depth,
+               rows_of(p), rows_of(p), panel);
+  }
+
+  struct Range {
+    int64_t begin, end;
+  };
+
+  /// Row panels `down` times column panels `across`. b: packed, or null: then it is packed here, a
+  /// few panels at a time, which finds the rest of a cache line still there.
+  void multiply_part(const Step& step, const A* b, Range down, Range across) const {
+    static thread_local Scratch packed_a, packed_b;
+    const int64_t panel = kTileRows * step.depth, group = b ? across.end - across.begin : kGroup;
+    const ColumnPanels<A> panels(step.width);
+    A* a = reads_in_place(step) ? nullptr : packed_a.get<A>(kRowPanels * panel);
+    A* room = b ? nullptr : packed_b.get<A>(kGroup * kColumns * step.depth);
+    for (int64_t top = down.begin; top < down.end; top += kRowPanels) {
+      const int64_t bottom = std::min(down.end, top + kRowPanels);
+      for (int64_t p = top; a && p < bottom; ++p) pack_a(step, p, a + (p - top) * panel);
+      for (int64_t left = across.begin; left < across.end; left += group) {
+        const Range some{left, std::min(across.end, left + group)};
+        if (!b) pack_group(step, panels, some, room);
+        for (int64_t q = some.begin; q < some.end; ++q)
+          for (int64_t p = top; p < bottom; ++p)
+            multiply_tile(step, panels, p, q, rows_at(step, p, a + (p - top) * panel),
+                          b ? packed_panel(step, panels, q, b, 0)
+                            : own_panel(step, panels, q, room, some.begin));
+      }
+    }
+  }
+
+  /// The kernel reads a by single values: rows that are contiguous need no packing.
+  static bool reads_in_place(const Step& step) { return kNative && step.a.column == 1; }
+
+  Matrix<const A> rows_at(const Step& step, int64_t p, const A* packed) const {
+    if constexpr (kNative) {
+      const Matrix<const T>& a = step.a;
+      if (reads_in_place(step)) return {a.data + p * kTileRows * a.row + step.k0, a.row, 1};
+    }
+    return {packed, 1, rows_of(p)};
+  }
+
+  /// Panel q in a buffer that begins with panel `first`.
+  Matrix<const A> packed_panel(const Step& step, const ColumnPanels<A>& panels, int64_t q,
+                               const A* b, int64_t first) const {
+    return {b + (panels.begin(q) - panels.begin(first)) * step.depth,
+            panels.vectors_of(q) * kLanes<A>, 1};
+  }
+
+  /// Panels that serve two row panels at most do not pay for a copy. The kernel reads whole
+  /// vectors.
+  bool reads_in_place(const Step& step, const ColumnPanels<A>& panels, int64_t q) const {
+    return kNative && step.b.column == 1 && panels.is_whole(q) && m_ <= 2 * kTileRows;
+  }
+
+  void pack_group(const Step& step, const ColumnPanels<A>& panels, Range group, A* room) const {
+    for (int64_t q = group.begin; q < group.end; ++q)
+      if (!reads_in_place(step, panels, q))
+        pack_b(step, panels, q, room + (panels.begin(q) - panels.begin(group.begin)) * step.depth);
+  }
+
+  Matrix<const A> own_panel(const Step& step, const ColumnPanels<A>& panels, int64_t q,
+                            const A* room, int64_t first) const {
+    if constexpr (kNative) {
+      if (reads_in_place(step, panels, q)) return {columns_at(step, panels, q), step.b.row, 1};
+    }
+    return packed_panel(step, panels, q, room, first);
+  }
+
+  void multiply_tile(const Step& step, const ColumnPanels<A>& panels, int64_t p, int64_t q,
+                     const Matrix<const A>& a, const Matrix<const A>& b) const {
+    const int64_t rows = rows_of(p), columns = panels.columns_of(q), vectors = panels.vectors_of(q);
+    const int64_t row = p * kTileRows, column = step.n0 + panels.begin(q);
+    const auto product = tile_product_of<A>(rows, vectors);
+    const auto compute = [&](const TileOut<A>& out) {
+      product(step.depth, a.data, a.row, a.column, b.data, b.row, out);
+    };
+    A* sums = step.partial.data + row * step.partial.row + column;
+    const T* add = step.add ? step.add + row * n_ + column : nullptr;
+    if constexpr (kNative) {
+      const A* bias = end_.bias && step.first ? end_.bias + column : nullptr;
+      compute({sums, n_, bias, step.first ? add : sums, columns - (vectors - 1) * kLanes<A>});
+      if (end_.f && step.last)
+        for (int64_t r = 0; r < rows; ++r) end_.f(sums + r * n_, columns);
+    } else {
+      const A* before = step.first ? nullptr : sums;
+      if (!step.last) return compute({sums, step.partial.row, nullptr, before});
+      alignas(64) A tile[kTileRows * kColumns];
+      compute({tile, kColumns, nullptr, nullptr});
+      for (int64_t r = 0; r < rows; ++r)
+        round_row({column, column + columns}, tile + r * kColumns,
+                  before ? before + r * step.partial.row : nullptr, add ? add + r * n_ : nullptr,
+                  step.c + (row + r) * n_ + column);
+    }
+  }
+
+  /// The last pass of a 16-bit product: everything is added in f32 and rounded once.
+  void round_row(Range columns, A* __restrict tile, const A* sums, const T* add, T* c) const {
+    const int64_t n = columns.end - columns.begin;
+    if (end_.bias)
+      for (int64_t j = 0; j < n; ++j) tile[j] += end_.bias[columns.begin + j];
+    if (sums)
+      for (int64_t j = 0; j < n; ++j) tile[j] += sums[j];
+    if (add)
+      for (int64_t j = 0; j < n; ++j) tile[j] += static_cast<A>(add[j]);
+    if (end_.f) end_.f(tile, n);
+    convert(tile, n, c);
+  }
+
+  int64_t m_, n_, k_;
+  ProductEnd<T> end_;
+};
+
+}  // namespace diptych::cpu
