@@ -70,8 +70,8 @@ $(OUT)/flags: FORCE
 	@mkdir -p $(OUT)
 	@echo '$(CXX) $(CXXFLAGS) $(CPPFLAGS)' | cmp -s - $@ || echo '$(CXX) $(CXXFLAGS) $(CPPFLAGS)' > $@
 
-# Kernels get -O3, for its vectoriser; the rest only takes longer to compile with it.
-$(OUT)/tensor/cpu/%.o: FILE_FLAGS := $(if $(filter release,$(MODE)),-O3)
+# Kernels get -O3, for its vectoriser, and the widest vectors there are; the rest only takes longer to compile with it.
+$(OUT)/tensor/cpu/%.o: FILE_FLAGS := $(if $(filter release,$(MODE)),-O3 $(if $(filter x86_64,$(shell uname -m)),-mprefer-vector-width=512))
 
 # All fuzz targets have one name, by which libFuzzer finds them; in the test binary each has its own.
 $(OUT)/tests/fuzz/%.o: FILE_FLAGS = $(if $(filter fuzz,$(MODE)),,-DLLVMFuzzerTestOneInput=fuzz_$(*F))
