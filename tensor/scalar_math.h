@@ -4,6 +4,7 @@
 
 #include <bit>
 #include <cmath>
+#include <cstdint>
 
 #include "tensor/half.h"
 
@@ -13,7 +14,9 @@ namespace diptych::scalar {
 /// 6 for eʳ: at most 2 ulp from the true value; 0 below -87.33 (no subnormal results), +inf above
 /// 88.72, NaN for NaN.
 DIPTYCH_HD inline float exp(float x) {
-  const float k = std::floor(x * 1.44269504088896341f + 0.5f);
+  // Adding 1.5 · 2²³ rounds to an integer, which is then in the low bits: no conversion to int,
+  // which would be undefined for what does not fit.
+  const float shifted = x * 1.44269504088896341f + 12582912.0f, k = shifted - 12582912.0f;
   const float r = (x - k * 0.693359375f) + k * 2.12194440e-4f;
   float p = 1.9875691500e-4f;
   p = p * r + 1.3981999507e-3f;
@@ -22,15 +25,12 @@ DIPTYCH_HD inline float exp(float x) {
   p = p * r + 1.6666665459e-1f;
   p = p * r + 5.0000001201e-1f;
   p = p * r * r + r + 1.0f;
-  // 2ᵏ in two factors, so that k = 128 does not overflow before the product does. The clamp keeps
-  // the conversion to int defined; NaN passes through `p`.
-  const float bounded = k < -127.0f ? -127.0f : (k < 129.0f ? k : 129.0f);
-  const int n = static_cast<int>(bounded);
-  const int half = n >> 1;
-  const float y =
-      p * std::bit_cast<float>((half + 127) << 23) * std::bit_cast<float>((n - half + 127) << 23);
+  // eʳ 2ᵏ: k is added to the exponent, which has room for it wherever the result is normal.
+  const uint32_t exponent = std::bit_cast<uint32_t>(shifted) << 23;
+  const float y = std::bit_cast<float>(std::bit_cast<uint32_t>(p) + exponent);
   const float low = x < -87.336544f ? 0.0f : y;
-  return x > 88.72283f ? std::bit_cast<float>(0x7f800000) : low;
+  const float high = x > 88.72283f ? std::bit_cast<float>(0x7f800000) : low;
+  return x != x ? x : high;
 }
 DIPTYCH_HD inline double exp(double x) { return std::exp(x); }
 

@@ -8,10 +8,9 @@ namespace diptych::cpu {
 namespace {
 
 template <class A>
-A log_sum_exp(const A* __restrict x, int64_t n, A* __restrict room) {
+A log_sum_exp(const A* x, int64_t n, A* room) {
   const A m = max(n, x);
-  for (int64_t i = 0; i < n; ++i) room[i] = scalar::exp(x[i] - m);
-  return m + std::log(sum<A>(n, room));
+  return m + std::log(exp_shifted(x, m, n, room));
 }
 
 }  // namespace

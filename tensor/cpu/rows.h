@@ -7,6 +7,7 @@
 #include "tensor/cpu/scratch.h"
 #include "tensor/cpu/simd.h"
 #include "tensor/parallel.h"
+#include "tensor/scalar_math.h"
 
 namespace diptych::cpu {
 
@@ -23,6 +24,13 @@ void for_each_row(int64_t rows, int64_t width, int buffers, const F& f) {
     A* room = scratch.get<A>(buffers * width);
     for (int64_t row = begin; row < end; ++row) f(row, room);
   });
+}
+
+/// y = eˣ⁻ᵐ; returns Σ y. Not inlined, or it would lose __restrict and with it the vectoriser.
+template <class A>
+[[gnu::noinline]] A exp_shifted(const A* __restrict x, A m, int64_t n, A* __restrict y) {
+  for (int64_t i = 0; i < n; ++i) y[i] = scalar::exp(x[i] - m);
+  return sum<A>(n, y);
 }
 
 /// A sum over rows is cut into chunks of a length that depends on the number of rows alone; the

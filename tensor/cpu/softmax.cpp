@@ -41,13 +41,6 @@ void map_grad_rows(const Tensor& y, const Tensor& g, Tensor& dx, const F& f) {
   });
 }
 
-/// y = eˣ⁻ᵐ; returns Σ y.
-template <class A>
-A exp_shifted(const A* __restrict x, A m, int64_t n, A* __restrict y) {
-  for (int64_t i = 0; i < n; ++i) y[i] = scalar::exp(x[i] - m);
-  return sum<A>(n, y);
-}
-
 }  // namespace
 
 void softmax(const Tensor& x, Tensor& y) {
