@@ -23,9 +23,9 @@ namespace {
 std::atomic<int> threads{std::max(1, static_cast<int>(std::thread::hardware_concurrency()))};
 thread_local int serial_depth = 0;
 
-// Roughly 50 µs: longer than the gaps between the kernels of a training step, shorter than anyone
-// notices.
-constexpr int kSpins = 1500;
+// A fraction of a millisecond: longer than the gaps between the kernels of a training step, since a
+// thread that was put to sleep may wake up on the core of the one it is to help.
+constexpr int kSpins = 10000;
 
 void pause() {
 #if defined(__x86_64__)
