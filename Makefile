@@ -54,7 +54,7 @@ PACKAGES += clang-14 libclang-rt-14-dev
 endif
 missing = $(strip $(foreach p,$(1),$(if $(shell dpkg-query -W -f='$${Status}' $(p) 2>/dev/null | grep 'ok installed'),,$(p))))
 
-.PHONY: all demo test check planted fuzz run-fuzz parity bench examples vocab deps clean help format FORCE
+.PHONY: all demo test check planted fuzz run-fuzz parity bench ladder examples vocab deps clean help format FORCE
 
 all: $(BINARY)
 ifeq ($(CONFIG),release)
@@ -63,7 +63,7 @@ endif
 
 help:
 	@sed -n '1,6p' Makefile
-	@echo "targets: all demo test check planted fuzz parity bench examples vocab deps format clean"
+	@echo "targets: all demo test check planted fuzz parity bench ladder examples vocab deps format clean"
 
 # -- build ------------------------------------------------------------------------------------------
 $(OUT)/flags: FORCE
@@ -71,7 +71,7 @@ $(OUT)/flags: FORCE
 	@echo '$(CXX) $(CXXFLAGS) $(CPPFLAGS)' | cmp -s - $@ || echo '$(CXX) $(CXXFLAGS) $(CPPFLAGS)' > $@
 
 # Kernels get -O3, for its vectoriser, and the widest vectors there are; the rest only takes longer to compile with it.
-$(OUT)/tensor/cpu/%.o: FILE_FLAGS := $(if $(filter release,$(MODE)),-O3 $(if $(filter x86_64,$(shell uname -m)),-mprefer-vector-width=512))
+$(OUT)/tensor/cpu/%.o $(OUT)/tests/bench/%.o: FILE_FLAGS := $(if $(filter release,$(MODE)),-O3 $(if $(filter x86_64,$(shell uname -m)),-mprefer-vector-width=512))
 
 # All fuzz targets have one name, by which libFuzzer finds them; in the test binary each has its own.
 $(OUT)/tests/fuzz/%.o: FILE_FLAGS = $(if $(filter fuzz,$(MODE)),,-DLLVMFuzzerTestOneInput=fuzz_$(*F))
@@ -88,6 +88,13 @@ $(BINARY): $(call objects,$(CLI_SOURCES)) $(LIBRARY)
 	@$(CXX) $(CXXFLAGS) $^ $(LDLIBS) -o $@
 
 $(TESTS): $(call objects,$(TEST_SOURCES)) $(LIBRARY)
+	@$(CXX) $(CXXFLAGS) $^ $(LDLIBS) -o $@
+
+# The rungs of tensor/cpu/README.md, measured.
+ladder: $(OUT)/tests/bench/ladder
+	@$<
+
+$(OUT)/tests/bench/%: $(OUT)/tests/bench/%.o $(LIBRARY)
 	@$(CXX) $(CXXFLAGS) $^ $(LDLIBS) -o $@
 
 $(OUT)/examples/%: $(OUT)/examples/%.o $(LIBRARY)
