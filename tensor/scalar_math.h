@@ -48,9 +48,11 @@ DIPTYCH_HD inline float tanh(float x) {
 }
 DIPTYCH_HD inline double tanh(double x) { return std::tanh(x); }
 
-/// erf x, within 4e-7. f32: the odd rational function of Eigen and XLA, which reaches ±1 at ±4.
+/// erf x, within 2e-7. f32: below 1.25 the odd rational function of Eigen and XLA, else 1 - erfc |x|
+/// by a polynomial around 2.625, the centre of [1.25, 4] (least squares, reweighted until the
+/// errors are level: 4e-9); 4 gives 1.
 DIPTYCH_HD inline float erf(float x) {
-  const float low = x < -4.0f ? -4.0f : x, c = low > 4.0f ? 4.0f : low, z = c * c;
+  const float a = std::fabs(x), c = a < 1.25f ? x : 1.25f, z = c * c;
   float p = -2.72614225801306e-10f;
   p = p * z + 2.77068142495902e-08f;
   p = p * z - 2.10102402082508e-06f;
@@ -63,7 +65,22 @@ DIPTYCH_HD inline float erf(float x) {
   q = q * z - 1.68282697438203e-03f;
   q = q * z - 7.37332916720468e-03f;
   q = q * z - 1.42647390514189e-02f;
-  return c * p / q;
+  const float v = (a > 4.0f ? 4.0f : a) - 2.625f;
+  float e = -1.844599637e-06f;
+  e = e * v + 7.645464393e-06f;
+  e = e * v + 3.369734941e-06f;
+  e = e * v - 7.390749670e-05f;
+  e = e * v + 1.631905470e-04f;
+  e = e * v - 3.607742110e-05f;
+  e = e * v - 6.895340048e-04f;
+  e = e * v + 2.248214558e-03f;
+  e = e * v - 4.214219749e-03f;
+  e = e * v + 5.413797218e-03f;
+  e = e * v - 4.891112447e-03f;
+  e = e * v + 3.013232723e-03f;
+  e = e * v - 1.147837727e-03f;
+  e = e * v + 2.053746139e-04f;
+  return a < 1.25f ? c * p / q : std::copysign(1.0f - e, x);
 }
 DIPTYCH_HD inline double erf(double x) { return std::erf(x); }
 

@@ -17,8 +17,6 @@ namespace {
 
 constexpr int64_t kChunk = 128;  // rows
 constexpr int kVectors = 4;      // columns whose sums stay in registers while the rows run
-constexpr int64_t kAhead = 16;   // rows fetched ahead: short pieces far apart, which no hardware
-                                 // prefetcher follows
 
 template <class A>
 constexpr int64_t kBand = kVectors* kLanes<A>;
@@ -43,11 +41,6 @@ struct Band {
         v[i] = load(wide);
       }
     }
-  }
-
-  template <class T>
-  static void prefetch(const T* p) {
-    for (int i = 0; i < kVectors; ++i) __builtin_prefetch(p + i * kLanes<A>);
   }
 
   template <class T>
@@ -84,7 +77,6 @@ void patch_moments(const T* x, int64_t rows, int64_t D, int64_t columns, acc_t<T
   Band<A> sum, squares;
   for (int64_t i = 0; i < rows; ++i) {
     const Band<A> in(x + i * D, columns);
-    Band<A>::prefetch(x + (i + kAhead) * D);
     for (int k = 0; k < kVectors; ++k) sum.v[k] += in.v[k];
   }
   for (vec<A>& v : sum.v) v /= static_cast<A>(rows);
@@ -150,8 +142,6 @@ struct BatchNormGrad {
         bias(columns.bias + column, n);
     for (int64_t i = row; i < row + rows; ++i) {
       Band<A> in(x + i * D + column, n), grad(g + i * D + column, n);
-      Band<A>::prefetch(x + (i + kAhead) * D + column);
-      Band<A>::prefetch(g + (i + kAhead) * D + column);
       for (int k = 0; k < kVectors; ++k) {
         in.v[k] -= mean.v[k];
         if (relu) grad.v[k] = in.v[k] * scale.v[k] + bias.v[k] > A(0) ? grad.v[k] : vec<A>{};

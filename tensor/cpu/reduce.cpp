@@ -115,24 +115,16 @@ void arg_max(const Tensor& x, Tensor& index) {
 }
 
 void sum_squares(const Tensor& x, Tensor& y) {
-  constexpr int64_t kChunk = 16384, kBlock = 512;  // a block of f64 stays in the first-level cache
+  constexpr int64_t kChunk = 512;  // as f64 in the first-level cache
   const int64_t chunks = ceil_div(x.numel(), kChunk);
   static thread_local Scratch scratch;
   double* parts = scratch.get<double>(chunks);
   visit_float(x.dtype(), [&, parts]<class T>(Type<T>) {
-    const T* px = x.data<T>();
-    parallel_for(chunks, 1, [&](int64_t begin, int64_t end) {
-      double room[kBlock];
-      for (int64_t chunk = begin; chunk < end; ++chunk) {
-        const int64_t last = std::min(x.numel(), (chunk + 1) * kChunk);
-        parts[chunk] = 0;
-        for (int64_t i = chunk * kChunk; i < last; i += kBlock) {
-          const int64_t n = std::min(kBlock, last - i);
-          convert(px + i, n, room);
-          parts[chunk] += sum(
-              n, [](const auto& v) { return v * v; }, static_cast<const double*>(room));
-        }
-      }
+    for_each_row<double>(chunks, kChunk, 1, [&, px = x.data<T>()](int64_t chunk, double* room) {
+      const int64_t first = chunk * kChunk, n = std::min(kChunk, x.numel() - first);
+      convert(px + first, n, room);
+      parts[chunk] = sum(
+          n, [](const auto& v) { return v * v; }, static_cast<const double*>(room));
     });
   });
   double total = 0;
