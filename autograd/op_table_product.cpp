@@ -86,8 +86,10 @@ std::vector<OpCase> matmul_rows() {
   return rows;
 }
 
-// As the definition says it: x wᵀ + b. The first axes of x become rows, since matmul needs two
-// axes.
+Tensor if_any(const Inputs& in, size_t i) { return i < in.size() ? in[i] : Tensor(); }
+
+// As the definition says it: x wᵀ + b + residual. The first axes of x become rows, since matmul
+// needs two axes.
 Tensor linear_by_matmul(const Inputs& in) {
   Shape shape = in[0].shape();
   shape[shape.rank() - 1] = 1;
@@ -98,9 +100,7 @@ Tensor linear_by_matmul(const Inputs& in) {
   return y;
 }
 
-Tensor linear_of(const Inputs& in) {
-  return linear(in[0], in[1], in.size() > 2 ? in[2] : Tensor(), in.size() > 3 ? in[3] : Tensor());
-}
+Tensor linear_of(const Inputs& in) { return linear(in[0], in[1], if_any(in, 2), if_any(in, 3)); }
 
 std::vector<OpCase> linear_rows() {
   const auto row = [](const char* what, std::vector<Shape> shapes) -> OpCase {
@@ -156,7 +156,7 @@ std::vector<OpCase> linear_rows() {
 std::vector<OpCase> linear_then_rows() {
   const auto row = [](const char* what, Unary f, std::vector<Shape> shapes) -> OpCase {
     const auto at_once = [f](const Inputs& in) {
-      return linear_then(f, in[0], in[1], in.size() > 2 ? in[2] : Tensor());
+      return linear_then(f, in[0], in[1], if_any(in, 2));
     };
     const auto apart = [f](const Inputs& in) { return unary(f, linear_by_matmul(in)); };
     OpCase result{"linear_then", what, at_once, normal(std::move(shapes)), apart};
@@ -173,7 +173,7 @@ std::vector<OpCase> linear_then_rows() {
 std::vector<OpCase> linear_of_rows() {
   const OpFunction kept = [](const Inputs& in) {
     const auto f = [gain = in[3]](const Tensor& x) { return quick_gelu(x * gain); };
-    return linear_of(f, in[0], in[1], in[2], in.size() > 4 ? in[4] : Tensor());
+    return linear_of(f, in[0], in[1], in[2], if_any(in, 4));
   };
   const OpFunction plain = [](const Inputs& in) {
     const Tensor y = linear(quick_gelu(in[0] * in[3]), in[1], in[2]);

@@ -48,9 +48,9 @@ DIPTYCH_HD inline float tanh(float x) {
 }
 DIPTYCH_HD inline double tanh(double x) { return std::tanh(x); }
 
-/// erf x, within 2e-7. f32: below 1.25 the odd rational function of Eigen and XLA, else 1 - erfc |x|
-/// by a polynomial around 2.625, the centre of [1.25, 4] (least squares, reweighted until the
-/// errors are level: 4e-9); 4 gives 1.
+/// erf x, within 2e-7. f32: below 1.25 the odd rational function of Eigen and XLA, else 1 - erfc
+/// |x| by a polynomial around 2.625, the centre of [1.25, 4] (least squares, reweighted until the
+/// errors are level: 4e-9); from 4 on it is 1.
 DIPTYCH_HD inline float erf(float x) {
   const float a = std::fabs(x), c = a < 1.25f ? x : 1.25f, z = c * c;
   float p = -2.72614225801306e-10f;

@@ -23,8 +23,8 @@ class GatheredConv {
       : gather_(gather), taps_(taps), panels_(panels), c_(c), pack_(pack) {}
 
   void run() const {
-    const int64_t D = gather_.channels(), cuts = ceil_div(D, kConvDepth), depth = ceil_div(D, cuts);
-    const int64_t taps = cuts > 1 ? 1 : std::min(taps_, std::max<int64_t>(1, kConvDepth / D));
+    const int64_t D = gather_.channels(), cuts = ceil_div(D, kPassDepth), depth = ceil_div(D, cuts);
+    const int64_t taps = cuts > 1 ? 1 : std::min(taps_, std::max<int64_t>(1, kPassDepth / D));
     for (int64_t t = 0; t < taps_; t += taps)
       for (int64_t d = 0; d < D; d += depth)
         multiply({t, std::min(taps, taps_ - t), d, std::min(depth, D - d)});
@@ -45,11 +45,11 @@ class GatheredConv {
                  [&](int64_t begin, int64_t end) {
                    for (int64_t q = begin; q < end; ++q) pack_panels(terms, q, b + q * panel);
                  });
-    panels_.in_parallel(
-        terms.taps * terms.depth, [&](int64_t p0, int64_t p1, int64_t q0, int64_t q1) {
-          for (int64_t top = p0; top < p1; top += kPanelsPerBlock)
-            multiply_block(terms, top, std::min(p1, top + kPanelsPerBlock), q0, q1, b, panel);
-        });
+    panels_.in_parallel(terms.taps * terms.depth, [&](Range rows, Range columns) {
+      for (int64_t top = rows.begin; top < rows.end; top += kPanelsPerBlock)
+        multiply_block(terms, top, std::min(rows.end, top + kPanelsPerBlock), columns.begin,
+                       columns.end, b, panel);
+    });
   }
 
   void pack_panels(const Terms& terms, int64_t q, A* panel) const {

@@ -8,7 +8,7 @@
 namespace diptych::cpu {
 namespace {
 
-/// dw (O, taps × C) = gᵀ × pixels gathered under every tap, over kConvDepth places at a time.
+/// dw (O, taps × C) = gᵀ × pixels gathered under every tap, over kPassDepth places at a time.
 template <class A>
 class WeightGradient {
  public:
@@ -16,7 +16,7 @@ class WeightGradient {
       : gather_(gather), taps_(taps), g_(g), panels_(panels), dw_(dw) {}
 
   void run(int64_t places) const {
-    const int64_t blocks = ceil_div(places, kConvDepth), depth = ceil_div(places, blocks);
+    const int64_t blocks = ceil_div(places, kPassDepth), depth = ceil_div(places, blocks);
     for (int64_t m = 0; m < places; m += depth) multiply(m, std::min(depth, places - m));
   }
 
@@ -32,8 +32,9 @@ class WeightGradient {
                    for (int64_t q = begin; q < end; ++q)
                      pack_pixels(pixels, depth, q, b + q * panel);
                  });
-    panels_.in_parallel(depth, [&](int64_t p0, int64_t p1, int64_t q0, int64_t q1) {
-      for (int64_t p = p0; p < p1; ++p) multiply_panel(place, depth, p, q0, q1, b);
+    panels_.in_parallel(depth, [&](Range rows, Range columns) {
+      for (int64_t p = rows.begin; p < rows.end; ++p)
+        multiply_panel(place, depth, p, columns.begin, columns.end, b);
     });
   }
 

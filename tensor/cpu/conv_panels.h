@@ -10,9 +10,6 @@
 
 namespace diptych::cpu {
 
-/// Terms of a sum per pass, so that a panel of the right factor stays in the cache.
-constexpr int64_t kConvDepth = 768;
-
 /// c (M, N) in panels: row panels of kTileRows, column panels of kTileColumns.
 template <class A>
 struct Panels {
@@ -31,17 +28,10 @@ struct Panels {
     return {corner, N, nullptr, add ? corner : nullptr, columns(q) - (vectors(q) - 1) * kLanes<A>};
   }
 
-  /// Calls f(p0, p1, q0, q1) for rectangles of panels that cover c, in parallel.
+  /// Calls f(row panels, column panels) for rectangles of panels that cover c, in parallel.
   template <class F>
   void in_parallel(int64_t depth, const F& f) const {
-    const Grid grid = Grid::even(useful_threads(M * N * depth), down(), across());
-    parallel_for(grid.down * grid.across, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t part = begin; part < end; ++part) {
-        const int64_t i = part / grid.across, j = part % grid.across;
-        f(down() * i / grid.down, down() * (i + 1) / grid.down, across() * j / grid.across,
-          across() * (j + 1) / grid.across);
-      }
-    });
+    for_each_part(Grid::even(useful_threads(M * N * depth), down(), across()), down(), across(), f);
   }
 };
 

@@ -19,6 +19,10 @@ constexpr int kTileRows = 8, kTileVectors = 3;
 constexpr int kTileRows = 6, kTileVectors = 2;
 #endif
 
+/// Terms of a sum per pass over c, so that a panel of b (kPassDepth, kTileColumns) stays in the
+/// second-level cache.
+constexpr int64_t kPassDepth = 768;
+
 template <class T>
 constexpr int kTileColumns = kTileVectors* kLanes<T>;
 

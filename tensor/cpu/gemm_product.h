@@ -11,12 +11,13 @@
 //     for each kWidth of N
 //       pack b (kDepth, kWidth)             shared, packed by all threads
 //       each thread, for its part of c:
-//         for each kHeight of M
-//           pack a (kHeight, kDepth)        of the thread, unless its rows are contiguous
+//         for each kRowPanels tiles of M
+//           pack a (…, kDepth)              of the thread, unless its rows are contiguous
 //           for each panel of b, each panel of a: tile_product
 //
-// If M is at most kHeight, every panel of b is used once: the thread that needs it packs it, into
-// memory that stays in its second-level cache, or reads it in place if there is next to no reuse.
+// If M is at most kRowPanels tiles, every panel of b is used once: the thread that needs it packs
+// it, into memory that stays in its second-level cache, or reads it in place if there is next to no
+// reuse.
 #pragma once
 
 #include "tensor/cpu/gemm_micro.h"
@@ -86,7 +87,7 @@ class Product {
 
  private:
   static constexpr bool kNative = std::is_same_v<T, A>;
-  static constexpr int64_t kDepth = 768, kRowPanels = 16, kHeight = kTileRows * kRowPanels;
+  static constexpr int64_t kRowPanels = 16, kDepth = kPassDepth;
   static constexpr int64_t kColumns = kTileColumns<A>, kWidth = kColumns * 64;
   static constexpr int64_t kGroup = 4;  // panels of b that a thread packs for itself at a time
 
@@ -115,13 +116,8 @@ class Product {
     const bool thin = down <= kRowPanels && panels.count >= threads;
     const A* b = thin ? nullptr : packed_by_all(step, panels);
     const Grid grid = thin ? Grid{1, threads} : Grid::even(threads, down, panels.count);
-    parallel_for(grid.down * grid.across, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t part = begin; part < end; ++part) {
-        const int64_t i = part / grid.across, j = part % grid.across;
-        multiply_part(step, b, {down * i / grid.down, down * (i + 1) / grid.down},
-                      {panels.count * j / grid.across, panels.count * (j + 1) / grid.across});
-      }
-    });
+    for_each_part(grid, down, panels.count,
+                  [&](Range rows, Range columns) { multiply_part(step, b, rows, columns); });
   }
 
   const A* packed_by_all(const Step& step, const ColumnPanels<A>& panels) const {
@@ -129,15 +125,17 @@ class Product {
     A* b = scratch.get<A>(panels.vectors * kLanes<A> * step.depth);
     const int64_t grain = std::max<int64_t>(1, 16384 / (kColumns * step.depth + 1));
     parallel_for(panels.count, grain, [&](int64_t begin, int64_t end) {
-      for (int64_t q = begin; q < end; ++q)
-        pack_b(step, panels, q, b + panels.begin(q) * step.depth);
+      for (int64_t q = begin; q < end; ++q) pack_b(step, panels, q, b);
     });
     return b;
   }
 
-  void pack_b(const Step& step, const ColumnPanels<A>& panels, int64_t q, A* panel) const {
+  /// Panel q into its place in a buffer that begins with panel `first`.
+  void pack_b(const Step& step, const ColumnPanels<A>& panels, int64_t q, A* buffer,
+              int64_t first = 0) const {
     pack_panel(columns_at(step, panels, q), step.b.row, step.b.column, step.depth,
-               panels.columns_of(q), panels.vectors_of(q) * kLanes<A>, panel);
+               panels.columns_of(q), panels.vectors_of(q) * kLanes<A>,
+               buffer + (panels.begin(q) - panels.begin(first)) * step.depth);
   }
 
   const T* columns_at(const Step& step, const ColumnPanels<A>& panels, int64_t q) const {
@@ -152,24 +150,21 @@ class Product {
                rows_of(p), rows_of(p), panel);
   }
 
-  struct Range {
-    int64_t begin, end;
-  };
-
   /// Row panels `down` times column panels `across`. b: packed, or null: then it is packed here, a
   /// few panels at a time, which finds the rest of a cache line still there.
   void multiply_part(const Step& step, const A* b, Range down, Range across) const {
     static thread_local Scratch packed_a, packed_b;
     const int64_t panel = kTileRows * step.depth, group = b ? across.end - across.begin : kGroup;
     const ColumnPanels<A> panels(step.width);
-    A* a = reads_in_place(step) ? nullptr : packed_a.get<A>(kRowPanels * panel);
+    A* a = a_in_place(step) ? nullptr : packed_a.get<A>(kRowPanels * panel);
     A* room = b ? nullptr : packed_b.get<A>(kGroup * kColumns * step.depth);
     for (int64_t top = down.begin; top < down.end; top += kRowPanels) {
       const int64_t bottom = std::min(down.end, top + kRowPanels);
       for (int64_t p = top; a && p < bottom; ++p) pack_a(step, p, a + (p - top) * panel);
       for (int64_t left = across.begin; left < across.end; left += group) {
         const Range some{left, std::min(across.end, left + group)};
-        if (!b) pack_group(step, panels, some, room);
+        for (int64_t q = some.begin; !b && q < some.end; ++q)
+          if (!b_in_place(step, panels, q)) pack_b(step, panels, q, room, some.begin);
         for (int64_t q = some.begin; q < some.end; ++q)
           for (int64_t p = top; p < bottom; ++p)
             multiply_tile(step, panels, p, q, rows_at(step, p, a + (p - top) * panel),
@@ -180,12 +175,12 @@ class Product {
   }
 
   /// The kernel reads a by single values: rows that are contiguous need no packing.
-  static bool reads_in_place(const Step& step) { return kNative && step.a.column == 1; }
+  static bool a_in_place(const Step& step) { return kNative && step.a.column == 1; }
 
   Matrix<const A> rows_at(const Step& step, int64_t p, const A* packed) const {
     if constexpr (kNative) {
       const Matrix<const T>& a = step.a;
-      if (reads_in_place(step)) return {a.data + p * kTileRows * a.row + step.k0, a.row, 1};
+      if (a_in_place(step)) return {a.data + p * kTileRows * a.row + step.k0, a.row, 1};
     }
     return {packed, 1, rows_of(p)};
   }
@@ -199,20 +194,14 @@ class Product {
 
   /// Panels that serve two row panels at most do not pay for a copy. The kernel reads whole
   /// vectors.
-  bool reads_in_place(const Step& step, const ColumnPanels<A>& panels, int64_t q) const {
+  bool b_in_place(const Step& step, const ColumnPanels<A>& panels, int64_t q) const {
     return kNative && step.b.column == 1 && panels.is_whole(q) && m_ <= 2 * kTileRows;
-  }
-
-  void pack_group(const Step& step, const ColumnPanels<A>& panels, Range group, A* room) const {
-    for (int64_t q = group.begin; q < group.end; ++q)
-      if (!reads_in_place(step, panels, q))
-        pack_b(step, panels, q, room + (panels.begin(q) - panels.begin(group.begin)) * step.depth);
   }
 
   Matrix<const A> own_panel(const Step& step, const ColumnPanels<A>& panels, int64_t q,
                             const A* room, int64_t first) const {
     if constexpr (kNative) {
-      if (reads_in_place(step, panels, q)) return {columns_at(step, panels, q), step.b.row, 1};
+      if (b_in_place(step, panels, q)) return {columns_at(step, panels, q), step.b.row, 1};
     }
     return packed_panel(step, panels, q, room, first);
   }

@@ -29,6 +29,22 @@ struct Grid {
   }
 };
 
+struct Range {
+  int64_t begin, end;
+};
+
+/// Calls f(row panels, column panels) for every part of the grid, in parallel.
+template <class F>
+void for_each_part(const Grid& grid, int64_t panels_m, int64_t panels_n, const F& f) {
+  parallel_for(grid.down * grid.across, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t part = begin; part < end; ++part) {
+      const int64_t i = part / grid.across, j = part % grid.across;
+      f(Range{panels_m * i / grid.down, panels_m * (i + 1) / grid.down},
+        Range{panels_n * j / grid.across, panels_n * (j + 1) / grid.across});
+    }
+  });
+}
+
 /// Threads worth waking for one product.
 inline int64_t useful_threads(int64_t multiplications) {
   if (diptych::detail::run_in_line()) return 1;

@@ -70,8 +70,8 @@ void tiles_of(const Problem& p, int64_t k0, int64_t depth) {
 void tiles(const Problem& p) { tiles_of(p, 0, p.K); }
 
 void tiles_and_blocks(const Problem& p) {
-  constexpr int64_t kDepth = 768;
-  for (int64_t k = 0; k < p.K; k += kDepth) tiles_of(p, k, std::min(kDepth, p.K - k));
+  for (int64_t k = 0; k < p.K; k += cpu::kPassDepth)
+    tiles_of(p, k, std::min(cpu::kPassDepth, p.K - k));
 }
 
 template <class F>
