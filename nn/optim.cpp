@@ -18,14 +18,16 @@ AdamW::AdamW(const Module& module, const AdamWConfig& config) : config_(config) 
 
 void AdamW::step(double lr, double grad_scale) {
   ++t_;
-  for (Slot& slot : slots_) {
+  std::vector<AdamWSlot> slots;
+  for (const Slot& slot : slots_) {
     const Tensor& g = grad(slot.parameter);
-    if (!g.defined()) continue;
-    const double decay = decays(slot.parameter) ? config_.weight_decay : 0;
-    const AdamWStep step{lr, config_.beta1, config_.beta2, config_.eps, decay, grad_scale, t_};
-    kernel::adamw_step(g.device(), step, g, slot.m, slot.v, slot.parameter);
-    slot.parameter.bump_version();
+    if (g.defined()) slots.push_back({g, slot.m, slot.v, slot.parameter, decays(slot.parameter)});
   }
+  if (slots.empty()) return;
+  const AdamWStep step{
+      lr, config_.beta1, config_.beta2, config_.eps, config_.weight_decay, grad_scale, t_};
+  kernel::adamw_step(slots[0].p.device(), step, slots);
+  for (const AdamWSlot& slot : slots) slot.p.bump_version();
 }
 
 std::string AdamW::groups() const {
@@ -67,14 +69,13 @@ void AdamW::load_state(const std::vector<NamedTensor>& values, int64_t steps) {
 }
 
 double grad_norm(const Module& module) {
-  double total = 0;
-  for (const Tensor& p : module.parameters()) {
-    if (!grad(p).defined()) continue;
-    Tensor squares = empty({}, DType::f64, p.device());
-    kernel::sum_squares(p.device(), grad(p), squares);
-    total += squares.item();
-  }
-  return std::sqrt(total);
+  std::vector<Tensor> grads;
+  for (const Tensor& p : module.parameters())
+    if (grad(p).defined()) grads.push_back(grad(p));
+  if (grads.empty()) return 0;
+  Tensor squares = empty({}, DType::f64, grads[0].device());
+  kernel::sum_squares(grads[0].device(), grads, squares);
+  return std::sqrt(squares.item());
 }
 
 }  // namespace diptych::nn

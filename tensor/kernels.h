@@ -10,6 +10,7 @@
 #pragma once
 
 #include <optional>
+#include <vector>
 
 #include "tensor/factory.h"
 #include "tensor/kernel.h"
@@ -23,6 +24,13 @@ namespace diptych {
 struct AdamWStep {
   double lr, beta1, beta2, eps, weight_decay, grad_scale;
   int64_t t;
+};
+
+/// A parameter p with its gradient g and moments m and v, contiguous and of one shape; without
+/// `decays` its weight decay is 0.
+struct AdamWSlot {
+  Tensor g, m, v, p;
+  bool decays;
 };
 
 /// What happens to a matrix product on its way out: c = f(a b + bias + add).
@@ -62,8 +70,8 @@ DIPTYCH_KERNEL(axpy, double alpha, const Tensor& x, Tensor& y)
 DIPTYCH_KERNEL(reduce, Reduce op, const Tensor& x, Tensor& y)
 /// x (outer, N, inner) → i64 (outer, inner): first maximum; a NaN counts as the maximum
 DIPTYCH_KERNEL(arg_max, const Tensor& x, Tensor& index)
-/// Σ x² → y f64 (), accumulated in f64
-DIPTYCH_KERNEL(sum_squares, const Tensor& x, Tensor& y)
+/// Σ x² over all elements of all x, of any shapes → y f64 (), accumulated in f64
+DIPTYCH_KERNEL(sum_squares, const std::vector<Tensor>& x, Tensor& y)
 
 // Matrix product: c = f(a b + bias + add).  a (…, M, K), b (…, K, N) strided in every axis, with
 // batch axes already expanded to those of c (…, M, N); c contiguous.
@@ -134,7 +142,7 @@ DIPTYCH_KERNEL(attention_grad, const Tensor& qkv, const Tensor& offsets, int64_t
 DIPTYCH_KERNEL(uniform, Seed seed, double low, double high, Tensor& y)
 DIPTYCH_KERNEL(normal, Seed seed, Tensor& y)
 
-// Optimizers: p, g, m, v contiguous f32 or f64, updated in place
-DIPTYCH_KERNEL(adamw_step, const AdamWStep& step, const Tensor& g, Tensor& m, Tensor& v, Tensor& p)
+// Optimizers, over all parameters at once: all f32 or all f64, updated in place
+DIPTYCH_KERNEL(adamw_step, const AdamWStep& step, const std::vector<AdamWSlot>& slots)
 
 }  // namespace diptych

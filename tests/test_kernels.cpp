@@ -176,11 +176,25 @@ TEST_CASE("sum_squares: accumulates in f64 in every dtype") {
   for (DType t : kFloats) {
     const Tensor x = normal({50001}, t);
     Tensor y = empty({}, DType::f64);
-    cpu::sum_squares(x, y);
+    cpu::sum_squares({x}, y);
     check_close(y, {dot(values(x), values(x))});
-    cpu::sum_squares(empty({0}, t), y);
+    cpu::sum_squares({empty({0}, t)}, y);
+    CHECK(y.item() == 0);
+    cpu::sum_squares({}, y);
     CHECK(y.item() == 0);
   }
+}
+
+TEST_CASE("sum_squares: over several arrays, wherever one ends") {
+  std::vector<Tensor> arrays;
+  double want = 0;
+  for (const int64_t n : {1, 511, 0, 512, 3, 2000}) {
+    arrays.push_back(normal({n}, DType::f32, static_cast<uint64_t>(n)));
+    want += dot(values(arrays.back()), values(arrays.back()));
+  }
+  Tensor y = empty({}, DType::f64);
+  cpu::sum_squares(arrays, y);
+  check_close(y, {want});
 }
 
 TEST_CASE("softmax and log_softmax with gradients") {
@@ -253,20 +267,24 @@ TEST_CASE("cross_entropy with gradient") {
 
 TEST_CASE("adamw_step: ten steps equal the formula in f64") {
   for (DType t : {DType::f32, DType::f64}) {
-    Tensor p = normal({2001}, t, 1), m = zeros({2001}, t), v = zeros({2001}, t);
+    const Tensor p = normal({2001}, t, 1), m = zeros({2001}, t), v = zeros({2001}, t);
     Values wp = values(p), wm(2001, 0.0), wv(2001, 0.0);
     for (int64_t step = 1; step <= 10; ++step) {
       const Tensor g = normal({2001}, t, static_cast<uint64_t>(step + 1));
       const Values vg = values(g);
       const AdamWStep s{1e-2, 0.9, 0.98, 1e-6, 0.2, 0.5, step};
-      cpu::adamw_step(s, g, m, v, p);
+      const auto part = [&](int64_t begin, int64_t end, bool decays) {
+        return AdamWSlot{g.slice(0, begin, end), m.slice(0, begin, end), v.slice(0, begin, end),
+                         p.slice(0, begin, end), decays};
+      };
+      cpu::adamw_step(s, {part(0, 1200, true), part(1200, 1200, true), part(1200, 2001, false)});
       for (size_t i = 0; i < wp.size(); ++i) {
         const double grad = 0.5 * vg[i];
         wm[i] = 0.9 * wm[i] + 0.1 * grad;
         wv[i] = 0.98 * wv[i] + 0.02 * grad * grad;
         const double mhat = wm[i] / (1 - std::pow(0.9, step));
         const double vhat = wv[i] / (1 - std::pow(0.98, step));
-        wp[i] -= 1e-2 * (0.2 * wp[i] + mhat / (std::sqrt(vhat) + 1e-6));
+        wp[i] -= 1e-2 * ((i < 1200 ? 0.2 : 0) * wp[i] + mhat / (std::sqrt(vhat) + 1e-6));
       }
     }
     check_close(p, wp);

@@ -258,8 +258,8 @@ TEST_CASE("kernels: the same bits for any number of threads") {
     cpu::reduce(Reduce::sum, x.view({1, n * d, 1}), total);
     cpu::reduce(Reduce::sum, x.view({1, n, d}), columns);
     cpu::reduce(Reduce::max, x.view({n, d, 1}), rows);
-    cpu::sum_squares(x, squares);
-    cpu::adamw_step({1e-3, 0.9, 0.98, 1e-6, 0.2, 1, 1}, g, m, v, p);
+    cpu::sum_squares({x}, squares);
+    cpu::adamw_step({1e-3, 0.9, 0.98, 1e-6, 0.2, 1, 1}, {{g, m, v, p, true}});
     cpu::copy(x.view({d, n}).transpose(0, 1), y[9]);
     cpu::log_softmax_grad(y[2], g, y[10]);
     return std::vector<Tensor>{y[0], y[1],  y[2],    y[3],    y[4], y[5],      y[6], y[7], y[8],

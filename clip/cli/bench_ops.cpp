@@ -61,9 +61,12 @@ std::vector<Case> cases(Operands& o) {
       {"l2_normalize", 2, [&o, cpu] { kernel::l2_normalize(cpu, o.x, 1e-12, o.y, o.mean); }},
       {"gather_rows", 2, [&o, cpu] { kernel::gather_rows(cpu, o.x, o.index, o.y); }},
       {"gather_rows, gradient", 2, [&o, cpu] { kernel::scatter_add_rows(cpu, o.g, o.index, o.y); }},
-      {"adamw_step", 7, [&o, cpu, step] { kernel::adamw_step(cpu, step, o.g, o.m, o.v, o.z); }},
+      {"adamw_step", 7,
+       [&o, cpu, step] {
+         kernel::adamw_step(cpu, step, {{o.g, o.m, o.v, o.z, true}});
+       }},
       {"sum_squares", 1,
-       [&o, cpu, sum = zeros({}, DType::f64)]() mutable { kernel::sum_squares(cpu, o.x, sum); }},
+       [&o, cpu, sum = zeros({}, DType::f64)]() mutable { kernel::sum_squares(cpu, {o.x}, sum); }},
   };
 }
 

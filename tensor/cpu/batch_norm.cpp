@@ -6,9 +6,11 @@
 //
 // Columns are added up in chunks of a fixed number of rows, and the chunks in order: in f64, since
 // there may be thousands of them.
+#include <array>
 #include <cmath>
 
 #include "tensor/cpu/gemm_split.h"
+#include "tensor/cpu/row_groups.h"
 #include "tensor/cpu/rows.h"
 #include "tensor/kernels.h"
 
@@ -16,76 +18,51 @@ namespace diptych::cpu {
 namespace {
 
 constexpr int64_t kChunk = 128;  // rows
-constexpr int kVectors = 4;      // columns whose sums stay in registers while the rows run
 
-template <class A>
-constexpr int64_t kBand = kVectors* kLanes<A>;
+/// A chunk of rows, of a band of columns.
+struct Patch {
+  int64_t chunk, row, rows, column, columns;
 
-/// A row of a band of columns, in registers.
-template <class A>
-struct Band {
-  vec<A> v[kVectors] = {};
-
-  Band() = default;
-  /// The first n values of p, converted; zeros behind them.
-  template <class T>
-  Band(const T* p, int64_t n) {
-    constexpr int64_t kStep = kLanes<A>;
-    for (int i = 0; i < kVectors && i * kStep < n; ++i) {
-      if constexpr (std::is_same_v<T, A>) {
-        v[i] =
-            n - i * kStep >= kStep ? load(p + i * kStep) : load_some(p + i * kStep, n - i * kStep);
-      } else {
-        A wide[kStep] = {};
-        convert(p + i * kStep, std::min(kStep, n - i * kStep), wide);
-        v[i] = load(wide);
-      }
-    }
-  }
-
-  template <class T>
-  void write(T* p, int64_t n) const {
-    if constexpr (std::is_same_v<T, A>) {
-      if (n == kBand<A>) {
-        for (int i = 0; i < kVectors; ++i) store(p + i * kLanes<A>, v[i]);
-        return;
-      }
-    }
-    A out[kBand<A>];
-    for (int i = 0; i < kVectors; ++i) store(out + i * kLanes<A>, v[i]);
-    convert(out, n, p);
+  /// Calls f(rows of the group as a constant, first row, first column, columns ≤ kLanes).
+  template <class A, class F>
+  void for_each_group(const F& f) const {
+    diptych::cpu::for_each_group(row, row + rows, [&](auto group, int64_t i) {
+      for_each_vector<A>(columns, [&](int64_t j, int64_t n) { f(group, i, column + j, n); });
+    });
   }
 };
 
-/// Calls f(chunk, first row, rows, first column, columns) for every chunk of every band.
-template <class A, class F>
+/// Calls f(patch) for every chunk of every band.
+template <class F>
 void for_each_patch(int64_t N, int64_t D, const F& f) {
-  const int64_t bands = ceil_div(D, kBand<A>);
-  parallel_for(ceil_div(N, kChunk) * bands, 1, [&](int64_t begin, int64_t end) {
+  constexpr int64_t kBand = 2048;
+  const int64_t bands = ceil_div(D, kBand), work = kChunk * std::min(D, kBand);
+  parallel_for(ceil_div(N, kChunk) * bands, ceil_div(8192, work), [&](int64_t begin, int64_t end) {
     for (int64_t task = begin; task < end; ++task) {
-      const int64_t chunk = task / bands, row = chunk * kChunk, column = task % bands * kBand<A>;
-      f(chunk, row, std::min(kChunk, N - row), column, std::min(kBand<A>, D - column));
+      const int64_t chunk = task / bands, row = chunk * kChunk, column = task % bands * kBand;
+      f(Patch{chunk, row, std::min(kChunk, N - row), column, std::min(kBand, D - column)});
     }
   });
 }
 
-/// mean[j], m2[j]: mean and Σ (x - mean)² of column j over some rows; x has row stride D.
+/// mean[j], m2[j]: mean and Σ (x - mean)² of column j over the rows of a patch; x has row stride D.
+/// Groups are merged as in merge_moments.
 template <class T>
-void patch_moments(const T* x, int64_t rows, int64_t D, int64_t columns, acc_t<T>* mean,
-                   acc_t<T>* m2) {
+void patch_moments(const T* x, int64_t D, const Patch& patch, acc_t<T>* mean, acc_t<T>* m2) {
   using A = acc_t<T>;
-  Band<A> sum, squares;
-  for (int64_t i = 0; i < rows; ++i) {
-    const Band<A> in(x + i * D, columns);
-    for (int k = 0; k < kVectors; ++k) sum.v[k] += in.v[k];
-  }
-  for (vec<A>& v : sum.v) v /= static_cast<A>(rows);
-  for (int64_t i = 0; i < rows; ++i) {
-    const Band<A> in(x + i * D, columns);
-    for (int k = 0; k < kVectors; ++k) squares.v[k] += (in.v[k] - sum.v[k]) * (in.v[k] - sum.v[k]);
-  }
-  sum.write(mean, columns);
-  squares.write(m2, columns);
+  std::fill(mean + patch.column, mean + patch.column + patch.columns, A(0));
+  std::fill(m2 + patch.column, m2 + patch.column + patch.columns, A(0));
+  patch.for_each_group<A>([&](auto group, int64_t i, int64_t j, int64_t n) {
+    constexpr int kRows = group;
+    const A before = static_cast<A>(i - patch.row), share = kRows / (before + kRows);
+    vec<A> in[kRows], sum{}, squares{};
+    for (int r = 0; r < kRows; ++r) sum += in[r] = load_wide(x + (i + r) * D + j, n);
+    sum *= A(1) / kRows;
+    for (int r = 0; r < kRows; ++r) squares += (in[r] - sum) * (in[r] - sum);
+    const vec<A> old = load_wide(mean + j, n), off = sum - old;
+    store_narrow(mean + j, old + off * share, n);
+    store_narrow(m2 + j, load_wide(m2 + j, n) + squares + off * off * (before * share), n);
+  });
 }
 
 /// One column from its chunks (Chan, Golub and LeVeque, 1979):
@@ -134,20 +111,22 @@ struct BatchNormGrad {
   Columns<T> columns;
   bool relu;
 
-  /// Calls f(row, x - mean, g) for some rows of a band, g as it arrives at the sum: where the ReLU
-  /// let x pass.
+  /// Calls f(row, column, columns, x - mean, g) along a patch, g as it arrives at the sum: where
+  /// the ReLU let x pass. The latter two are arrays, a vector for each row of a group.
   template <class F>
-  void for_rows(int64_t row, int64_t rows, int64_t column, int64_t n, const F& f) const {
-    const Band<A> mean(columns.mean + column, n), scale(columns.scale + column, n),
-        bias(columns.bias + column, n);
-    for (int64_t i = row; i < row + rows; ++i) {
-      Band<A> in(x + i * D + column, n), grad(g + i * D + column, n);
-      for (int k = 0; k < kVectors; ++k) {
-        in.v[k] -= mean.v[k];
-        if (relu) grad.v[k] = in.v[k] * scale.v[k] + bias.v[k] > A(0) ? grad.v[k] : vec<A>{};
+  void for_each_group(const Patch& patch, const F& f) const {
+    patch.for_each_group<A>([&](auto group, int64_t i, int64_t j, int64_t n) {
+      const vec<A> mean = load_wide(columns.mean + j, n), scale = load_wide(columns.scale + j, n),
+                   bias = load_wide(columns.bias + j, n);
+      std::array<vec<A>, group> centered, grad;
+      for (size_t r = 0; r < group; ++r) {
+        const int64_t at = (i + static_cast<int64_t>(r)) * D + j;
+        centered[r] = load_wide(x + at, n) - mean;
+        grad[r] = load_wide(g + at, n);
+        if (relu) grad[r] = centered[r] * scale + bias > A(0) ? grad[r] : vec<A>{};
       }
-      f(i, in, grad);
-    }
+      f(i, j, n, centered, grad);
+    });
   }
 
   /// dw, db (D)
@@ -155,19 +134,19 @@ struct BatchNormGrad {
     static thread_local Scratch scratch;
     const int64_t chunks = ceil_div(N, kChunk);
     A *dws = scratch.get<A>(2 * chunks * D), *dbs = dws + chunks * D;
-    for_each_patch<A>(N, D,
-                      [&](int64_t chunk, int64_t row, int64_t rows, int64_t column, int64_t n) {
-                        Band<A> w, b;
-                        for_rows(row, rows, column, n,
-                                 [&](int64_t, const Band<A>& centered, const Band<A>& grad) {
-                                   for (int k = 0; k < kVectors; ++k) {
-                                     w.v[k] += grad.v[k] * centered.v[k];
-                                     b.v[k] += grad.v[k];
-                                   }
-                                 });
-                        w.write(dws + chunk * D + column, n);
-                        b.write(dbs + chunk * D + column, n);
-                      });
+    std::fill(dws, dws + 2 * chunks * D, A(0));
+    for_each_patch(N, D, [&](const Patch& patch) {
+      A *pw = dws + patch.chunk * D, *pb = dbs + patch.chunk * D;
+      for_each_group(patch, [&](int64_t, int64_t j, int64_t n, auto& centered, auto& grad) {
+        vec<A> w = load_wide(pw + j, n), b = load_wide(pb + j, n);
+        for (size_t r = 0; r < grad.size(); ++r) {
+          w += grad[r] * centered[r];
+          b += grad[r];
+        }
+        store_narrow(pw + j, w, n);
+        store_narrow(pb + j, b, n);
+      });
+    });
     for (int64_t j = 0; j < D; ++j) {
       double w = 0, b = 0;
       for (int64_t k = 0; k < chunks; ++k) {
@@ -182,17 +161,13 @@ struct BatchNormGrad {
   /// dw and db are those of `sums`; zeros for constant statistics.
   void write_dx(const A* dw, const A* db, T* dx) const {
     const A inverse = A(1) / static_cast<A>(N);
-    for_each_patch<A>(N, D, [&](int64_t, int64_t row, int64_t rows, int64_t column, int64_t n) {
-      const Band<A> rstd(columns.rstd + column, n), scale(columns.scale + column, n);
-      Band<A> a(db + column, n), b(dw + column, n), out;
-      for (int k = 0; k < kVectors; ++k) {
-        a.v[k] *= inverse;
-        b.v[k] *= inverse * rstd.v[k];
-      }
-      for_rows(row, rows, column, n, [&](int64_t i, const Band<A>& centered, const Band<A>& grad) {
-        for (int k = 0; k < kVectors; ++k)
-          out.v[k] = scale.v[k] * (grad.v[k] - a.v[k] - centered.v[k] * b.v[k]);
-        out.write(dx + i * D + column, n);
+    for_each_patch(N, D, [&](const Patch& patch) {
+      for_each_group(patch, [&](int64_t i, int64_t j, int64_t n, auto& centered, auto& grad) {
+        const vec<A> scale = load_wide(columns.scale + j, n), a = load_wide(db + j, n) * inverse,
+                     b = load_wide(dw + j, n) * load_wide(columns.rstd + j, n) * inverse;
+        for (size_t r = 0; r < grad.size(); ++r)
+          store_narrow(dx + (i + static_cast<int64_t>(r)) * D + j,
+                       scale * (grad[r] - a - centered[r] * b), n);
       });
     });
   }
@@ -207,11 +182,10 @@ void moments(const Tensor& x, Tensor& mean, Tensor& var) {
     static thread_local Scratch scratch;
     A *means = scratch.get<A>(2 * chunks * D), *m2 = means + chunks * D;
     const T* px = x.data<T>();
-    for_each_patch<A>(N, D,
-                      [&](int64_t chunk, int64_t row, int64_t rows, int64_t column, int64_t n) {
-                        const int64_t at = chunk * D + column;
-                        patch_moments(px + row * D + column, rows, D, n, means + at, m2 + at);
-                      });
+    for_each_patch(N, D, [&](const Patch& patch) {
+      const int64_t at = patch.chunk * D;
+      patch_moments(px, D, patch, means + at, m2 + at);
+    });
     for (int64_t j = 0; j < D; ++j)
       std::tie(mean.data<A>()[j], var.data<A>()[j]) = merge_moments(means + j, m2 + j, N, D);
   });

@@ -4,8 +4,10 @@
 //   layer_norm    x̂ = (x - mean) rstd,  rstd = 1 / √(var + eps),  y = x̂ w + b
 //                 dx = rstd (g w - Σ g w / D - x̂ Σ g w x̂ / D),  dw = Σ_rows g x̂,  db = Σ_rows g
 //   l2_normalize  y = x / n,  n = max(‖x‖, eps);  dx = (g - y Σ g y) / n, or g / eps below eps
+#include <array>
 #include <cmath>
 
+#include "tensor/cpu/row_groups.h"
 #include "tensor/cpu/rows.h"
 #include "tensor/kernels.h"
 
@@ -27,31 +29,40 @@ struct LayerNormGrad {
   const A *mean, *rstd, *weight;
   T* dx;
 
-  static constexpr int kRooms = 4;  // x̂, g, g w or dx, and the row of x
-
-  /// Adds the row's share to dw and db where wanted; leaves its dx.
-  void row(int64_t i, A* room, A* __restrict dw, A* __restrict db) const {
-    const int64_t n = width;
-    A* __restrict norm = room;
-    const A* __restrict in = widen(x + i * n, n, room + 3 * n);
-    const A* __restrict grad = widen(g + i * n, n, room + n);
-    for (int64_t j = 0; j < n; ++j) norm[j] = (in[j] - mean[i]) * rstd[i];
-    if (dw)
-      for (int64_t j = 0; j < n; ++j) dw[j] += grad[j] * norm[j];
-    if (db)
-      for (int64_t j = 0; j < n; ++j) db[j] += grad[j];
-    if (dx) write_dx(i, norm, grad, room + 2 * n);
+  /// Adds the share of `Rows` rows from i on to dw and db where wanted; leaves their dx.
+  template <int Rows>
+  void group(int64_t i, A* dw, A* db) const {
+    std::array<vec<A>, Rows> a{}, b{};  // Σ g w, Σ g w x̂
+    for_each_vector<A>(width, [&](int64_t j, int64_t n) {
+      const vec<A> w = load_wide(weight + j, n);
+      vec<A> sum_w{}, sum_b{};
+      for (int r = 0; r < Rows; ++r) {
+        const vec<A> grad = load_wide(g + (i + r) * width + j, n), norm = normalized(i + r, j, n);
+        sum_w += grad * norm;
+        sum_b += grad;
+        a[r] += grad * w;
+        b[r] += grad * w * norm;
+      }
+      if (dw) store_narrow(dw + j, load_wide(dw + j, n) + sum_w, n);
+      if (db) store_narrow(db + j, load_wide(db + j, n) + sum_b, n);
+    });
+    for (int r = 0; dx && r < Rows; ++r) write_dx(i + r, total(a[r]), total(b[r]));
   }
 
-  void write_dx(int64_t i, const A* norm, const A* grad, A* room) const {
-    const A inverse = A(1) / static_cast<A>(width), r = rstd[i];
-    const A* w = weight;
-    const auto product = [](const auto&... v) { return (v * ...); };
-    const A a = inverse * sum(width, product, grad, w);
-    const A b = inverse * sum(width, product, grad, w, norm);
-    A* __restrict out = landing(dx + i * width, room);
-    for (int64_t j = 0; j < width; ++j) out[j] = r * (grad[j] * w[j] - a - norm[j] * b);
-    narrow(out, width, dx + i * width);
+  vec<A> normalized(int64_t i, int64_t j, int64_t n) const {
+    return (load_wide(x + i * width + j, n) - mean[i]) * rstd[i];
+  }
+
+  static A total(const vec<A>& v) { return detail::fold_vector<A, kLanes<A>>(v, Sum{}); }
+
+  void write_dx(int64_t i, A a, A b) const {
+    const A inverse = A(1) / static_cast<A>(width);
+    a *= inverse;
+    b *= inverse;
+    for_each_vector<A>(width, [&](int64_t j, int64_t n) {
+      const vec<A> grad = load_wide(g + i * width + j, n) * load_wide(weight + j, n);
+      store_narrow(dx + i * width + j, rstd[i] * (grad - a - normalized(i, j, n) * b), n);
+    });
   }
 };
 
@@ -65,10 +76,11 @@ void layer_norm_grad_rows(const LayerNormGrad<T>& grad, int64_t rows, T* dweight
   A* parts = scratch.get<A>(2 * chunks.count() * width);
   A *dw = dweight ? parts : nullptr, *db = dbias ? parts + chunks.count() * width : nullptr;
   std::fill(parts, parts + 2 * chunks.count() * width, A(0));
-  for_each_row<A>(chunks.count(), width, grad.kRooms, [&](int64_t k, A* room) {
-    const int64_t at = k * width;
-    for (int64_t i = chunks.begin(k); i < chunks.end(k); ++i)
-      grad.row(i, room, dw ? dw + at : nullptr, db ? db + at : nullptr);
+  parallel_for(chunks.count(), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t k = begin; k < end; ++k)
+      for_each_group(chunks.begin(k), chunks.end(k), [&](auto group, int64_t i) {
+        grad.template group<group>(i, dw ? dw + k * width : nullptr, db ? db + k * width : nullptr);
+      });
   });
   if (dw) add_parts(dw, chunks.count(), width, dweight);
   if (db) add_parts(db, chunks.count(), width, dbias);

@@ -1,6 +1,7 @@
-// tensor/cpu/optim.cpp — AdamW in one pass over parameter, gradient and both moments.
+// tensor/cpu/optim.cpp — AdamW in one pass over all parameters, gradients and moments.
 #include <cmath>
 
+#include "tensor/cpu/flat.h"
 #include "tensor/kernels.h"
 #include "tensor/parallel.h"
 
@@ -26,30 +27,35 @@ struct AdamWConstants {
 };
 
 template <class T>
-void step_range(const AdamWConstants<T>& k, const T* __restrict g, int64_t n, T* __restrict m,
-                T* __restrict v, T* __restrict p) {
+void step_range(const AdamWConstants<T>& k, T decay, const T* __restrict g, int64_t n,
+                T* __restrict m, T* __restrict v, T* __restrict p) {
   for (int64_t i = 0; i < n; ++i) {
     const T grad = k.grad_scale * g[i];
     m[i] = k.beta1 * m[i] + k.rest1 * grad;
     v[i] = k.beta2 * v[i] + k.rest2 * grad * grad;
-    p[i] -= k.decay * p[i] + k.rate * m[i] / (std::sqrt(v[i] * k.unbias) + k.eps);
+    p[i] -= decay * p[i] + k.rate * m[i] / (std::sqrt(v[i] * k.unbias) + k.eps);
   }
 }
 
 template <class T>
-void step_all(const AdamWStep& step, const Tensor& g, Tensor& m, Tensor& v, Tensor& p) {
+void step_all(const AdamWStep& step, const std::vector<AdamWSlot>& slots) {
   const AdamWConstants<T> constants(step);
-  const T* pg = g.data<T>();
-  T *pm = m.data<T>(), *pv = v.data<T>(), *pp = p.data<T>();
-  parallel_for(p.numel(), 8192, [&](int64_t i, int64_t end) {
-    step_range(constants, pg + i, end - i, pm + i, pv + i, pp + i);
+  Flat flat;
+  for (const AdamWSlot& slot : slots) flat.append(slot.p.numel());
+  parallel_for(flat.size(), 8192, [&](int64_t begin, int64_t end) {
+    flat.for_each_piece(begin, end, [&](int64_t k, int64_t i, int64_t n) {
+      const AdamWSlot& slot = slots[static_cast<size_t>(k)];
+      step_range(constants, slot.decays ? constants.decay : T(0), slot.g.data<T>() + i, n,
+                 slot.m.data<T>() + i, slot.v.data<T>() + i, slot.p.data<T>() + i);
+    });
   });
 }
 
 }  // namespace
 
-void adamw_step(const AdamWStep& step, const Tensor& g, Tensor& m, Tensor& v, Tensor& p) {
-  p.dtype() == DType::f64 ? step_all<double>(step, g, m, v, p) : step_all<float>(step, g, m, v, p);
+void adamw_step(const AdamWStep& step, const std::vector<AdamWSlot>& slots) {
+  if (slots.empty()) return;
+  slots[0].p.dtype() == DType::f64 ? step_all<double>(step, slots) : step_all<float>(step, slots);
 }
 
 }  // namespace diptych::cpu

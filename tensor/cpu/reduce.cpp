@@ -1,4 +1,5 @@
 // tensor/cpu/reduce.cpp — sums and maxima along one axis: (outer, N, inner) → (outer, inner).
+#include "tensor/cpu/flat.h"
 #include "tensor/cpu/rows.h"
 #include "tensor/kernels.h"
 
@@ -114,22 +115,28 @@ void arg_max(const Tensor& x, Tensor& index) {
   });
 }
 
-void sum_squares(const Tensor& x, Tensor& y) {
+void sum_squares(const std::vector<Tensor>& x, Tensor& y) {
   constexpr int64_t kChunk = 512;  // as f64 in the first-level cache
-  const int64_t chunks = ceil_div(x.numel(), kChunk);
+  *y.data<double>() = 0;
+  if (x.empty()) return;
+  Flat flat;
+  for (const Tensor& array : x) flat.append(array.numel());
+  const int64_t chunks = ceil_div(flat.size(), kChunk);
   static thread_local Scratch scratch;
   double* parts = scratch.get<double>(chunks);
-  visit_float(x.dtype(), [&, parts]<class T>(Type<T>) {
-    for_each_row<double>(chunks, kChunk, 1, [&, px = x.data<T>()](int64_t chunk, double* room) {
-      const int64_t first = chunk * kChunk, n = std::min(kChunk, x.numel() - first);
-      convert(px + first, n, room);
+  visit_float(x[0].dtype(), [&, parts]<class T>(Type<T>) {
+    for_each_row<double>(chunks, kChunk, 1, [&](int64_t chunk, double* room) {
+      const int64_t begin = chunk * kChunk, end = std::min(begin + kChunk, flat.size());
+      double* to = room;
+      flat.for_each_piece(begin, end, [&](int64_t k, int64_t i, int64_t n) {
+        convert(x[static_cast<size_t>(k)].data<T>() + i, n, to);
+        to += n;
+      });
       parts[chunk] = sum(
-          n, [](const auto& v) { return v * v; }, static_cast<const double*>(room));
+          end - begin, [](const auto& v) { return v * v; }, static_cast<const double*>(room));
     });
   });
-  double total = 0;
-  for (int64_t k = 0; k < chunks; ++k) total += parts[k];
-  *y.data<double>() = total;
+  for (int64_t k = 0; k < chunks; ++k) *y.data<double>() += parts[k];
 }
 
 }  // namespace diptych::cpu

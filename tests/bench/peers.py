@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # tests/bench/peers.py — ours against OpenBLAS and PyTorch, in one run, in turn.
 #
-#   tests/bench/peers.py [--torch PYTHON]… [--rounds 3] [--only gemm|ops|train|infer]… [--json FILE]
+#   tests/bench/peers.py [--torch PYTHON]… [--rounds 3] [--only SECTION]… [--json FILE]
 #
 # Each round runs ours, then every peer, on the same work; the table has the medians over rounds,
 # the ratio of each round's pair (median, lowest and highest) and memory. --torch names interpreters
@@ -19,7 +19,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 DIPTYCH = os.path.join(HERE, "..", "..", "build", "diptych")
 THREADS = min(2, os.cpu_count())
 
-SECTIONS = ["gemm", "ops", "train", "infer"]
+SECTIONS = ["gemm", "ops", "scaling", "train", "infer"]
 
 #        what     model     batch, further flags of ours, of the peer
 CASES = [
@@ -32,6 +32,9 @@ CASES = [
     ("infer", "ViT-B-32", 32, ["--part", "image"], ["--part", "image"]),
     ("infer", "ViT-B-32", 32, ["--part", "text", "--text-length", "12"], ["--part", "text"]),
 ]
+
+# Timed steps: a second or more of each.
+STEPS = {"train": {"tiny": 50, "small": 10, "ViT-B-32": 3, "RN50": 3}, "infer": {"ViT-B-32": 10}}
 
 
 def run(command, env=None, stdin=None):
@@ -113,10 +116,31 @@ def bench_ops(peak):
     return rows
 
 
+def bench_scaling(rounds):
+    """Milliseconds per pair of a training step of `small`, by batch size and by threads."""
+    cases = [(THREADS, batch) for batch in (8, 16, 32, 64, 128, 256)] + [(1, 64)]
+    times = {case: [] for case in cases}
+    for _ in range(rounds):
+        for threads, batch in cases:
+            result = run([DIPTYCH, "bench", "train", "--model", "small", "--batch-size",
+                          str(batch), "--threads", str(threads), "--steps",
+                          str(max(3, 640 // batch)), "--json"])
+            times[threads, batch].append(1e3 / result["pairs_per_second"])
+    print(f"\n{'small: threads':<14} {'batch':>6} {'ms per pair':>12}")
+    for (threads, batch), ms in times.items():
+        print(f"{threads:<14} {batch:6} {statistics.median(ms):12.2f} "
+              f"({min(ms):.2f} … {max(ms):.2f})", flush=True)
+    speedups = [a / b for a, b in zip(times[1, 64], times[THREADS, 64])]
+    print(f"{THREADS} threads against one: {statistics.median(speedups):.2f} "
+          f"({min(speedups):.2f} … {max(speedups):.2f})")
+    return [{"threads": t, "batch": b, "ms_per_pair": ms} for (t, b), ms in times.items()]
+
+
 def bench_case(case, pythons, rounds):
     what, model, batch, our_flags, peer_flags = case
-    steps = ["--steps", "3" if model in ("ViT-B-32", "RN50") and what == "train" else "10"]
-    common = ["--model", model, "--batch-size", str(batch), "--threads", str(THREADS), *steps]
+    steps = STEPS[what][model]
+    common = ["--model", model, "--batch-size", str(batch), "--threads", str(THREADS),
+              "--steps", str(steps)]
     ours, theirs = [], {python: [] for python in pythons}
     for _ in range(rounds):
         ours.append(run([DIPTYCH, "bench", what, *common, *our_flags, "--json"]))
@@ -152,6 +176,8 @@ def main():
         report["gemm"] = [bench_gemm(threads, flags.rounds) for threads in (1, THREADS)]
     if "ops" in wanted:
         report["ops"] = bench_ops(peak)
+    if "scaling" in wanted:
+        report["scaling"] = bench_scaling(flags.rounds)
     cases = [case for case in CASES if case[0] in wanted]
     pythons = [p for p in flags.torch or ["/usr/bin/python3"] if has(p, "torch")] if cases else []
     if pythons:

@@ -1,0 +1,57 @@
+// tensor/cpu/row_groups.h — loops that run along a few rows of a matrix at once.
+//
+// Sums over rows keep a value for every column. A group of rows loads and stores it once, and
+// memory is read as a few long streams, which the processor foresees.
+#pragma once
+
+#include <type_traits>
+
+#include "tensor/cpu/convert.h"
+#include "tensor/cpu/simd.h"
+
+namespace diptych::cpu {
+
+/// n ≤ kLanes values from p in the arithmetic type, and zeros behind them.
+template <class T>
+inline vec<acc_t<T>> load_wide(const T* p, int64_t n) {
+  using A = acc_t<T>;
+  if constexpr (std::is_same_v<T, A>) {
+    return n == kLanes<A> ? load(p) : load_some(p, n);
+  } else {
+    A wide[kLanes<A>] = {};
+    convert(p, n, wide);
+    return load(wide);
+  }
+}
+
+/// The first n lanes of v, converted.
+template <class T>
+inline void store_narrow(T* p, const vec<acc_t<T>>& v, int64_t n) {
+  using A = acc_t<T>;
+  if constexpr (std::is_same_v<T, A>) {
+    n == kLanes<A> ? store(p, v) : store_some(p, v, n);
+  } else {
+    A wide[kLanes<A>];
+    store(wide, v);
+    convert(wide, n, p);
+  }
+}
+
+/// Calls f(rows of the group, a constant, and its first row) for begin ≤ row < end.
+template <class F>
+inline void for_each_group(int64_t begin, int64_t end, const F& f) {
+  constexpr int kRows = 4;
+  int64_t i = begin;
+  for (; i + kRows <= end; i += kRows) f(std::integral_constant<int, kRows>{}, i);
+  for (; i < end; ++i) f(std::integral_constant<int, 1>{}, i);
+}
+
+/// Calls f(j, n) for the vectors of a row, columns j … j+n-1 each.
+template <class A, class F>
+inline void for_each_vector(int64_t width, const F& f) {
+  int64_t j = 0;
+  for (; j + kLanes<A> <= width; j += kLanes<A>) f(j, int64_t{kLanes<A>});
+  if (j < width) f(j, width - j);
+}
+
+}  // namespace diptych::cpu
