@@ -112,7 +112,7 @@ const std::vector<OpCase>& op_table() {
     for (const auto& part :
          {table::elementwise_rows, table::shape_rows, table::reduction_rows, table::product_rows,
           table::softmax_rows, table::norm_rows, table::loss_rows, table::picture_rows,
-          table::attention_rows, table::checkpoint_rows}) {
+          table::attention_rows, table::attention_pool_rows, table::checkpoint_rows}) {
       table::append(all, part());
     }
     return all;

@@ -67,7 +67,7 @@ std::vector<BadCall> attention_errors() {
           {"attention: offsets must rise", with({4, 6}, {1, 4}, 1)},
           {"attention: offsets must rise", with({4, 6}, {0, 3, 2, 4}, 1)},
           {"attention: offsets must be i64 (B+1)", with({4, 6}, {}, 1)},
-          {"attention: offsets must be i64 (B+1) beside qkv, got f32 (2)",
+          {"attention: offsets must be i64 (B+1) beside its input, got f32 (2)",
            [] {
              return attention(zeros({4, 6}), zeros({2}), 1, false);
            }},
@@ -100,6 +100,73 @@ std::vector<OpCase> attention_rows() {
   for (int i = 0; i < 4 * 12; ++i) large.push_back(i % 5 == 0 ? 100 : -10.0 * (i % 7));
   rows[0].special = rows[1].special = {{f64(large, {4, 12})}};
   rows[0].bad = attention_errors();
+  return rows;
+}
+
+namespace {
+
+// Every head of every sequence by itself.
+Tensor pooled_one_by_one(const Inputs& in, const Offsets& offsets, int64_t heads) {
+  const int64_t D = in[0].dim(1), width = D / heads;
+  Inputs rows = {slice(in[0], 0, 0, 0)};  // keeps the shape
+  for (size_t s = 0; s + 1 < offsets.size(); ++s) {
+    const auto row = static_cast<int64_t>(s);
+    const Tensor q = slice(in[0], 0, row, row + 1),
+                 kv = slice(in[1], 0, offsets[s], offsets[s + 1]);
+    Inputs parts;
+    for (int64_t from = 0; from < D; from += width) {
+      const auto part = [&](const Tensor& x, int64_t at) { return slice(x, 1, at, at + width); };
+      const Tensor scores = matmul(part(q, from), transpose(part(kv, from), 0, 1));
+      const Tensor weights = softmax(scores / std::sqrt(static_cast<double>(width)));
+      parts.push_back(matmul(weights, part(kv, D + from)));
+    }
+    rows.push_back(cat(parts, 1));
+  }
+  return cat(rows, 0);
+}
+
+OpCase pool_row(const NamedBatch& b) {
+  const auto B = static_cast<int64_t>(b.offsets.size()) - 1;
+  return {"attention_pool", b.what,
+          [=, ends = i64(b.offsets)](const Inputs& in) {
+            return attention_pool(in[0], in[1], ends.to(in[0].device()), b.heads);
+          },
+          normal({{B, b.width}, {b.offsets.back(), 2 * b.width}}),
+          [=](const Inputs& in) { return pooled_one_by_one(in, b.offsets, b.heads); }};
+}
+
+std::vector<BadCall> pool_errors() {
+  const auto with = [](Shape q, Shape kv, const Offsets& offsets, int64_t heads) {
+    return [=] { return attention_pool(zeros(q), zeros(kv), i64(offsets), heads); };
+  };
+  return {{"needs q (B, D) and kv (ΣT, 2 D) of its dtype beside it, D a multiple of 3 heads, got "
+           "f32 (2, 4) and f32 (5, 8)",
+           with({2, 4}, {5, 8}, {0, 2, 5}, 3)},
+          {"f32 (2, 4) and f32 (5, 4)", with({2, 4}, {5, 4}, {0, 2, 5}, 1)},
+          {"f32 (8) and", with({8}, {5, 16}, {0, 5}, 1)},
+          {"and f32 (5)", with({2, 4}, {5}, {0, 2, 5}, 1)},
+          {"attention_pool: 2 queries need 3 offsets, got 2", with({2, 4}, {5, 8}, {0, 5}, 1)},
+          {"attention_pool: offsets must rise from 0 to the number of rows, 5",
+           with({2, 4}, {5, 8}, {0, 2, 4}, 1)},
+          {"attention_pool: needs a floating-point tensor", [] {
+             return attention_pool(zeros({1, 2}, DType::i64), zeros({3, 4}, DType::i64),
+                                   i64({0, 3}), 1);
+           }}};
+}
+
+}  // namespace
+
+std::vector<OpCase> attention_pool_rows() {
+  std::vector<OpCase> rows;
+  for (const NamedBatch& b :
+       {NamedBatch{"one sequence", {0, 4}, 4, 1}, NamedBatch{"ragged", {0, 3, 4, 9}, 8, 2},
+        NamedBatch{"narrow heads", {0, 2, 5}, 6, 3}, NamedBatch{"heads of one", {0, 3}, 3, 3},
+        NamedBatch{"nothing", {0}, 4, 2}, NamedBatch{"wide heads", {0, 70, 71, 130}, 80, 2}})
+    rows.push_back(pool_row(b));
+  std::vector<double> large;
+  for (int i = 0; i < 4 * 8; ++i) large.push_back(i % 5 == 0 ? 100 : -10.0 * (i % 7));
+  rows[0].special = {{f64({100, -50, 20, 1}, {1, 4}), f64(large, {4, 8})}};
+  rows[0].bad = pool_errors();
   return rows;
 }
 

@@ -17,6 +17,7 @@ std::vector<OpCase> norm_rows();
 std::vector<OpCase> loss_rows();
 std::vector<OpCase> picture_rows();
 std::vector<OpCase> attention_rows();
+std::vector<OpCase> attention_pool_rows();
 std::vector<OpCase> checkpoint_rows();
 
 // Inputs, one tensor per shape

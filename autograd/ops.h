@@ -122,4 +122,8 @@ Tensor avg_pool(const Tensor& x, int64_t k);
 /// sequence. → (ΣT, D)
 Tensor attention(const Tensor& qkv, const Tensor& offsets, int64_t heads, bool causal);
 
+/// The same with one query per sequence, which sees all of it: q (B, D), kv (ΣT, 2 D) with rows k,
+/// v → (B, D). A sequence of no rows gives 0.
+Tensor attention_pool(const Tensor& q, const Tensor& kv, const Tensor& offsets, int64_t heads);
+
 }  // namespace diptych

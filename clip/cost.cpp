@@ -20,14 +20,19 @@ double product(int64_t a, int64_t b, int64_t c = 1) {
   return static_cast<double>(a) * static_cast<double>(b) * static_cast<double>(c);
 }
 
-// Per layer and T tokens: q, k, v and output projections, 4 T D²; the MLP, 2 T D I; scores and
-// weighted sums, 2 T² D, of which causal attention skips half. Kept per token: inputs of two norms
-// (2 D), q, k, v (3 D), the result of attention (D), the MLP before its activation (I).
+// Of T tokens, in multiply-adds per layer: q, k, v and output projections, 4 T D²; the MLP, 2 T D
+// I; scores and weighted sums, 2 T² D, of which causal attention skips half. Kept per token: inputs
+// of two norms (2 D), q, k, v (3 D), the result of attention (D), the MLP before its activation
+// (I). Of the last layer's result one row is read: the others have nothing but k and v, and a
+// norm's input.
 Work of(const nn::TransformerConfig& c, int64_t T) {
-  const double attention = product(T, T, c.width) * (c.causal ? 1 : 2);
-  const double block = product(4 * T, c.width, c.width) + product(2 * T, c.width, c.inside());
-  return {static_cast<double>(c.layers) * (block + attention),
-          c.layers * T * (6 * c.width + c.inside())};
+  if (c.layers == 0) return {};
+  const int64_t D = c.width, I = c.inside();
+  const double attention = product(T, T, D) * (c.causal ? 1 : 2);
+  const double block = product(4 * T, D, D) + product(2 * T, D, I) + attention;
+  const double last = product(2 * T + 2, D, D) + product(2, D, I) + product(2, T, D);
+  return {static_cast<double>(c.layers - 1) * block + last,
+          (c.layers - 1) * T * (6 * D + I) + T * 3 * D + 4 * D + I};
 }
 
 Work of(const nn::VitConfig& c) {

@@ -112,6 +112,11 @@ std::vector<LayerCase> layer_table() {
   table.push_back(
       make_case("Transformer", std::make_shared<Transformer>(causal), rows(), kCallPacked));
   table.push_back(make_case("Transformer (checkpointing)", checkpointed, rows(), kCallPacked));
+  table.push_back(make_case(
+      "Transformer (pooled)", std::make_shared<Transformer>(full), rows(),
+      [first = from_vector<int64_t>({0, 4}, {2})](const Transformer& layer, const Tensor& x) {
+        return layer.pooled(x, offsets(), first);
+      }));
   const Tensor picture = randn({2, 4, 4, kWidth}, {7, 0}, DType::f64);
   table.push_back(
       make_case("Conv2d", std::make_shared<Conv2d>(kWidth, 5, 3, 2, 1), picture, kCall));

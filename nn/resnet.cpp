@@ -61,20 +61,14 @@ AttentionPool2d::AttentionPool2d(int64_t pixels, int64_t width, int64_t heads, i
         " of the attention pool must be a multiple of its heads, ", heads);
 }
 
-// (B, T, D) → (B, H, T, D / H)
-Tensor AttentionPool2d::by_head(const Tensor& x) const {
-  return transpose(reshape(x, {x.dim(0), x.dim(1), heads_, x.dim(2) / heads_}), 1, 2);
-}
-
 Tensor AttentionPool2d::operator()(const Tensor& x) const {
-  const int64_t B = x.dim(0), D = x.dim(3);
-  const Tensor pixels = reshape(x, {B, x.dim(1) * x.dim(2), D});
-  const Tensor tokens = cat({mean(pixels, 1, true), pixels}, 1) + positional_embedding_;
-  const Tensor q = by_head(q_proj_(slice(tokens, 1, 0, 1))), k = by_head(k_proj_(tokens)),
-               v = by_head(v_proj_(tokens));
-  const double scale = 1 / std::sqrt(static_cast<double>(D / heads_));
-  const Tensor weights = softmax(matmul(q * scale, transpose(k, 2, 3)));  // (B, H, 1, T)
-  return c_proj_(reshape(transpose(matmul(weights, v), 1, 2), {B, D}));
+  const int64_t B = x.dim(0), T = 1 + x.dim(1) * x.dim(2), D = x.dim(3);
+  const Tensor pixels = reshape(x, {B, T - 1, D}), average = mean(pixels, 1, true);
+  const Tensor tokens = cat({average, pixels}, 1) + positional_embedding_;
+  const Tensor q = q_proj_(reshape(slice(tokens, 1, 0, 1), {B, D})),
+               rows = reshape(tokens, {B * T, D});
+  const Tensor kv = cat({k_proj_(rows), v_proj_(rows)}, 1);
+  return c_proj_(attention_pool(q, kv, equal_offsets(B, T, x.device()), heads_));
 }
 
 ModifiedResNet::ModifiedResNet(const ResNetConfig& c)

@@ -50,8 +50,6 @@ class AttentionPool2d : public Module {
   Tensor operator()(const Tensor& x) const;
 
  private:
-  Tensor by_head(const Tensor& x) const;
-
   int64_t heads_;
   Tensor positional_embedding_;  // (1 + h w, D), the mean first
   Linear &k_proj_, &q_proj_, &v_proj_, &c_proj_;

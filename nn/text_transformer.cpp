@@ -49,8 +49,7 @@ Tensor TextTransformer::operator()(const Tensor& tokens, const Tensor& offsets) 
   const Layout rows = layout(tokens, offsets, config_.context_length);
   const Tensor x =
       token_embedding_(tokens) + gather_rows(positional_embedding_, rows.positions);  // (ΣT, D)
-  const Tensor end = gather_rows(transformer_(x, offsets), rows.last);                // (B, D)
-  return matmul(ln_final_(end), text_projection_);
+  return matmul(ln_final_(transformer_.pooled(x, offsets, rows.last)), text_projection_);
 }
 
 }  // namespace diptych::nn

@@ -36,6 +36,15 @@ Linear::Options proj_init(const TransformerConfig& c) {
   return {c.scaled_init ? Init::normal(ScaledInit(c).projection) : bias, bias};
 }
 
+// Only host memory is looked at, as by check_index.
+void check_last(const Tensor& offsets, const Tensor& rows) {
+  if (rows.device() != Device::cpu) return;
+  const auto ends = offsets.to_vector<int64_t>(), last = rows.to_vector<int64_t>();
+  for (size_t b = 0; b < last.size(); ++b)
+    check(b + 1 < ends.size() && last[b] == ends[b + 1] - 1, "transformer: row ", last[b],
+          " does not see the whole of sequence ", b, ": under a causal mask pool its last row");
+}
+
 Unary function_of(Activation a) { return a == Activation::gelu ? Unary::gelu : Unary::quick_gelu; }
 
 }  // namespace
@@ -62,6 +71,17 @@ Tensor MultiHeadAttention::operator()(const LayerNorm& norm, const Tensor& x,
                                       const Tensor& offsets) const {
   const Tensor qkv = linear_of(norm.function(), x, in_proj_weight, in_proj_bias);
   return linear(attention(qkv, offsets, heads, causal), out_proj.weight, out_proj.bias, x);
+}
+
+Tensor MultiHeadAttention::pooled(const LayerNorm& norm, const Tensor& x, const Tensor& offsets,
+                                  const Tensor& rows) const {
+  const int64_t D = x.dim(1);
+  const auto project = [&](const Tensor& in, int64_t first, int64_t last) {
+    return linear_of(norm.function(), in, slice(in_proj_weight, 0, first, last),
+                     slice(in_proj_bias, 0, first, last));
+  };
+  const Tensor own = gather_rows(x, rows), q = project(own, 0, D), kv = project(x, D, 3 * D);
+  return linear(attention_pool(q, kv, offsets, heads), out_proj.weight, out_proj.bias, own);
 }
 
 Mlp::Mlp(const TransformerConfig& c)
@@ -91,6 +111,11 @@ Tensor ResidualAttentionBlock::operator()(const Tensor& x, const Tensor& offsets
   return mlp(ln_2, attn(ln_1, x, offsets));
 }
 
+Tensor ResidualAttentionBlock::pooled(const Tensor& x, const Tensor& offsets,
+                                      const Tensor& rows) const {
+  return mlp(ln_2, attn.pooled(ln_1, x, offsets, rows));
+}
+
 Transformer::Transformer(const TransformerConfig& c) {
   check(c.width > 0 && c.layers >= 0 && c.heads > 0 && c.width % c.heads == 0,
         "transformer: width ", c.width, " must be a multiple of the number of heads, ", c.heads);
@@ -99,13 +124,28 @@ Transformer::Transformer(const TransformerConfig& c) {
   }
 }
 
-Tensor Transformer::operator()(const Tensor& x, const Tensor& offsets) const {
+Tensor Transformer::run(const std::function<Tensor(const Tensor&)>& f, const Tensor& x) const {
+  return checkpointing && GradMode::enabled() ? checkpoint(f, x) : f(x);
+}
+
+Tensor Transformer::through(size_t count, const Tensor& x, const Tensor& offsets) const {
   Tensor y = x;
-  for (const ResidualAttentionBlock* block : blocks_) {
-    const auto run = [block, offsets](const Tensor& in) { return (*block)(in, offsets); };
-    y = checkpointing && GradMode::enabled() ? checkpoint(run, y) : run(y);
-  }
+  for (size_t i = 0; i < count; ++i)
+    y = run([block = blocks_[i], offsets](const Tensor& in) { return (*block)(in, offsets); }, y);
   return y;
+}
+
+Tensor Transformer::operator()(const Tensor& x, const Tensor& offsets) const {
+  return through(blocks_.size(), x, offsets);
+}
+
+Tensor Transformer::pooled(const Tensor& x, const Tensor& offsets, const Tensor& rows) const {
+  if (blocks_.empty()) return gather_rows(x, rows);
+  if (blocks_.back()->attn.causal) check_last(offsets, rows);
+  const auto last = [block = blocks_.back(), offsets, rows](const Tensor& in) {
+    return block->pooled(in, offsets, rows);
+  };
+  return run(last, through(blocks_.size() - 1, x, offsets));
 }
 
 }  // namespace diptych::nn

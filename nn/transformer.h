@@ -1,6 +1,7 @@
 // nn/transformer.h — attention, MLP, the residual block and the stack, over packed sequences.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,9 @@ struct MultiHeadAttention : Module {
   explicit MultiHeadAttention(const TransformerConfig&);
   /// x + attention of norm(x).  x (ΣT, D), offsets (B+1) → (ΣT, D)
   Tensor operator()(const LayerNorm& norm, const Tensor& x, const Tensor& offsets) const;
+  /// The rows of that at `rows`, see Transformer::pooled → (B, D)
+  Tensor pooled(const LayerNorm& norm, const Tensor& x, const Tensor& offsets,
+                const Tensor& rows) const;
 
   int64_t heads;
   bool causal;
@@ -56,6 +60,8 @@ struct Mlp : Module {
 struct ResidualAttentionBlock : Module {
   explicit ResidualAttentionBlock(const TransformerConfig&);
   Tensor operator()(const Tensor& x, const Tensor& offsets) const;
+  /// The rows of that at `rows`, see Transformer::pooled → (B, D)
+  Tensor pooled(const Tensor& x, const Tensor& offsets, const Tensor& rows) const;
 
   LayerNorm& ln_1;
   MultiHeadAttention& attn;
@@ -69,11 +75,20 @@ class Transformer : public Module {
   explicit Transformer(const TransformerConfig&);
   /// x (ΣT, D), offsets i64 (B+1) → (ΣT, D)
   Tensor operator()(const Tensor& x, const Tensor& offsets) const;
+  /// The rows of that at `rows` i64 (B), one of each sequence: all that a tower reads. The last
+  /// block computes nothing else but the keys and values of the other rows. Each must see its whole
+  /// sequence: under a causal mask it is the last one, or an Error is thrown. → (B, D)
+  Tensor pooled(const Tensor& x, const Tensor& offsets, const Tensor& rows) const;
 
   bool checkpointing =
       false;  ///< recompute each block during backward instead of keeping its insides
 
  private:
+  /// f(x), recomputed during backward if checkpointing.
+  Tensor run(const std::function<Tensor(const Tensor&)>& f, const Tensor& x) const;
+  /// x through the first `count` blocks.
+  Tensor through(size_t count, const Tensor& x, const Tensor& offsets) const;
+
   std::vector<ResidualAttentionBlock*> blocks_;
 };
 

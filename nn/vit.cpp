@@ -17,13 +17,6 @@ Init scaled_normal(int64_t width) {
   return Init::normal(1 / std::sqrt(static_cast<double>(width)));
 }
 
-// Equally long sequences: 0, T, 2T, …, BT.
-Tensor equal_offsets(int64_t B, int64_t T) {
-  std::vector<int64_t> offsets;
-  for (int64_t b = 0; b <= B; ++b) offsets.push_back(b * T);
-  return from_vector(offsets, {B + 1});
-}
-
 }  // namespace
 
 VisionTransformer::VisionTransformer(const VitConfig& c)
@@ -54,9 +47,8 @@ Tensor VisionTransformer::operator()(const Tensor& pixels) const {
   const int64_t T = x.dim(1) + 1;
   x = cat({expand(class_embedding_, {B, 1, D}), x}, 1) + positional_embedding_;  // (B, T, D)
   x = ln_pre_(reshape(x, {B * T, D}));
-  x = transformer_(x, equal_offsets(B, T).to(x.device()));
-  const Tensor token = reshape(slice(reshape(x, {B, T, D}), 1, 0, 1), {B, D});
-  return matmul(ln_post_(token), proj_);
+  const Tensor offsets = equal_offsets(B, T, x.device()), tokens = offsets.slice(0, 0, B);
+  return matmul(ln_post_(transformer_.pooled(x, offsets, tokens)), proj_);
 }
 
 }  // namespace diptych::nn

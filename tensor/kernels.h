@@ -137,6 +137,13 @@ DIPTYCH_KERNEL(attention, const Tensor& qkv, const Tensor& offsets, int64_t head
                Tensor& y, Tensor& lse)
 DIPTYCH_KERNEL(attention_grad, const Tensor& qkv, const Tensor& offsets, int64_t heads, bool causal,
                const Tensor& y, const Tensor& lse, const Tensor& g, Tensor& dqkv)
+// The same with one query per sequence: q (B, D), rows of kv (ΣT, 2 D) are k, v; y (B, D), lse (B,
+// H) of acc_t. A sequence of nothing gives 0.
+DIPTYCH_KERNEL(attention_pool, const Tensor& q, const Tensor& kv, const Tensor& offsets,
+               int64_t heads, Tensor& y, Tensor& lse)
+DIPTYCH_KERNEL(attention_pool_grad, const Tensor& q, const Tensor& kv, const Tensor& offsets,
+               int64_t heads, const Tensor& y, const Tensor& lse, const Tensor& g, Tensor& dq,
+               Tensor& dkv)
 
 // Random numbers: element i takes words 2i, 2i+1 of the Philox sequence (seed, stream)
 DIPTYCH_KERNEL(uniform, Seed seed, double low, double high, Tensor& y)

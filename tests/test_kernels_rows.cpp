@@ -1,105 +1,9 @@
-// tests/test_kernels_rows.cpp — the CPU kernels on rows (norms, embedding), attention, random
-// numbers, and equal bits for any number of threads.
+// tests/test_kernels_rows.cpp — the CPU kernels on rows (norms, embedding), random numbers, and
+// equal bits for any number of threads.
 #include "tensor/philox.h"
 #include "tests/kernel_reference.h"
 
 namespace diptych::test {
-namespace {
-
-/// Plain attention of one packed batch in f64: y, and with a gradient g also dqkv.
-struct NaiveAttention {
-  NaiveAttention(const Tensor& qkv, const std::vector<int64_t>& offsets, int64_t heads_,
-                 bool causal_, const Tensor& grad)
-      : x(values(qkv)), g(values(grad)), heads(heads_), d(qkv.dim(1) / 3), causal(causal_) {
-    y.resize(at(qkv.dim(0) * d));
-    dx.resize(x.size());
-    lse.resize(at(heads * qkv.dim(0)));
-    for (size_t s = 0; s + 1 < offsets.size(); ++s)
-      for (int64_t h = 0; h < heads; ++h)
-        for (int64_t i = offsets[s]; i < offsets[s + 1]; ++i)
-          query(i, offsets[s], causal ? i + 1 : offsets[s + 1], h, qkv.dim(0));
-  }
-
-  double dot(const Values& a, int64_t ra, int64_t ca, const Values& b, int64_t rb, int64_t cb,
-             int64_t wa, int64_t wb) const {
-    double sum = 0;
-    for (int64_t e = 0; e < d / heads; ++e)
-      sum += a[at(ra * wa + ca + e)] * b[at(rb * wb + cb + e)];
-    return sum;
-  }
-
-  void query(int64_t i, int64_t first, int64_t last, int64_t h, int64_t total) {
-    const int64_t dh = d / heads, q = h * dh, k = d + q, v = 2 * d + q, w = 3 * d;
-    const double scale = 1 / std::sqrt(static_cast<double>(dh));
-    Values p;
-    double most = -INFINITY, sum = 0, delta = 0;
-    for (int64_t j = first; j < last; ++j) p.push_back(scale * dot(x, i, q, x, j, k, w, w));
-    for (double s : p) most = std::max(most, s);
-    for (double& s : p) sum += s = std::exp(s - most);
-    lse[at(h * total + i)] = most + std::log(sum);
-    for (int64_t j = first; j < last; ++j)
-      for (int64_t e = 0; e < dh; ++e)
-        y[at(i * d + q + e)] += p[at(j - first)] / sum * x[at(j * w + v + e)];
-    delta = dot(g, i, q, y, i, q, d, d);
-    for (int64_t j = first; j < last; ++j) {
-      const double weight = p[at(j - first)] / sum;
-      const double ds = scale * weight * (dot(g, i, q, x, j, v, d, w) - delta);
-      for (int64_t e = 0; e < dh; ++e) {
-        dx[at(i * w + q + e)] += ds * x[at(j * w + k + e)];
-        dx[at(j * w + k + e)] += ds * x[at(i * w + q + e)];
-        dx[at(j * w + v + e)] += weight * g[at(i * d + q + e)];
-      }
-    }
-  }
-
-  Values x, g, y, dx, lse;
-  int64_t heads, d;
-  bool causal;
-};
-
-void check_attention(const std::vector<int64_t>& lengths, int64_t heads, int64_t dh, DType t) {
-  std::vector<int64_t> offsets = {0};
-  for (int64_t n : lengths) offsets.push_back(offsets.back() + n);
-  const int64_t total = offsets.back(), d = heads * dh;
-  const Tensor qkv = normal({total, 3 * d}, t, 1), g = normal({total, d}, t, 2);
-  for (bool causal : {false, true}) {
-    INFO(t, " heads ", heads, " width ", dh, " tokens ", total, " causal ", causal);
-    Tensor y = full({total, d}, NAN, t), lse = full({heads, total}, NAN, acc_dtype(t));
-    Tensor dqkv = full({total, 3 * d}, NAN, t);
-    const NaiveAttention want(qkv, offsets, heads, causal, g);
-    cpu::attention(qkv, indices(offsets), heads, causal, y, lse);
-    check_close(y, want.y, 4);
-    check_close(lse, want.lse, 4);
-    cpu::attention_grad(qkv, indices(offsets), heads, causal, y, lse, g, dqkv);
-    check_close(dqkv, want.dx, 8);
-  }
-}
-
-}  // namespace
-
-TEST_CASE("attention: short, empty and single-token sequences, any head width") {
-  for (DType t : kFloats)
-    for (int64_t dh : {1, 8, 24, 32, 50, 64}) check_attention({8, 1, 0, 50, 17}, 3, dh, t);
-}
-
-TEST_CASE("attention: sequences longer than a tile of queries and of keys") {
-  for (DType t : kFloats) {
-    check_attention({577}, 1, 16, t);
-    check_attention({65, 257, 0, 130}, 2, 20, t);
-  }
-  check_attention({}, 2, 8, DType::f32);
-}
-
-TEST_CASE("attention: scores far apart do not overflow") {
-  const Tensor one = full({300, 3}, 1);
-  Tensor qkv = one.clone(), y = empty({300, 1}), lse = empty({1, 300});
-  qkv.slice(0, 290, 291).slice(1, 1, 2).fill_(2000);  // one key outweighs all others
-  qkv.slice(0, 290, 291).slice(1, 2, 3).fill_(5);
-  cpu::attention(qkv, indices({0, 300}), 1, false, y, lse);
-  CHECK(values(y) == Values(300, 5));
-  CHECK(values(lse) == Values(300, 2000));
-}
-
 TEST_CASE("layer_norm with gradients") {
   for (DType t : kFloats) {
     for (const Shape& s : {Shape{1, 1}, Shape{3, 7}, Shape{300, 96}, Shape{5, 513}, Shape{0, 8}}) {
@@ -254,6 +158,12 @@ TEST_CASE("kernels: the same bits for any number of threads") {
     cpu::scatter_add_rows(x, indices(index), scattered);
     cpu::attention(qkv, indices(offsets), 2, true, y[7], lse2);
     cpu::attention_grad(qkv, indices(offsets), 2, true, y[7], lse2, g, dqkv);
+    const Tensor query = x.slice(0, 0, 5).contiguous();
+    const Tensor keys = qkv.slice(1, d, 3 * d).contiguous();
+    Tensor pooled = empty_like(query), lse3 = empty({5, 2});
+    Tensor dquery = empty_like(query), dkeys = empty_like(keys);
+    cpu::attention_pool(query, keys, indices(offsets), 2, pooled, lse3);
+    cpu::attention_pool_grad(query, keys, indices(offsets), 2, pooled, lse3, query, dquery, dkeys);
     cpu::normal(Seed{1, 1}, y[8]);
     cpu::reduce(Reduce::sum, x.view({1, n * d, 1}), total);
     cpu::reduce(Reduce::sum, x.view({1, n, d}), columns);
@@ -262,9 +172,10 @@ TEST_CASE("kernels: the same bits for any number of threads") {
     cpu::adamw_step({1e-3, 0.9, 0.98, 1e-6, 0.2, 1, 1}, {{g, m, v, p, true}});
     cpu::copy(x.view({d, n}).transpose(0, 1), y[9]);
     cpu::log_softmax_grad(y[2], g, y[10]);
-    return std::vector<Tensor>{y[0], y[1],  y[2],    y[3],    y[4], y[5],      y[6], y[7], y[8],
-                               y[9], y[10], mean,    rstd,    dw,   db,        norm, loss, lse,
-                               lse2, total, squares, columns, rows, scattered, p,    dqkv};
+    return std::vector<Tensor>{y[0], y[1], y[2],   y[3],   y[4],    y[5],    y[6], y[7],
+                               y[8], y[9], y[10],  mean,   rstd,    dw,      db,   norm,
+                               loss, lse,  lse2,   total,  squares, columns, rows, scattered,
+                               p,    dqkv, pooled, dquery, dkeys};
   });
 }
 

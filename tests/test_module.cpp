@@ -1,14 +1,11 @@
-// tests/test_module.cpp — modules, optimizer, schedule.
+// tests/test_module.cpp — modules, layers and towers.
 #include <doctest/doctest.h>
 
 #include <cmath>
-#include <limits>
 
 #include "autograd/gradcheck.h"
 #include "clip/model.h"
 #include "nn/layer_table.h"
-#include "nn/optim.h"
-#include "nn/schedule.h"
 #include "tests/files.h"
 
 using namespace diptych;
@@ -143,7 +140,7 @@ TEST_CASE("module: a cast is seen through every handle") {
   CHECK(layer(zeros({1, 2}, DType::f64)).dtype() == DType::f64);
 }
 
-TEST_CASE("text: packed captions compute what padded ones do, values and gradients") {
+TEST_CASE("text: packed captions and pooled rows give what padded ones do, and gradients") {
   TransformerConfig config;
   config.width = 16;
   config.layers = 2;
@@ -167,17 +164,17 @@ TEST_CASE("text: packed captions compute what padded ones do, values and gradien
     last_padded.push_back(kept.back());
   }
   const auto run = [&](const Tensor& x, const std::vector<int64_t>& at,
-                       const std::vector<int64_t>& last) {
+                       const std::vector<int64_t>& last, bool pooled) {
     tower.zero_grad();
-    const Tensor y = gather_rows(tower(x, from_vector(at, {4})), from_vector(last, {3}));
+    const Tensor ends = from_vector(at, {4}), read = from_vector(last, {3});
+    const Tensor y = pooled ? tower.pooled(x, ends, read) : gather_rows(tower(x, ends), read);
     backward(y, g);
     std::vector<Tensor> grads;
     for (const Tensor& p : tower.parameters()) grads.push_back(grad(p));
     return std::make_pair(y.detach(), grads);
   };
   const Tensor rows = from_vector(kept, {static_cast<int64_t>(kept.size())});
-  const auto packed = run(gather_rows(padded, rows), offsets, last_packed);
-  const auto full = run(padded, {0, T, 2 * T, 3 * T}, last_padded);
+  const auto full = run(padded, {0, T, 2 * T, 3 * T}, last_padded, false);
   const auto close = [](const Tensor& a, const Tensor& b) {
     const auto va = a.to_vector<double>(), vb = b.to_vector<double>();
     for (size_t i = 0; i < va.size(); ++i) {
@@ -186,8 +183,26 @@ TEST_CASE("text: packed captions compute what padded ones do, values and gradien
     }
     return true;
   };
-  CHECK(close(packed.first, full.first));
-  for (size_t i = 0; i < full.second.size(); ++i) CHECK(close(packed.second[i], full.second[i]));
+  for (const bool pooled : {false, true}) {
+    for (const bool checkpointing : {false, true}) {
+      INFO("pooled ", pooled, " checkpointing ", checkpointing);
+      tower.checkpointing = checkpointing;
+      const auto packed = run(gather_rows(padded, rows), offsets, last_packed, pooled);
+      CHECK(close(packed.first, full.first));
+      for (size_t i = 0; i < full.second.size(); ++i)
+        CHECK(close(packed.second[i], full.second[i]));
+    }
+  }
+}
+
+TEST_CASE("transformer: under a causal mask only a last row can be pooled") {
+  TransformerConfig config{.width = 4, .layers = 1, .heads = 1, .causal = true};
+  const Transformer causal(config);
+  CHECK(contains(error_of([&] {
+                   causal.pooled(zeros({3, 4}), from_vector<int64_t>({0, 2, 3}, {3}),
+                                 from_vector<int64_t>({0, 2}, {2}));
+                 }),
+                 "row 0 does not see the whole of sequence 0"));
 }
 
 TEST_CASE("towers: wrong sizes are refused by name") {
@@ -212,77 +227,4 @@ TEST_CASE("towers: wrong sizes are refused by name") {
   ModelConfig odd = tiny_config();
   odd.vit()->patch_size = 5;
   CHECK(contains(error_of([&] { Clip bad(odd); }), "patch size 5 must divide"));
-}
-
-TEST_CASE("AdamW: one step is the formula, by hand") {
-  struct One : Module {
-    One() : p(parameter("p", {1, 2}, Init::constant(0))) {}
-    Tensor p;
-  } module;
-  module.p.copy_(from_vector<float>({1.0f, -2.0f}, {1, 2}));
-  set_grad(module.p, from_vector<float>({0.5f, 0.0f}, {1, 2}));
-  AdamW optimizer(module, {.beta1 = 0.9, .beta2 = 0.98, .eps = 1e-6, .weight_decay = 0.1});
-  optimizer.step(0.01, 0.5);
-  // The first step moves by lr · sign, whatever the gradient's size; decay is lr · wd · p.
-  const auto p = module.p.to_vector<double>();
-  CHECK(p[0] == doctest::Approx(1.0 - 0.01 * (0.1 * 1.0 + 0.25 / (0.25 + 1e-6))).epsilon(1e-6));
-  CHECK(p[1] == doctest::Approx(-2.0 + 0.01 * 0.1 * 2.0).epsilon(1e-6));
-}
-
-TEST_CASE("AdamW: gains, biases and the temperature are not decayed, and the groups say so") {
-  const Clip model(tiny_config());
-  const AdamW optimizer(model, {});
-  const std::string groups = optimizer.groups();
-  const std::string decayed = groups.substr(0, groups.find('\n')),
-                    plain = groups.substr(groups.find('\n'));
-  CHECK(contains(decayed, "visual.positional_embedding"));
-  CHECK(contains(decayed, "transformer.resblocks.*.mlp.c_fc.weight"));
-  for (const char* name :
-       {"logit_scale", "ln_final.weight", "visual.class_embedding", "resblocks.*.mlp.c_fc.bias"}) {
-    CHECK(contains(plain, name));
-    CHECK(!contains(decayed, name));
-  }
-}
-
-TEST_CASE("AdamW: a saved and loaded optimizer goes on with the same bits") {
-  const auto run = [](bool interrupted) {
-    Clip model(tiny_config());
-    model.initialize(5);
-    auto optimizer = std::make_unique<AdamW>(model, AdamWConfig{});
-    for (int step = 0; step < 4; ++step) {
-      for (const Tensor& p : model.parameters())
-        set_grad(p, randn(p.shape(), {9, static_cast<uint64_t>(step)}));
-      optimizer->step(1e-3);
-      if (interrupted && step == 1) {
-        std::vector<NamedTensor> saved;
-        for (const auto& s : optimizer->state()) saved.push_back({s.name, s.tensor.clone()});
-        const int64_t steps = optimizer->steps();
-        optimizer = std::make_unique<AdamW>(model, AdamWConfig{});
-        optimizer->load_state(saved, steps);
-      }
-    }
-    return values_of(model);
-  };
-  const auto a = run(false), b = run(true);
-  for (size_t i = 0; i < a.size(); ++i) CHECK(test::same_bits(a[i].tensor, b[i].tensor));
-}
-
-TEST_CASE("clipping: the norm covers all gradients, and NaN is not hidden") {
-  Linear layer(2, 2);
-  set_grad(layer.weight, full({2, 2}, 2));
-  set_grad(layer.bias, full({2}, 3));
-  CHECK(grad_norm(layer) == doctest::Approx(std::sqrt(4 * 4 + 2 * 9)));
-  CHECK(clip_scale(10, 1) == doctest::Approx(0.1));
-  CHECK(clip_scale(0.5, 1) == 1);
-  CHECK(clip_scale(10, 0) == 1);
-  set_grad(layer.bias, full({2}, std::numeric_limits<double>::quiet_NaN()));
-  CHECK(std::isnan(grad_norm(layer)));
-}
-
-TEST_CASE("schedule: rises to the peak and ends at zero") {
-  CHECK(cosine_with_warmup(0, 1, 10, 100) == doctest::Approx(0.1));
-  CHECK(cosine_with_warmup(9, 1, 10, 100) == doctest::Approx(1));
-  CHECK(cosine_with_warmup(55, 1, 10, 100) == doctest::Approx(0.5));
-  CHECK(cosine_with_warmup(100, 1, 10, 100) == 0);
-  CHECK(cosine_with_warmup(0, 1, 0, 1) == 1);
 }

@@ -1,0 +1,90 @@
+// tests/test_optim.cpp — optimizer, clipping, schedule.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <limits>
+#include <memory>
+
+#include "clip/model.h"
+#include "nn/optim.h"
+#include "nn/schedule.h"
+#include "tests/files.h"
+
+using namespace diptych;
+using namespace diptych::nn;
+using diptych::test::contains;
+
+TEST_CASE("AdamW: one step is the formula, by hand") {
+  struct One : Module {
+    One() : p(parameter("p", {1, 2}, Init::constant(0))) {}
+    Tensor p;
+  } module;
+  module.p.copy_(from_vector<float>({1.0f, -2.0f}, {1, 2}));
+  set_grad(module.p, from_vector<float>({0.5f, 0.0f}, {1, 2}));
+  AdamW optimizer(module, {.beta1 = 0.9, .beta2 = 0.98, .eps = 1e-6, .weight_decay = 0.1});
+  optimizer.step(0.01, 0.5);
+  // The first step moves by lr · sign, whatever the gradient's size; decay is lr · wd · p.
+  const auto p = module.p.to_vector<double>();
+  CHECK(p[0] == doctest::Approx(1.0 - 0.01 * (0.1 * 1.0 + 0.25 / (0.25 + 1e-6))).epsilon(1e-6));
+  CHECK(p[1] == doctest::Approx(-2.0 + 0.01 * 0.1 * 2.0).epsilon(1e-6));
+}
+
+TEST_CASE("AdamW: gains, biases and the temperature are not decayed, and the groups say so") {
+  const Clip model(preset("tiny"));
+  const AdamW optimizer(model, {});
+  const std::string groups = optimizer.groups();
+  const std::string decayed = groups.substr(0, groups.find('\n')),
+                    plain = groups.substr(groups.find('\n'));
+  CHECK(contains(decayed, "visual.positional_embedding"));
+  CHECK(contains(decayed, "transformer.resblocks.*.mlp.c_fc.weight"));
+  for (const char* name :
+       {"logit_scale", "ln_final.weight", "visual.class_embedding", "resblocks.*.mlp.c_fc.bias"}) {
+    CHECK(contains(plain, name));
+    CHECK(!contains(decayed, name));
+  }
+}
+
+TEST_CASE("AdamW: a saved and loaded optimizer goes on with the same bits") {
+  const auto run = [](bool interrupted) {
+    Clip model(preset("tiny"));
+    model.initialize(5);
+    auto optimizer = std::make_unique<AdamW>(model, AdamWConfig{});
+    for (int step = 0; step < 4; ++step) {
+      for (const Tensor& p : model.parameters())
+        set_grad(p, randn(p.shape(), {9, static_cast<uint64_t>(step)}));
+      optimizer->step(1e-3);
+      if (interrupted && step == 1) {
+        std::vector<NamedTensor> saved;
+        for (const auto& s : optimizer->state()) saved.push_back({s.name, s.tensor.clone()});
+        const int64_t steps = optimizer->steps();
+        optimizer = std::make_unique<AdamW>(model, AdamWConfig{});
+        optimizer->load_state(saved, steps);
+      }
+    }
+    std::vector<Tensor> values;
+    for (const auto& entry : model.state()) values.push_back(entry.tensor);
+    return values;
+  };
+  const auto a = run(false), b = run(true);
+  for (size_t i = 0; i < a.size(); ++i) CHECK(test::same_bits(a[i], b[i]));
+}
+
+TEST_CASE("clipping: the norm covers all gradients, and NaN is not hidden") {
+  Linear layer(2, 2);
+  set_grad(layer.weight, full({2, 2}, 2));
+  set_grad(layer.bias, full({2}, 3));
+  CHECK(grad_norm(layer) == doctest::Approx(std::sqrt(4 * 4 + 2 * 9)));
+  CHECK(clip_scale(10, 1) == doctest::Approx(0.1));
+  CHECK(clip_scale(0.5, 1) == 1);
+  CHECK(clip_scale(10, 0) == 1);
+  set_grad(layer.bias, full({2}, std::numeric_limits<double>::quiet_NaN()));
+  CHECK(std::isnan(grad_norm(layer)));
+}
+
+TEST_CASE("schedule: rises to the peak and ends at zero") {
+  CHECK(cosine_with_warmup(0, 1, 10, 100) == doctest::Approx(0.1));
+  CHECK(cosine_with_warmup(9, 1, 10, 100) == doctest::Approx(1));
+  CHECK(cosine_with_warmup(55, 1, 10, 100) == doctest::Approx(0.5));
+  CHECK(cosine_with_warmup(100, 1, 10, 100) == 0);
+  CHECK(cosine_with_warmup(0, 1, 0, 1) == 1);
+}
