@@ -12,7 +12,7 @@
 //       pack b (kDepth, kWidth)             shared, packed by all threads
 //       each thread, for its part of c:
 //         for each kRowPanels tiles of M
-//           pack a (…, kDepth)              of the thread, unless its rows are contiguous
+//           pack a (…, kDepth)              of the thread, unless it can be read in place
 //           for each panel of b, each panel of a: tile_product
 //
 // If M is at most kRowPanels tiles, every panel of b is used once: the thread that needs it packs
@@ -174,13 +174,18 @@ class Product {
     }
   }
 
-  /// The kernel reads a by single values: rows that are contiguous need no packing.
-  static bool a_in_place(const Step& step) { return kNative && step.a.column == 1; }
+  /// The kernel reads a by single values: rows that are contiguous need no packing, nor do
+  /// contiguous columns that serve two panels of b at most.
+  static bool a_in_place(const Step& step) {
+    const bool columns = step.a.row == 1 && step.width <= 2 * kColumns;
+    return kNative && (step.a.column == 1 || columns);
+  }
 
   Matrix<const A> rows_at(const Step& step, int64_t p, const A* packed) const {
     if constexpr (kNative) {
       const Matrix<const T>& a = step.a;
-      if (a_in_place(step)) return {a.data + p * kTileRows * a.row + step.k0, a.row, 1};
+      if (a_in_place(step))
+        return {a.data + p * kTileRows * a.row + step.k0 * a.column, a.row, a.column};
     }
     return {packed, 1, rows_of(p)};
   }
