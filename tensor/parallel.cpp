@@ -43,7 +43,8 @@ class Pool {
     ticket_.notify_all();
   }
 
-  /// Runs chunk(0) … chunk(chunks-1). One loop at a time: a second caller runs its own in line.
+  /// Runs chunk(0) … chunk(chunks-1). One loop at a time: a second caller runs its own in line. The
+  /// last chunk is always the caller's: from loop to loop it works on what its core has near.
   void run(int64_t chunks, const std::function<void(int64_t)>& chunk) {
     const std::unique_lock busy(mutex_, std::try_to_lock);
     if (!busy) {
@@ -55,8 +56,9 @@ class Pool {
     chunk_ = &chunk;
     unfinished_.store(chunks, std::memory_order_relaxed);
     const uint64_t loop = (ticket_.load(std::memory_order_relaxed) & ~kChunks) + kNextLoop;
-    ticket_.store(loop + static_cast<uint64_t>(chunks), std::memory_order_release);
+    ticket_.store(loop + static_cast<uint64_t>(chunks - 1), std::memory_order_release);
     ticket_.notify_all();
+    run_chunk(chunks - 1);
     while (run_one()) {
     }
     for (int spins = 0; unfinished_.load(std::memory_order_acquire) != 0; ++spins) {
@@ -74,10 +76,14 @@ class Pool {
     do {
       if ((ticket & kChunks) == 0) return false;
     } while (!ticket_.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acquire));
-    const SerialScope serial;
-    (*chunk_)(static_cast<int64_t>((ticket & kChunks) - 1));
-    unfinished_.fetch_sub(1, std::memory_order_release);
+    run_chunk(static_cast<int64_t>((ticket & kChunks) - 1));
     return true;
+  }
+
+  void run_chunk(int64_t i) {
+    const SerialScope serial;
+    (*chunk_)(i);
+    unfinished_.fetch_sub(1, std::memory_order_release);
   }
 
   void work() {

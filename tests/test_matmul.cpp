@@ -108,6 +108,17 @@ TEST_CASE("matmul: thin products, whose right factor is read in place or packed 
     }
 }
 
+TEST_CASE("matmul: gradients of weights, sums over the rows of two tall matrices") {
+  for (DType t : kFloats)
+    for (int64_t k : {511, 512, 513, 1700, 3500})
+      for (const Shape& s : {Shape{1, 1}, Shape{7, 50}, Shape{150, 40}, Shape{96, 96}})
+        check_product(transposed({s[0], k}, t, 1), normal({k, s[1]}, t, 2));
+}
+
+TEST_CASE("matmul: a small right factor that every thread packs for itself, and a larger one") {
+  for (int64_t k : {96, 400}) check_product(normal({2100, k}, DType::f32, 1), normal({k, 200}));
+}
+
 TEST_CASE("matmul: 16-bit results are rounded once, not after each block of K") {
   // 2048 ones reach the end of f16's exact integers; adding 1 to 2048 in f16 would change nothing.
   const Tensor a = full({1, 2304}, 1, DType::f16), b = full({2304, 20}, 1, DType::f16);
@@ -135,6 +146,14 @@ TEST_CASE("matmul: the same bits for any number of threads, and for any batching
       cpu::matmul(a, b, {}, c);
       cpu::matmul(a.slice(0, 4, 5), b, {}, d);
       CHECK(values(c.slice(0, 4, 5)) == values(d));
+      return std::vector{c};
+    });
+  }
+  for (const Shape& s : {Shape{96, 1100, 100}, Shape{8, 3500, 40}}) {
+    const Tensor a = transposed({s[0], s[1]}, DType::f32, 1), b = normal({s[1], s[2]});
+    check_same_bits([&] {
+      Tensor c = empty({s[0], s[2]});
+      cpu::matmul(a, b, {}, c);
       return std::vector{c};
     });
   }

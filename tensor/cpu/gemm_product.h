@@ -15,48 +15,21 @@
 //           pack a (…, kDepth)              of the thread, unless it can be read in place
 //           for each panel of b, each panel of a: tile_product
 //
+// A small b every thread packs for itself, and the gradient of a weight is summed in two halves of
+// K: packing twice and adding once more cost less than fetching from another core's cache.
+//
 // If M is at most kRowPanels tiles, every panel of b is used once: the thread that needs it packs
 // it, into memory that stays in its second-level cache, or reads it in place if there is next to no
 // reuse.
 #pragma once
 
 #include "tensor/cpu/gemm_micro.h"
+#include "tensor/cpu/gemm_operands.h"
 #include "tensor/cpu/gemm_split.h"
 #include "tensor/cpu/pack.h"
 #include "tensor/cpu/scratch.h"
 
 namespace diptych::cpu {
-
-template <class T>
-struct Matrix {
-  T* data;
-  int64_t row, column;  // strides
-};
-
-/// What c = f(a b + bias + add) adds and applies: bias (N), add (M, N) as contiguous as c, and f
-/// over n values in place. Each may be null.
-template <class T>
-struct ProductEnd {
-  const acc_t<T>* bias;
-  const T* add;
-  void (*f)(acc_t<T>* x, int64_t n);
-};
-
-/// `width` columns in panels of whole vectors, at most kTileVectors each and as even as possible:
-/// four vectors are two panels of two, since a panel of one keeps few sums in registers.
-template <class A>
-struct ColumnPanels {
-  explicit ColumnPanels(int64_t n)
-      : width(n), vectors(ceil_div(n, kLanes<A>)), count(ceil_div(vectors, kTileVectors)) {}
-
-  int64_t first_vector(int64_t q) const { return vectors * q / count; }
-  int64_t vectors_of(int64_t q) const { return first_vector(q + 1) - first_vector(q); }
-  int64_t begin(int64_t q) const { return first_vector(q) * kLanes<A>; }
-  int64_t columns_of(int64_t q) const { return std::min(begin(q + 1), width) - begin(q); }
-  bool is_whole(int64_t q) const { return begin(q + 1) <= width; }
-
-  int64_t width, vectors, count;
-};
 
 template <class T>
 class Product {
@@ -68,16 +41,13 @@ class Product {
 
   /// The product of one a and b; `shift` elements into c and into what is added.
   void run(Matrix<const T> a, Matrix<const T> b, T* c, int64_t shift) const {
+    if (is_halved(a, b)) return run_halves(a, b, c + shift);
     static thread_local Scratch sums;
-    const int64_t blocks = std::max<int64_t>(1, ceil_div(k_, kDepth));
-    const int64_t depth = ceil_div(k_, blocks);
+    const Passes passes(0, k_);
     const T* add = end_.add ? end_.add + shift : nullptr;
-    Step step{a, b, c + shift, add, partial(c + shift, sums, blocks), 0, 0, 0, 0, true, true};
-    for (int64_t k = 0; k < blocks; ++k) {
-      step.k0 = k * depth;
-      step.depth = std::min(depth, k_ - step.k0);
-      step.first = k == 0;
-      step.last = k == blocks - 1;
+    Step step{a, b, c + shift, add, partial(c + shift, sums, passes.count), 0, 0, 0, 0, true, true};
+    for (int64_t pass = 0; pass < passes.count; ++pass) {
+      passes.select(pass, step);
       for (step.n0 = 0; step.n0 < n_; step.n0 += kWidth) {
         step.width = std::min(kWidth, n_ - step.n0);
         multiply(step);
@@ -101,11 +71,64 @@ class Product {
     bool first, last;
   };
 
-  Matrix<A> partial(T* c, Scratch& sums, int64_t blocks) const {
+  /// Terms [begin, end) of the sums in passes of at most kDepth, as even as possible.
+  struct Passes {
+    Passes(int64_t begin_, int64_t end_)
+        : begin(begin_),
+          end(end_),
+          count(std::max<int64_t>(1, ceil_div(end - begin, kDepth))),
+          depth(ceil_div(end - begin, count)) {}
+
+    void select(int64_t pass, Step& step) const {
+      step.k0 = begin + pass * depth;
+      step.depth = std::min(depth, end - step.k0);
+      step.first = pass == 0;
+      step.last = pass == count - 1;
+    }
+
+    int64_t begin, end, count, depth;
+  };
+
+  /// The gradient of a weight, gᵀ x, sums over the rows of two tall matrices. Threads have computed
+  /// half of these rows each, and may be far apart: each sums over its half, and what they exchange
+  /// is c, not g and x. Whether this is done depends on the product alone.
+  bool is_halved(const Matrix<const T>& a, const Matrix<const T>& b) const {
+    constexpr int64_t kTall = 512, kMost = int64_t{1} << 18;
+    const bool plain = !end_.bias && !end_.add && !end_.f;
+    return kNative && plain && a.row == 1 && b.column == 1 && k_ >= kTall && n_ <= kWidth &&
+           m_ * n_ <= kMost;
+  }
+
+  void run_halves(const Matrix<const T>& a, const Matrix<const T>& b, T* c) const {
+    if constexpr (kNative) {
+      static thread_local Scratch scratch;
+      T* second = scratch.get<T>(m_ * n_);
+      const int64_t down = ceil_div(m_, kTileRows), half = ceil_div(k_, 2);
+      const ColumnPanels<A> panels(n_);
+      const Grid grid = Grid::even(ceil_div(useful_threads(m_ * n_ * k_), 2), down, panels.count);
+      parallel_for(2 * grid.parts(), 1, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+          const int64_t h = i / grid.parts(), part = i % grid.parts();
+          T* sum = h == 0 ? c : second;
+          const Passes passes(h * half, std::min(k_, (h + 1) * half));
+          Step step{a, b, sum, nullptr, {sum, n_, 1}, 0, 0, 0, n_, true, true};
+          for (int64_t pass = 0; pass < passes.count; ++pass) {
+            passes.select(pass, step);
+            multiply_part(step, nullptr, grid.rows(part, down), grid.columns(part, panels.count));
+          }
+        }
+      });
+      parallel_for(m_ * n_, 16384, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) c[i] += second[i];
+      });
+    }
+  }
+
+  Matrix<A> partial(T* c, Scratch& sums, int64_t passes) const {
     if constexpr (kNative) {
       return {c, n_, 1};
     } else {
-      return {blocks > 1 ? sums.get<A>(m_ * padded<A>(n_)) : nullptr, padded<A>(n_), 1};
+      return {passes > 1 ? sums.get<A>(m_ * padded<A>(n_)) : nullptr, padded<A>(n_), 1};
     }
   }
 
@@ -114,10 +137,17 @@ class Product {
     const int64_t down = ceil_div(m_, kTileRows);
     const int64_t threads = useful_threads(m_ * step.width * step.depth);
     const bool thin = down <= kRowPanels && panels.count >= threads;
-    const A* b = thin ? nullptr : packed_by_all(step, panels);
+    const A* b = thin || packs_alone(step, threads) ? nullptr : packed_by_all(step, panels);
     const Grid grid = thin ? Grid{1, threads} : Grid::even(threads, down, panels.count);
     for_each_part(grid, down, panels.count,
                   [&](Range rows, Range columns) { multiply_part(step, b, rows, columns); });
+  }
+
+  /// Whether every thread packs the b it needs even though others pack the same: a small b is
+  /// sooner copied twice than waited for.
+  bool packs_alone(const Step& step, int64_t threads) const {
+    constexpr int64_t kRowsEach = 512, kMost = int64_t{1} << 16;
+    return m_ >= kRowsEach * threads && step.width * step.depth <= kMost;
   }
 
   const A* packed_by_all(const Step& step, const ColumnPanels<A>& panels) const {
@@ -150,20 +180,22 @@ class Product {
                rows_of(p), rows_of(p), panel);
   }
 
-  /// Row panels `down` times column panels `across`. b: packed, or null: then it is packed here, a
-  /// few panels at a time, which finds the rest of a cache line still there.
+  /// Row panels `down` times column panels `across`. b: packed, or null: then it is packed here; if
+  /// every panel is used once, a few at a time, which finds the rest of a cache line still there.
   void multiply_part(const Step& step, const A* b, Range down, Range across) const {
     static thread_local Scratch packed_a, packed_b;
-    const int64_t panel = kTileRows * step.depth, group = b ? across.end - across.begin : kGroup;
+    const int64_t panel = kTileRows * step.depth, all = across.end - across.begin;
+    const int64_t group = b || down.end - down.begin > kRowPanels ? all : kGroup;
     const ColumnPanels<A> panels(step.width);
     A* a = a_in_place(step) ? nullptr : packed_a.get<A>(kRowPanels * panel);
-    A* room = b ? nullptr : packed_b.get<A>(kGroup * kColumns * step.depth);
+    A* room = b ? nullptr : packed_b.get<A>(group * kColumns * step.depth);
     for (int64_t top = down.begin; top < down.end; top += kRowPanels) {
       const int64_t bottom = std::min(down.end, top + kRowPanels);
       for (int64_t p = top; a && p < bottom; ++p) pack_a(step, p, a + (p - top) * panel);
       for (int64_t left = across.begin; left < across.end; left += group) {
         const Range some{left, std::min(across.end, left + group)};
-        for (int64_t q = some.begin; !b && q < some.end; ++q)
+        const bool fresh = group < all || top == down.begin;
+        for (int64_t q = some.begin; !b && fresh && q < some.end; ++q)
           if (!b_in_place(step, panels, q)) pack_b(step, panels, q, room, some.begin);
         for (int64_t q = some.begin; q < some.end; ++q)
           for (int64_t p = top; p < bottom; ++p)

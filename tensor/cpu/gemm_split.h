@@ -10,6 +10,11 @@ namespace diptych::cpu {
 
 inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
+/// Elements begin … end-1.
+struct Range {
+  int64_t begin, end;
+};
+
 /// How many threads share c, as a grid of down × across parts.
 struct Grid {
   int64_t down = 1, across = 1;
@@ -27,21 +32,23 @@ struct Grid {
     }
     return best;
   }
-};
 
-struct Range {
-  int64_t begin, end;
+  int64_t parts() const { return down * across; }
+  /// Of `panels` row panels and column panels those of one part.
+  Range rows(int64_t part, int64_t panels) const { return cut(part / across, down, panels); }
+  Range columns(int64_t part, int64_t panels) const { return cut(part % across, across, panels); }
+
+  static Range cut(int64_t i, int64_t pieces, int64_t panels) {
+    return {panels * i / pieces, panels * (i + 1) / pieces};
+  }
 };
 
 /// Calls f(row panels, column panels) for every part of the grid, in parallel.
 template <class F>
 void for_each_part(const Grid& grid, int64_t panels_m, int64_t panels_n, const F& f) {
-  parallel_for(grid.down * grid.across, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t part = begin; part < end; ++part) {
-      const int64_t i = part / grid.across, j = part % grid.across;
-      f(Range{panels_m * i / grid.down, panels_m * (i + 1) / grid.down},
-        Range{panels_n * j / grid.across, panels_n * (j + 1) / grid.across});
-    }
+  parallel_for(grid.parts(), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t part = begin; part < end; ++part)
+      f(grid.rows(part, panels_m), grid.columns(part, panels_n));
   });
 }
 

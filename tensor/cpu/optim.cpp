@@ -1,7 +1,7 @@
 // tensor/cpu/optim.cpp — AdamW in one pass over all parameters, gradients and moments.
+#include <algorithm>
 #include <cmath>
 
-#include "tensor/cpu/flat.h"
 #include "tensor/kernels.h"
 #include "tensor/parallel.h"
 
@@ -37,17 +37,25 @@ void step_range(const AdamWConstants<T>& k, T decay, const T* __restrict g, int6
   }
 }
 
+/// Every thread takes its share of every parameter, not some parameters: the share that the same
+/// thread computed the gradient of, as far as it can be had, and near its core.
 template <class T>
 void step_all(const AdamWStep& step, const std::vector<AdamWSlot>& slots) {
+  constexpr int64_t kShares = 64, kVector = 64;
   const AdamWConstants<T> constants(step);
-  Flat flat;
-  for (const AdamWSlot& slot : slots) flat.append(slot.p.numel());
-  parallel_for(flat.size(), 8192, [&](int64_t begin, int64_t end) {
-    flat.for_each_piece(begin, end, [&](int64_t k, int64_t i, int64_t n) {
-      const AdamWSlot& slot = slots[static_cast<size_t>(k)];
-      step_range(constants, slot.decays ? constants.decay : T(0), slot.g.data<T>() + i, n,
-                 slot.m.data<T>() + i, slot.v.data<T>() + i, slot.p.data<T>() + i);
-    });
+  int64_t total = 0;
+  for (const AdamWSlot& slot : slots) total += slot.p.numel();
+  const int64_t grain = std::max<int64_t>(1, kShares * 8192 / std::max<int64_t>(1, total));
+  parallel_for(kShares, grain, [&](int64_t begin, int64_t end) {
+    for (const AdamWSlot& slot : slots) {
+      const int64_t n = slot.p.numel();
+      const auto cut = [n](int64_t s) {
+        return s == kShares ? n : n * s / kShares / kVector * kVector;
+      };
+      const int64_t i = cut(begin);
+      step_range(constants, slot.decays ? constants.decay : T(0), slot.g.data<T>() + i,
+                 cut(end) - i, slot.m.data<T>() + i, slot.v.data<T>() + i, slot.p.data<T>() + i);
+    }
   });
 }
 

@@ -1,0 +1,42 @@
+// tensor/cpu/gemm_operands.h — what a matrix product works on: matrices, their column panels, and
+// what happens to the result.
+#pragma once
+
+#include "tensor/cpu/gemm_micro.h"
+#include "tensor/cpu/gemm_split.h"
+#include "tensor/half.h"
+
+namespace diptych::cpu {
+
+template <class T>
+struct Matrix {
+  T* data;
+  int64_t row, column;  // strides
+};
+
+/// What c = f(a b + bias + add) adds and applies: bias (N), add (M, N) as contiguous as c, and f
+/// over n values in place. Each may be null.
+template <class T>
+struct ProductEnd {
+  const acc_t<T>* bias;
+  const T* add;
+  void (*f)(acc_t<T>* x, int64_t n);
+};
+
+/// `width` columns in panels of whole vectors, at most kTileVectors each and as even as possible:
+/// four vectors are two panels of two, since a panel of one keeps few sums in registers.
+template <class A>
+struct ColumnPanels {
+  explicit ColumnPanels(int64_t n)
+      : width(n), vectors(ceil_div(n, kLanes<A>)), count(ceil_div(vectors, kTileVectors)) {}
+
+  int64_t first_vector(int64_t q) const { return vectors * q / count; }
+  int64_t vectors_of(int64_t q) const { return first_vector(q + 1) - first_vector(q); }
+  int64_t begin(int64_t q) const { return first_vector(q) * kLanes<A>; }
+  int64_t columns_of(int64_t q) const { return std::min(begin(q + 1), width) - begin(q); }
+  bool is_whole(int64_t q) const { return begin(q + 1) <= width; }
+
+  int64_t width, vectors, count;
+};
+
+}  // namespace diptych::cpu
