@@ -92,10 +92,10 @@ StepResult Trainer::step(const Batch& batch) {
     result.loss = out.loss.item();
   }
   result.grad_norm = nn::grad_norm(model_);
-  check(std::isfinite(result.loss) && std::isfinite(result.grad_norm), "train: step ",
-        state_.step + 1, ": loss ", result.loss, ", gradient norm ", result.grad_norm,
-        first_bad_gradient(model_),
-        "; no step was taken. A lower --lr, a longer --warmup or --grad-clip-norm 1 may help");
+  if (!std::isfinite(result.loss) || !std::isfinite(result.grad_norm))
+    fail("train: step ", state_.step + 1, ": loss ", result.loss, ", gradient norm ",
+         result.grad_norm, first_bad_gradient(model_),
+         "; no step was taken. A lower --lr, a longer --warmup or --grad-clip-norm 1 may help");
   optimizer_.step(result.lr, nn::clip_scale(result.grad_norm, config_.grad_clip_norm));
   model_.clamp_logit_scale();
   model_.zero_grad();
