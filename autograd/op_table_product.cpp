@@ -193,6 +193,29 @@ std::vector<OpCase> linear_of_rows() {
   return rows;
 }
 
+// An operator in front of the product: one that keeps its input, one that keeps its output, one
+// that keeps nothing.
+std::vector<OpCase> linear_of_operator_rows() {
+  const auto row = [](const char* what, Unary f, std::vector<Shape> shapes) -> OpCase {
+    return {
+        "linear_of", what,
+        [f](const Inputs& in) { return linear_of(f, in[0], in[1], if_any(in, 2), if_any(in, 3)); },
+        normal(std::move(shapes)),
+        [f](const Inputs& in) {
+          const Tensor y = linear(unary(f, in[0]), in[1], if_any(in, 2));
+          return in.size() > 3 ? y + in[3] : y;
+        }};
+  };
+  std::vector<OpCase> rows = {row("quick_gelu", Unary::quick_gelu, {{4, 5}, {3, 5}, {3}, {4, 3}}),
+                              row("tanh, no bias", Unary::tanh, {{2, 3, 4}, {5, 4}}),
+                              row("neg, no rows", Unary::neg, {{0, 4}, {3, 4}, {3}}),
+                              row("gelu, large", Unary::gelu, {{61, 65}, {97, 65}, {97}})};
+  rows[0].bad = {{"linear: x (2, 3) does not fit w (4, 2)", [] {
+                    return linear_of(Unary::gelu, zeros({2, 3}), zeros({4, 2}));
+                  }}};
+  return rows;
+}
+
 }  // namespace
 
 std::vector<OpCase> product_rows() {
@@ -200,6 +223,7 @@ std::vector<OpCase> product_rows() {
   append(rows, linear_rows());
   append(rows, linear_then_rows());
   append(rows, linear_of_rows());
+  append(rows, linear_of_operator_rows());
   return rows;
 }
 

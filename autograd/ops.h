@@ -78,6 +78,9 @@ Tensor linear_then(Unary f, const Tensor& x, const Tensor& w, const Tensor& b = 
 /// here.
 Tensor linear_of(const std::function<Tensor(const Tensor&)>& f, const Tensor& x, const Tensor& w,
                  const Tensor& b = {}, const Tensor& residual = {});
+/// The same for an f without parameters: f and its derivative are computed in one loop.
+Tensor linear_of(Unary f, const Tensor& x, const Tensor& w, const Tensor& b = {},
+                 const Tensor& residual = {});
 
 // Rows of the last axis
 Tensor softmax(const Tensor& x);      ///< exp(x) / Σ exp(x)

@@ -58,8 +58,6 @@ Activation activation_from(const std::string& text) {
   fail("activation: '", text, "' is unknown; it must be quick_gelu or gelu");
 }
 
-Tensor activate(Activation a, const Tensor& x) { return unary(function_of(a), x); }
-
 MultiHeadAttention::MultiHeadAttention(const TransformerConfig& c)
     : heads(c.heads),
       causal(c.causal),
@@ -96,9 +94,8 @@ Tensor Mlp::operator()(const LayerNorm& norm, const Tensor& x) const {
     const Tensor h = linear_then(function_of(activation), norm(x), c_fc.weight, c_fc.bias);
     return linear(h, c_proj.weight, c_proj.bias, x);
   }
-  const auto activated = [kind = activation](const Tensor& h) { return activate(kind, h); };
   const Tensor h = linear_of(norm.function(), x, c_fc.weight, c_fc.bias);
-  return linear_of(activated, h, c_proj.weight, c_proj.bias, x);
+  return linear_of(function_of(activation), h, c_proj.weight, c_proj.bias, x);
 }
 
 ResidualAttentionBlock::ResidualAttentionBlock(const TransformerConfig& c)

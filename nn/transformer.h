@@ -14,7 +14,6 @@ enum class Activation : uint8_t { quick_gelu, gelu };
 const char* name(Activation);
 /// Throws Error, listing the known names, for any other.
 Activation activation_from(const std::string& name);
-Tensor activate(Activation, const Tensor& x);
 
 struct TransformerConfig {
   int64_t width = 512;  ///< D

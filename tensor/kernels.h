@@ -53,6 +53,8 @@ struct Window {
 DIPTYCH_KERNEL(unary, Unary op, const Tensor& x, Tensor& y)
 /// dx = g f'(s); s: x or y, as op needs; undefined if neither
 DIPTYCH_KERNEL(unary_grad, Unary op, const Tensor& s, const Tensor& g, Tensor& dx)
+/// y = f(x) and g ← g f'(x) in one loop
+DIPTYCH_KERNEL(unary_both, Unary op, const Tensor& x, Tensor& y, Tensor& g)
 /// y = f(a, b); a, b strided, already of y's shape
 DIPTYCH_KERNEL(binary, Binary op, const Tensor& a, const Tensor& b, Tensor& y)
 /// d = g ∂f/∂(operand 0: a, 1: b); a, b, g strided

@@ -1,5 +1,7 @@
 // autograd/ops/matmul.cpp — products. Transposes are views: the kernel absorbs strides while
 // packing.
+#include <utility>
+
 #include "autograd/ops.h"
 #include "tensor/kernels.h"
 
@@ -89,13 +91,19 @@ struct LinearGrad {
     Grads grads(4);
     grads[3] = grad;                                             // of the residual, if there is one
     if (dx) grads[0] = product(g, w, {M, w.dim(1)}).view(from);  // g w
-    if (dw) grads[1] = product(g.transpose(0, 1), rows_of(x), {N, x.dim(-1)});  // gᵀ x
+    if (dw) grads[1] = of_weight(grad, x);
     if (db) {
       grads[2] = empty({N}, g.dtype(), g.device());
       Tensor columns = grads[2].view({1, N});
       kernel::reduce(g.device(), Reduce::sum, g.view({1, M, N}), columns);
     }
     return grads;
+  }
+
+  /// gᵀ x
+  static Tensor of_weight(const Tensor& grad, const Tensor& x) {
+    const Tensor g = rows_of(grad);
+    return product(g.transpose(0, 1), rows_of(x), {g.dim(1), x.dim(-1)});
   }
 
   bool dx, dw, db;
@@ -162,6 +170,26 @@ Tensor linear_of(const std::function<Tensor(const Tensor&)>& f, const Tensor& x,
                   backward(again, out[0]);
                   out[0] = grad(leaf);
                   return out;
+                });
+}
+
+Tensor linear_of(Unary f, const Tensor& x, const Tensor& w, const Tensor& b,
+                 const Tensor& residual) {
+  const Tensor in = x.contiguous();
+  check_linear(in, w, b, residual);
+  Tensor h = empty_like(in);
+  kernel::unary(in.device(), f, in, h);
+  // The gradient of f(x) even where x needs none: f alone might round differently.
+  LinearGrad of_fx(true, w, b);
+  const bool dx = needs_grad(x), dw = std::exchange(of_fx.dw, false);
+  return record("linear_of", linear_forward(h, w, b, residual), {x, w, b, residual},
+                [f, of_fx, dx, dw, x = Saved(in), w = Saved(w)](const Tensor& g) -> Grads {
+                  Tensor fx = empty_like(x.get());
+                  Grads grads = of_fx(g, fx, w.get(), fx.shape());
+                  kernel::unary_both(g.device(), f, x.get(), fx, grads[0]);
+                  if (dw) grads[1] = LinearGrad::of_weight(g, fx);
+                  if (!dx) grads[0] = Tensor();
+                  return grads;
                 });
 }
 

@@ -56,6 +56,16 @@ template <class Op, class A>
   for (int64_t i = 0; i < n; ++i) dx[i] = g[i] * Op::df(s[i]);
 }
 
+/// y = f(x), d ← d f'(x)
+template <class Op, class A>
+[[gnu::noinline]] void map_both(const A* __restrict x, int64_t n, A* __restrict y,
+                                A* __restrict d) {
+  for (int64_t i = 0; i < n; ++i) {
+    y[i] = Op::f(x[i]);
+    d[i] *= Op::df(Op::needs == Needs::output ? y[i] : x[i]);
+  }
+}
+
 template <class Op, class A>
 [[gnu::noinline]] void zip(const A* __restrict a, const A* __restrict b, int64_t n,
                            A* __restrict y) {
@@ -102,6 +112,22 @@ void unary(Unary op, const Tensor& x, Tensor& y) {
 void unary_grad(Unary op, const Tensor& s, const Tensor& g, Tensor& dx) {
   visit_float(g.dtype(), [&]<class T>(Type<T>) {
     visit_unary(op, [&]<class Op>(Op) { unary_grad_of<Op, T>(s, g, dx); });
+  });
+}
+
+void unary_both(Unary op, const Tensor& x, Tensor& y, Tensor& g) {
+  visit_float(x.dtype(), [&]<class T>(Type<T>) {
+    visit_unary(op, [&]<class Op>(Op) {
+      for_each_block(x.numel(),
+                     [px = x.data<T>(), py = y.data<T>(), pg = g.data<T>()](int64_t i, int64_t n) {
+                       auto& room = Blocks<T>::of_this_thread();
+                       auto *out = landing(py + i, room.y), *d = landing(pg + i, room.g);
+                       widen(pg + i, n, d);
+                       map_both<Op>(widen(px + i, n, room.a), n, out, d);
+                       narrow(out, n, py + i);
+                       narrow(d, n, pg + i);
+                     });
+    });
   });
 }
 
