@@ -23,15 +23,20 @@ Tensor causal_mask(int64_t T) {
   return mask;
 }
 
+// softmax(q kᵀ / √width) v of one head of one sequence.
+Tensor attended_plainly(const Tensor& q, const Tensor& k, const Tensor& v, bool causal) {
+  Tensor scores = matmul(q, transpose(k, 0, 1)) / std::sqrt(static_cast<double>(q.dim(1)));
+  if (causal) scores = scores + causal_mask(q.dim(0));
+  return matmul(softmax(scores), v);
+}
+
 // One head of one sequence: q, k, v are columns [h D/H, …) of the three thirds of its rows.
 Tensor one_head(const Tensor& rows, int64_t h, int64_t heads, bool causal) {
-  const int64_t T = rows.dim(0), D = rows.dim(1) / 3, width = D / heads;
+  const int64_t D = rows.dim(1) / 3, width = D / heads;
   const auto part = [&](int64_t third) {
     return slice(rows, 1, third * D + h * width, third * D + (h + 1) * width);
   };
-  Tensor scores = matmul(part(0), transpose(part(1), 0, 1)) / std::sqrt(static_cast<double>(width));
-  if (causal) scores = scores + causal_mask(T);
-  return matmul(softmax(scores), part(2));
+  return attended_plainly(part(0), part(1), part(2), causal);
 }
 
 OpFunction attended_one_by_one(const Offsets& offsets, int64_t heads, bool causal) {
@@ -116,9 +121,7 @@ Tensor pooled_one_by_one(const Inputs& in, const Offsets& offsets, int64_t heads
     Inputs parts;
     for (int64_t from = 0; from < D; from += width) {
       const auto part = [&](const Tensor& x, int64_t at) { return slice(x, 1, at, at + width); };
-      const Tensor scores = matmul(part(q, from), transpose(part(kv, from), 0, 1));
-      const Tensor weights = softmax(scores / std::sqrt(static_cast<double>(width)));
-      parts.push_back(matmul(weights, part(kv, D + from)));
+      parts.push_back(attended_plainly(part(q, from), part(kv, from), part(kv, D + from), false));
     }
     rows.push_back(cat(parts, 1));
   }

@@ -92,6 +92,7 @@ StepResult Trainer::step(const Batch& batch) {
     result.loss = out.loss.item();
   }
   result.grad_norm = nn::grad_norm(model_);
+  // Not check(), whose arguments are computed in any case: this one reads every gradient.
   if (!std::isfinite(result.loss) || !std::isfinite(result.grad_norm))
     fail("train: step ", state_.step + 1, ": loss ", result.loss, ", gradient norm ",
          result.grad_norm, first_bad_gradient(model_),

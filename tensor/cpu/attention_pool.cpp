@@ -49,7 +49,7 @@ struct PoolHead {
     vec<A> total{};
     for_each_vector<A>(
         width, [&](int64_t d, int64_t n) { total += load_wide(a + d, n) * load_wide(b + d, n); });
-    return detail::fold_vector<A, kLanes<A>>(total, Sum{});
+    return sum_lanes<A>(total);
   }
 };
 

@@ -180,8 +180,9 @@ class Product {
                rows_of(p), rows_of(p), panel);
   }
 
-  /// Row panels `down` times column panels `across`. b: packed, or null: then it is packed here; if
-  /// every panel is used once, a few at a time, which finds the rest of a cache line still there.
+  /// Row panels `down` times column panels `across`. b: packed, or null: then it is packed here,
+  /// once; if the outer loop has a single round, a few panels at a time, which finds the rest of a
+  /// cache line still there.
   void multiply_part(const Step& step, const A* b, Range down, Range across) const {
     static thread_local Scratch packed_a, packed_b;
     const int64_t panel = kTileRows * step.depth, all = across.end - across.begin;
@@ -194,8 +195,7 @@ class Product {
       for (int64_t p = top; a && p < bottom; ++p) pack_a(step, p, a + (p - top) * panel);
       for (int64_t left = across.begin; left < across.end; left += group) {
         const Range some{left, std::min(across.end, left + group)};
-        const bool fresh = group < all || top == down.begin;
-        for (int64_t q = some.begin; !b && fresh && q < some.end; ++q)
+        for (int64_t q = some.begin; !b && top == down.begin && q < some.end; ++q)
           if (!b_in_place(step, panels, q)) pack_b(step, panels, q, room, some.begin);
         for (int64_t q = some.begin; q < some.end; ++q)
           for (int64_t p = top; p < bottom; ++p)

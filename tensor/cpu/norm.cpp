@@ -46,14 +46,12 @@ struct LayerNormGrad {
       if (dw) store_narrow(dw + j, load_wide(dw + j, n) + sum_w, n);
       if (db) store_narrow(db + j, load_wide(db + j, n) + sum_b, n);
     });
-    for (int r = 0; dx && r < Rows; ++r) write_dx(i + r, total(a[r]), total(b[r]));
+    for (int r = 0; dx && r < Rows; ++r) write_dx(i + r, sum_lanes<A>(a[r]), sum_lanes<A>(b[r]));
   }
 
   vec<A> normalized(int64_t i, int64_t j, int64_t n) const {
     return (load_wide(x + i * width + j, n) - mean[i]) * rstd[i];
   }
-
-  static A total(const vec<A>& v) { return detail::fold_vector<A, kLanes<A>>(v, Sum{}); }
 
   void write_dx(int64_t i, A a, A b) const {
     const A inverse = A(1) / static_cast<A>(width);

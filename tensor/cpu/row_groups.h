@@ -37,6 +37,12 @@ inline void store_narrow(T* p, const vec<acc_t<T>>& v, int64_t n) {
   }
 }
 
+/// The sum of the lanes of a vector of A.
+template <class A>
+inline A sum_lanes(const vec<A>& v) {
+  return detail::fold_vector<A, kLanes<A>>(v, Sum{});
+}
+
 /// Calls f(rows of the group, a constant, and its first row) for begin ≤ row < end.
 template <class F>
 inline void for_each_group(int64_t begin, int64_t end, const F& f) {
