@@ -5,7 +5,7 @@
 #include <variant>
 #include <vector>
 
-#include "data/image.h"
+#include "data/image/transform.h"
 #include "nn/resnet.h"
 #include "nn/text_transformer.h"
 #include "nn/vit.h"
@@ -39,8 +39,5 @@ ModelConfig model_config_from_json(const std::string& json);
 /// Throws Error listing the names, with the nearest one as a suggestion.
 ModelConfig preset(const std::string& name);
 const std::vector<std::string>& preset_names();
-
-/// The name in `known` within two edits of `name`; empty if there is none.
-std::string nearest(const std::string& name, const std::vector<std::string>& known);
 
 }  // namespace diptych

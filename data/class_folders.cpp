@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "data/folder.h"
+#include "data/picture_files.h"
 
 namespace diptych {
 

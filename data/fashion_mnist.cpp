@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "data/gzip.h"
-#include "tensor/file.h"
+#include "tensor/io/file.h"
+#include "tensor/io/gzip.h"
 #include "tensor/types.h"
 
 namespace diptych {

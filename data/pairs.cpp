@@ -5,15 +5,15 @@
 #include <filesystem>
 
 #include "data/csv.h"
-#include "data/folder.h"
-#include "tensor/file.h"
+#include "data/picture_files.h"
+#include "tensor/io/file.h"
 
 namespace diptych {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int64_t kMaxTableBytes = int64_t{4} << 30;
+constexpr int64_t kMaxTableBytes = int64_t{4} << 30, kMaxCaptionBytes = int64_t{1} << 20;
 
 std::string join(const std::vector<std::string>& words) {
   std::string text;
@@ -57,6 +57,21 @@ PairList parse_pair_table(std::string_view text, const std::string& folder, cons
 PairList read_pair_table(const std::string& path, const PairOptions& options) {
   return parse_pair_table(read_file(path, kMaxTableBytes), fs::path(path).parent_path().string(),
                           path, options);
+}
+
+PairList read_pair_folder(const std::string& path) {
+  PairList list;
+  for (const std::string& picture : picture_files(path)) {
+    const std::string text = fs::path(picture).replace_extension(".txt").string();
+    if (fs::is_regular_file(text)) {
+      list.pairs.push_back({picture, read_file(text, kMaxCaptionBytes)});
+    } else {
+      list.skipped.push_back(picture);
+    }
+  }
+  check(!list.pairs.empty(), "pairs: no NAME.png, .jpg or .jpeg with a NAME.txt below '", path,
+        "' (pictures without a text: ", list.skipped.size(), ")");
+  return list;
 }
 
 PairList open_pairs(const std::string& spec, const PairOptions& options) {

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "data/dataset.h"
-#include "data/image.h"
+#include "data/image/transform.h"
 
 namespace diptych {
 
@@ -29,9 +29,13 @@ struct PairOptions {
   std::string caption_key = "title";
 };
 
-/// Opens a folder (see data/folder.h) or a .tsv / .csv table. Throws Error if there is no pair.
+/// Opens a folder or a .tsv / .csv table. Throws Error if there is no pair.
 PairList open_pairs(const std::string& spec, const PairOptions& = {});
 
+/// NAME.png, NAME.jpg or NAME.jpeg with NAME.txt beside it, in all folders below `path`, in the
+/// order of their paths. Pictures without a text are listed as skipped. Throws Error if no pair is
+/// found.
+PairList read_pair_folder(const std::string& path);
 /// A table with a header line, quoted as pandas reads it. Relative paths start at the table's
 /// folder. Throws Error with file:line on a bad row, with the columns found if one is missing.
 PairList read_pair_table(const std::string& path, const PairOptions& = {});

@@ -8,7 +8,7 @@
 
 #include "data/dataset.h"
 #include "data/fashion_mnist.h"
-#include "data/image.h"
+#include "data/image/transform.h"
 
 namespace diptych {
 

@@ -2,9 +2,9 @@
 #include <cmath>
 #include <iostream>
 
+#include "clip/eval/zero_shot.h"
 #include "clip/loss.h"
-#include "clip/zero_shot.h"
-#include "data/tokenizer.h"
+#include "data/text/tokenizer.h"
 #include "nn/optim.h"
 #include "nn/schedule.h"
 

@@ -5,9 +5,9 @@
 // picture made here show the mechanics; the probabilities mean nothing then.
 #include <iostream>
 
-#include "clip/model_file.h"
-#include "clip/zero_shot.h"
-#include "data/image.h"
+#include "clip/eval/zero_shot.h"
+#include "clip/weights/model_file.h"
+#include "data/image/transform.h"
 
 using namespace diptych;
 

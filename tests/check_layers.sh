@@ -1,5 +1,6 @@
 #!/bin/bash
-# tests/check_layers.sh — who may include whom: every #include of every source against the floors.
+# tests/check_layers.sh — who may include whom: every #include of every source against the floors
+# and their rooms.
 #
 #   tests/check_layers.sh                the sources of this tree; one line per violation, exit 1
 #   tests/check_layers.sh --self-test    plants one violation of each rule and sees it reported
@@ -11,14 +12,26 @@ check_tree() {
     \( -name '*.h' -o -name '*.cuh' -o -name '*.cpp' -o -name '*.cu' \) 2>/dev/null |
     LC_ALL=C sort | awk '
       BEGIN {
-        floors["tensor"] = "tensor"
-        floors["autograd"] = "autograd tensor"
-        floors["data"] = "data tensor"
-        floors["nn"] = "nn autograd tensor"
-        floors["clip"] = "clip nn autograd data tensor"
-        floors["cuda"] = "cuda tensor"
-        floors["examples"] = "examples clip nn autograd data tensor"
-        floors["tests"] = "tests examples clip nn autograd data cuda tensor"
+        # Each room and the rooms it may include; a file belongs to the innermost room above it.
+        may["tensor"] = "tensor"
+        may["tensor/cpu"] = "tensor tensor/cpu"
+        may["tensor/io"] = "tensor tensor/io"
+        may["autograd"] = "autograd tensor"
+        may["autograd/ops"] = "autograd autograd/ops tensor"
+        may["autograd/op_table"] = "autograd autograd/op_table tensor"
+        may["data/image"] = "data/image tensor tensor/io"
+        may["data/text"] = "data/text tensor tensor/io"
+        may["data"] = "data data/image data/text tensor tensor/io"
+        may["nn"] = "nn autograd tensor"
+        may["clip"] = "clip nn autograd data data/image data/text tensor"
+        may["clip/weights"] = "clip/weights tensor/io " may["clip"]
+        may["clip/eval"] = "clip/eval tensor/io " may["clip"]
+        may["clip/train"] = "clip/train clip/eval " may["clip/weights"]
+        may["clip/cli"] = "clip/cli autograd/op_table " may["clip/train"]
+        may["cuda"] = "cuda tensor"
+        may["examples"] = "examples " may["clip/train"]
+        for (room in may) everything = everything " " room
+        may["tests"] = "tests" everything
         third_party = "^(nlohmann/|fmt/|CLI/|doctest/|nettle/|utf8proc|" \
           "(zlib|png|jpeglib|jerror|mpi)\\.h)"
       }
@@ -28,26 +41,30 @@ check_tree() {
         close(path)
         return found
       }
+      # The longest folder of a path that is a room.
+      function room_of(path,   folder) {
+        for (folder = path; sub("/[^/]*$", "", folder);)
+          if (folder in may) return folder
+        return folder
+      }
       function quoted_include(target,   to) {
         if (target !~ /\// || !exists(target)) {
           report("\"" target "\" is no file of this tree; include by path from the root")
           return
         }
-        to = substr(target, 1, index(target, "/") - 1)
-        if (index(" " floors[floor] " ", " " to " ") == 0)
-          report(floor "/ may not include " to "/; it may include " floors[floor])
-        if (target ~ /^tensor\/cpu\// && file !~ /^tensor\/cpu\// && floor != "tests")
-          report("only tensor/cpu/ and tests may include " target)
+        to = room_of(target)
+        if (index(" " may[room] " ", " " to " ") == 0)
+          report(room "/ may not include " to "/; it may include " may[room])
         if (target !~ /\.(h|cuh)$/) report("includes " target ", which is no header")
       }
       function angle_include(target,   to) {
         to = substr(target, 1, index(target, "/") - 1)
-        if (to in floors) report("write \"" target "\": project files are included with quotes")
+        if (to in may) report("write \"" target "\": project files are included with quotes")
         if (target !~ third_party) return
         if (target ~ /^doctest\//) {
-          if (floor != "tests") report("only tests/ may include <" target ">")
+          if (room != "tests") report("only tests/ may include <" target ">")
         } else if (target ~ /^CLI\//) {
-          if (file !~ /^clip\/cli\//) report("only clip/cli/ may include <" target ">")
+          if (room != "clip/cli") report("only clip/cli/ may include <" target ">")
         } else if (file !~ /\.cpp$/) {
           report("<" target "> may be included in a .cpp file only")
         }
@@ -55,7 +72,7 @@ check_tree() {
       {
         file = $0
         files++
-        floor = substr(file, 1, index(file, "/") - 1)
+        room = room_of(file)
         for (line = 1; (getline text < file) > 0; line++) {
           if (match(text, /^[ \t]*#[ \t]*include[ \t]*["<]/) == 0) continue
           opening = substr(text, RLENGTH, 1)
@@ -79,9 +96,11 @@ plant() {
 self_test() {
   local root planted=0 missed=0
   root=$(mktemp -d) && trap 'rm -rf "$root"' EXIT && cd "$root" || exit 2
-  mkdir -p tensor/cpu autograd data nn clip cuda
-  touch tensor/t.h tensor/cpu/c.h tensor/t.cpp autograd/a.h data/d.h nn/n.h clip/c.h cuda/c.h
-  [ "$(check_tree)" = 8 ] || { echo "a clean tree is refused"; missed=$((missed + 1)); }
+  mkdir -p tensor/{cpu,io} autograd/op_table data/{image,text} nn cuda
+  mkdir -p clip/{weights,eval,train,cli}
+  touch tensor/{t.h,cpu/c.h,io/i.h,t.cpp} autograd/{a.h,op_table/t.h} nn/n.h cuda/c.h
+  touch data/{d.h,image/i.h,text/t.h} clip/{c.h,weights/w.h,eval/e.h,train/t.h,cli/c.h}
+  [ "$(check_tree)" = 16 ] || { echo "a clean tree is refused"; missed=$((missed + 1)); }
   plant tensor/x.cpp '#include "autograd/a.h"' 'tensor/ may not include autograd/'
   plant autograd/x.h '#include "nn/n.h"' 'autograd/ may not include nn/'
   plant autograd/x.h '#include "data/d.h"' 'autograd/ may not include data/'
@@ -91,8 +110,19 @@ self_test() {
   plant clip/x.cpp '#include "cuda/c.h"' 'clip/ may not include cuda/'
   plant cuda/x.cu '#include "nn/n.h"' 'cuda/ may not include nn/'
   plant examples/x.cpp '#include "cuda/c.h"' 'examples/ may not include cuda/'
-  plant tensor/x.cpp '#include "tensor/cpu/c.h"' 'only tensor/cpu/ and tests may include'
-  plant nn/x.cpp '#include "tensor/cpu/c.h"' 'only tensor/cpu/ and tests may include'
+  plant tensor/x.cpp '#include "tensor/cpu/c.h"' 'tensor/ may not include tensor/cpu/'
+  plant nn/x.cpp '#include "tensor/cpu/c.h"' 'nn/ may not include tensor/cpu/'
+  plant tensor/x.cpp '#include "tensor/io/i.h"' 'tensor/ may not include tensor/io/'
+  plant tensor/cpu/x.cpp '#include "tensor/io/i.h"' 'tensor/cpu/ may not include tensor/io/'
+  plant autograd/ops/x.cpp '#include "autograd/op_table/t.h"' 'autograd/ops/ may not include autog'
+  plant data/text/x.cpp '#include "data/image/i.h"' 'data/text/ may not include data/image/'
+  plant data/image/x.cpp '#include "data/text/t.h"' 'data/image/ may not include data/text/'
+  plant data/image/x.cpp '#include "data/d.h"' 'data/image/ may not include data/'
+  plant clip/x.cpp '#include "clip/weights/w.h"' 'clip/ may not include clip/weights/'
+  plant clip/weights/x.cpp '#include "clip/train/t.h"' 'clip/weights/ may not include clip/train/'
+  plant clip/eval/x.cpp '#include "clip/weights/w.h"' 'clip/eval/ may not include clip/weights/'
+  plant clip/eval/x.cpp '#include "clip/train/t.h"' 'clip/eval/ may not include clip/train/'
+  plant clip/train/x.cpp '#include "clip/cli/c.h"' 'clip/train/ may not include clip/cli/'
   plant tests/x.cpp '#include "tensor/t.cpp"' 'includes tensor/t.cpp, which is no header'
   plant tensor/x.cpp '#include "t.h"' '"t.h" is no file of this tree'
   plant tensor/x.cpp '#include "tensor/missing.h"' '"tensor/missing.h" is no file of this tree'

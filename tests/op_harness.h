@@ -1,4 +1,4 @@
-// tests/op_harness.h — running, comparing and going through the rows of autograd/op_table.h.
+// tests/op_harness.h — running, comparing and going through the rows of autograd/op_table/table.h.
 //
 // One test case per check, one subcase per row: `run_tests -tc='op table*' -sc='softmax*'`.
 #pragma once
@@ -8,7 +8,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "autograd/op_table.h"
+#include "autograd/op_table/table.h"
 #include "tensor/device.h"
 
 namespace diptych::test {

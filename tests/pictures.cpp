@@ -5,7 +5,7 @@
 
 #include <cstring>
 
-#include "tensor/file.h"
+#include "tensor/io/file.h"
 
 namespace diptych::test {
 namespace {

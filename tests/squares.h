@@ -4,7 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "clip/train.h"
+#include "clip/train/train.h"
+#include "clip/weights/run_folder.h"
 #include "data/dataset.h"
 #include "tensor/factory.h"
 #include "tests/files.h"

@@ -7,11 +7,11 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
-#include "clip/model_file.h"
-#include "clip/vocabulary.h"
-#include "data/image.h"
-#include "tensor/npy.h"
-#include "tensor/safetensors.h"
+#include "clip/weights/model_file.h"
+#include "clip/weights/vocabulary.h"
+#include "data/image/transform.h"
+#include "tensor/io/npy.h"
+#include "tensor/io/safetensors.h"
 #include "tests/squares.h"
 
 using namespace diptych;

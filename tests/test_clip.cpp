@@ -6,14 +6,15 @@
 #include <limits>
 #include <set>
 
-#include "clip/infer_config.h"
-#include "clip/inputs.h"
+#include "clip/eval/prompts.h"
+#include "clip/eval/zero_shot.h"
 #include "clip/loss.h"
-#include "clip/model_file.h"
-#include "clip/prompts.h"
-#include "clip/vocabulary.h"
-#include "clip/zero_shot.h"
-#include "tensor/safetensors.h"
+#include "clip/weights/infer_config.h"
+#include "clip/weights/model_file.h"
+#include "clip/weights/vocabulary.h"
+#include "data/image/transform.h"
+#include "data/text/captions.h"
+#include "tensor/io/safetensors.h"
 #include "tests/squares.h"
 
 using namespace diptych;

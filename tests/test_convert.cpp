@@ -4,13 +4,13 @@
 #include <fstream>
 #include <sstream>
 
-#include "clip/export.h"
-#include "clip/foreign_config.h"
-#include "clip/model_file.h"
-#include "clip/names.h"
-#include "clip/positions.h"
-#include "tensor/safetensors.h"
-#include "tensor/sha256.h"
+#include "clip/weights/export.h"
+#include "clip/weights/foreign_config.h"
+#include "clip/weights/model_file.h"
+#include "clip/weights/names.h"
+#include "clip/weights/positions.h"
+#include "tensor/io/safetensors.h"
+#include "tensor/io/sha256.h"
 #include "tests/squares.h"
 
 using namespace diptych;

@@ -7,10 +7,10 @@
 #include <set>
 
 #include "data/csv.h"
-#include "data/folder.h"
-#include "data/gzip.h"
 #include "data/pairs.h"
+#include "data/picture_files.h"
 #include "data/tinted_fashion.h"
+#include "tensor/io/gzip.h"
 #include "tests/files.h"
 
 using namespace diptych;

@@ -11,7 +11,7 @@
 #include <cerrno>
 #include <utility>
 
-#include "tensor/file.h"
+#include "tensor/io/file.h"
 #include "tests/files.h"
 
 using namespace diptych;

@@ -2,7 +2,7 @@
 #include <doctest/doctest.h>
 #include <sys/stat.h>
 
-#include "tensor/file.h"
+#include "tensor/io/file.h"
 #include "tests/files.h"
 
 using namespace diptych;

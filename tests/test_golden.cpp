@@ -6,12 +6,12 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "clip/inputs.h"
 #include "clip/loss.h"
-#include "clip/model_file.h"
+#include "clip/weights/model_file.h"
+#include "data/text/captions.h"
 #include "nn/optim.h"
 #include "nn/schedule.h"
-#include "tensor/safetensors.h"
+#include "tensor/io/safetensors.h"
 
 using namespace diptych;
 

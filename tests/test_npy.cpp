@@ -4,7 +4,7 @@
 #include <random>
 
 #include "tensor/factory.h"
-#include "tensor/npy.h"
+#include "tensor/io/npy.h"
 #include "tests/files.h"
 
 using namespace diptych;

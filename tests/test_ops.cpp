@@ -1,5 +1,5 @@
 // tests/test_ops.cpp — the numbers of every operator: gradients, dtypes, references, layouts and
-// extremes, generated from autograd/op_table.h.
+// extremes, generated from autograd/op_table/table.h.
 #include <doctest/doctest.h>
 
 #include <cmath>

@@ -1,7 +1,7 @@
 // tests/test_pickle.cpp — what pickles mean, and the limits they are held to.
 #include <doctest/doctest.h>
 
-#include "tensor/pickle.h"
+#include "tensor/io/pickle.h"
 #include "tests/files.h"
 #include "tests/torch_files.h"
 

@@ -1,5 +1,5 @@
 // tests/test_pickle_hostile.cpp — pickles made to break or to abuse a reader, each with a verdict.
-#include "tensor/pickle.h"
+#include "tensor/io/pickle.h"
 #include "tests/hostile.h"
 #include "tests/torch_files.h"
 

@@ -7,7 +7,7 @@
 #include <fstream>
 
 #include "tensor/allocator.h"
-#include "tensor/torch_file.h"
+#include "tensor/io/torch_file.h"
 #include "tests/files.h"
 #include "tests/torch_files.h"
 

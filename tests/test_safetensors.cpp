@@ -4,8 +4,8 @@
 #include <limits>
 
 #include "tensor/factory.h"
-#include "tensor/file.h"
-#include "tensor/safetensors.h"
+#include "tensor/io/file.h"
+#include "tensor/io/safetensors.h"
 #include "tests/files.h"
 
 using namespace diptych;

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "tensor/safetensors.h"
+#include "tensor/io/safetensors.h"
 #include "tests/hostile.h"
 
 using namespace diptych;

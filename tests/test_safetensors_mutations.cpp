@@ -7,7 +7,7 @@
 #include <random>
 
 #include "tensor/factory.h"
-#include "tensor/safetensors.h"
+#include "tensor/io/safetensors.h"
 #include "tests/files.h"
 #include "tests/mutants.h"
 

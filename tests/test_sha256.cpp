@@ -1,7 +1,7 @@
 // tests/test_sha256.cpp — SHA-256 against the examples of FIPS 180-4.
 #include <doctest/doctest.h>
 
-#include "tensor/sha256.h"
+#include "tensor/io/sha256.h"
 #include "tests/files.h"
 
 using namespace diptych;

@@ -5,13 +5,13 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "data/char_pattern.h"
-#include "data/code_pages.h"
-#include "data/html_entities.h"
-#include "data/mojibake.h"
-#include "data/text_clean.h"
-#include "data/text_fix.h"
-#include "data/unicode.h"
+#include "data/text/char_pattern.h"
+#include "data/text/clean.h"
+#include "data/text/code_pages.h"
+#include "data/text/fix.h"
+#include "data/text/html_entities.h"
+#include "data/text/mojibake.h"
+#include "data/text/unicode.h"
 
 using namespace diptych;
 

@@ -6,10 +6,10 @@
 #include <map>
 #include <thread>
 
-#include "clip/vocabulary.h"
-#include "data/text_clean.h"
-#include "data/tokenizer.h"
-#include "data/unicode.h"
+#include "clip/weights/vocabulary.h"
+#include "data/text/clean.h"
+#include "data/text/tokenizer.h"
+#include "data/text/unicode.h"
 #include "tensor/philox.h"
 #include "tensor/types.h"
 

@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <map>
 
-#include "tensor/safetensors.h"
-#include "tensor/torch_file.h"
-#include "tensor/zip.h"
+#include "tensor/io/safetensors.h"
+#include "tensor/io/torch_file.h"
+#include "tensor/io/zip.h"
 #include "tests/files.h"
 #include "tests/torch_files.h"
 

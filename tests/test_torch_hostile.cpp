@@ -1,5 +1,5 @@
 // tests/test_torch_hostile.cpp — .pt files made to break a reader, each with a verdict.
-#include "tensor/torch_file.h"
+#include "tensor/io/torch_file.h"
 #include "tests/hostile.h"
 #include "tests/torch_files.h"
 

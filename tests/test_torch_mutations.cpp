@@ -6,8 +6,8 @@
 #include <array>
 #include <random>
 
-#include "tensor/torch_file.h"
-#include "tensor/zip.h"
+#include "tensor/io/torch_file.h"
+#include "tensor/io/zip.h"
 #include "tests/files.h"
 #include "tests/mutants.h"
 #include "tests/torch_files.h"

@@ -5,8 +5,10 @@
 #include <filesystem>
 #include <limits>
 
-#include "clip/model_file.h"
-#include "clip/zero_shot.h"
+#include "clip/eval/accuracy.h"
+#include "clip/eval/zero_shot.h"
+#include "clip/weights/model_file.h"
+#include "clip/weights/run_folder.h"
 #include "tensor/parallel.h"
 #include "tests/squares.h"
 

@@ -1,5 +1,5 @@
 // tests/test_zip_hostile.cpp — archives made to break a ZIP reader, each with a verdict.
-#include "tensor/zip.h"
+#include "tensor/io/zip.h"
 #include "tests/hostile.h"
 #include "tests/torch_files.h"
 

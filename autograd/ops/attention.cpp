@@ -1,6 +1,6 @@
 // autograd/ops/attention.cpp — fused attention over packed sequences; scores are never stored.
+#include "autograd/operands.h"
 #include "autograd/ops.h"
-#include "autograd/rows.h"
 #include "tensor/kernels.h"
 
 namespace diptych {

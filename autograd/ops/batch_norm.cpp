@@ -1,6 +1,6 @@
 // autograd/ops/batch_norm.cpp — batch normalisation over all axes but the last.
+#include "autograd/operands.h"
 #include "autograd/ops.h"
-#include "autograd/rows.h"
 #include "tensor/kernels.h"
 
 namespace diptych {

@@ -1,14 +1,10 @@
-// autograd/ops/conv.cpp — convolution and pooling of pictures with channels last.
+// autograd/ops/conv.cpp — convolution of pictures with channels last.
+#include "autograd/operands.h"
 #include "autograd/ops.h"
 #include "tensor/kernels.h"
 
 namespace diptych {
 namespace {
-
-void check_picture(const char* op, const Tensor& x) {
-  check(is_float(x.dtype()) && x.rank() == 4, op,
-        ": needs floating-point pictures (B, H, W, C), got ", x.dtype(), ' ', x.shape());
-}
 
 void check_conv(const Tensor& x, const Tensor& w, const Window& window) {
   check_picture("conv2d", x);
@@ -61,19 +57,6 @@ Tensor conv2d(const Tensor& x, const Tensor& w, int64_t stride, int64_t padding)
                   }
                   return grads;
                 });
-}
-
-Tensor avg_pool(const Tensor& x, int64_t k) {
-  check_picture("avg_pool", x);
-  check(k >= 1 && x.dim(1) % k == 0 && x.dim(2) % k == 0, "avg_pool: squares of ", k,
-        " must divide the sides of x ", x.shape(), " (B, H, W, C)");
-  Tensor y = empty({x.dim(0), x.dim(1) / k, x.dim(2) / k, x.dim(3)}, x.dtype(), x.device());
-  kernel::avg_pool(x.device(), x.contiguous(), k, y);
-  return record("avg_pool", y, {x}, [k, from = x.shape()](const Tensor& g) -> Grads {
-    Tensor dx = empty(from, g.dtype(), g.device());
-    kernel::avg_pool_grad(g.device(), g, k, dx);
-    return {dx};
-  });
 }
 
 }  // namespace diptych

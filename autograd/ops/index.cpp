@@ -1,6 +1,6 @@
 // autograd/ops/index.cpp — rows by index: embeddings and pooling.
+#include "autograd/operands.h"
 #include "autograd/ops.h"
-#include "autograd/rows.h"
 #include "tensor/kernels.h"
 
 namespace diptych {

@@ -1,6 +1,6 @@
 // autograd/ops/loss.cpp — cross-entropy, fused with the softmax it differentiates through.
+#include "autograd/operands.h"
 #include "autograd/ops.h"
-#include "autograd/rows.h"
 #include "tensor/kernels.h"
 
 namespace diptych {

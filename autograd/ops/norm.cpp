@@ -1,6 +1,6 @@
 // autograd/ops/norm.cpp — layer normalisation and L2 normalisation over the last axis.
+#include "autograd/operands.h"
 #include "autograd/ops.h"
-#include "autograd/rows.h"
 #include "tensor/kernels.h"
 
 namespace diptych {

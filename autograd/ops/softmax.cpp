@@ -1,6 +1,6 @@
 // autograd/ops/softmax.cpp — softmax and its logarithm over the last axis.
+#include "autograd/operands.h"
 #include "autograd/ops.h"
-#include "autograd/rows.h"
 #include "tensor/kernels.h"
 
 namespace diptych {

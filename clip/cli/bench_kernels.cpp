@@ -5,7 +5,7 @@
 
 #include "autograd/ops.h"
 #include "clip/cli/bench.h"
-#include "clip/progress.h"
+#include "clip/train/progress.h"
 #include "tensor/kernels.h"
 #include "tensor/parallel.h"
 

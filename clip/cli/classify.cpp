@@ -5,9 +5,9 @@
 #include <numeric>
 
 #include "clip/cli/command.h"
-#include "clip/prompts.h"
-#include "clip/zero_shot.h"
-#include "data/image.h"
+#include "clip/eval/prompts.h"
+#include "clip/eval/zero_shot.h"
+#include "data/image/transform.h"
 
 namespace diptych::cli {
 namespace {

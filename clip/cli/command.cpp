@@ -6,7 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <optional>
 
-#include "clip/vocabulary.h"
+#include "clip/weights/vocabulary.h"
 #include "tensor/parallel.h"
 
 namespace diptych::cli {

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "clip/model_file.h"
+#include "clip/weights/model_file.h"
 
 namespace CLI {
 class App;

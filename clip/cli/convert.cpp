@@ -2,7 +2,7 @@
 #include <fmt/core.h>
 
 #include "clip/cli/command.h"
-#include "clip/export.h"
+#include "clip/weights/export.h"
 
 namespace diptych::cli {
 namespace {

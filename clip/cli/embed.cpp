@@ -4,10 +4,11 @@
 #include <fstream>
 
 #include "clip/cli/command.h"
-#include "clip/inputs.h"
-#include "clip/zero_shot.h"
-#include "tensor/file.h"
-#include "tensor/npy.h"
+#include "clip/eval/zero_shot.h"
+#include "data/image/transform.h"
+#include "data/text/captions.h"
+#include "tensor/io/file.h"
+#include "tensor/io/npy.h"
 
 namespace diptych::cli {
 namespace {

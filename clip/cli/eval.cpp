@@ -6,10 +6,11 @@
 
 #include "clip/cli/command.h"
 #include "clip/data_source.h"
-#include "clip/progress.h"
-#include "clip/prompts.h"
-#include "clip/report.h"
-#include "clip/zero_shot.h"
+#include "clip/eval/accuracy.h"
+#include "clip/eval/prompts.h"
+#include "clip/eval/report.h"
+#include "clip/eval/zero_shot.h"
+#include "clip/train/progress.h"
 #include "data/tinted_fashion.h"
 
 namespace diptych::cli {

@@ -6,7 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "autograd/op_table.h"
+#include "autograd/op_table/table.h"
 #include "clip/cli/command.h"
 #include "clip/loss.h"
 #include "nn/layer_table.h"

@@ -6,6 +6,7 @@
 #include <exception>
 
 #include "clip/cli/command.h"
+#include "clip/spelling.h"
 
 namespace diptych::cli {
 namespace {

@@ -2,8 +2,8 @@
 #include <fmt/core.h>
 
 #include "clip/cli/command.h"
-#include "clip/inputs.h"
-#include "tensor/npy.h"
+#include "data/image/transform.h"
+#include "tensor/io/npy.h"
 
 namespace diptych::cli {
 namespace {

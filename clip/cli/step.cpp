@@ -3,11 +3,11 @@
 #include <fmt/core.h>
 
 #include "clip/cli/command.h"
-#include "clip/inputs.h"
+#include "clip/eval/zero_shot.h"
 #include "clip/loss.h"
-#include "clip/zero_shot.h"
-#include "tensor/npy.h"
-#include "tensor/safetensors.h"
+#include "data/text/captions.h"
+#include "tensor/io/npy.h"
+#include "tensor/io/safetensors.h"
 
 namespace diptych::cli {
 namespace {

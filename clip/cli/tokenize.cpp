@@ -4,7 +4,7 @@
 #include <iostream>
 
 #include "clip/cli/command.h"
-#include "clip/vocabulary.h"
+#include "clip/weights/vocabulary.h"
 
 namespace diptych::cli {
 namespace {

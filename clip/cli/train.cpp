@@ -1,5 +1,5 @@
 // clip/cli/train.cpp — `diptych train`. Flags keep open_clip's names and meaning where it has them.
-#include "clip/train.h"
+#include "clip/train/train.h"
 
 #include <fmt/core.h>
 
@@ -9,8 +9,9 @@
 
 #include "clip/cli/command.h"
 #include "clip/data_source.h"
-#include "clip/vocabulary.h"
-#include "tensor/file.h"
+#include "clip/weights/run_folder.h"
+#include "clip/weights/vocabulary.h"
+#include "tensor/io/file.h"
 #include "tensor/parallel.h"
 
 namespace diptych::cli {

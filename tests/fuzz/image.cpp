@@ -1,6 +1,5 @@
 // tests/fuzz/image.cpp — a JPEG or PNG of at most a million pixels.
-#include "data/image.h"
-
+#include "data/image/transform.h"
 #include "tests/fuzz/fuzz.h"
 
 using namespace diptych;

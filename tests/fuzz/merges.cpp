@@ -1,5 +1,5 @@
 // tests/fuzz/merges.cpp — a vocabulary, plain or packed with gzip.
-#include "data/tokenizer.h"
+#include "data/text/tokenizer.h"
 #include "tests/fuzz/fuzz.h"
 
 using namespace diptych;

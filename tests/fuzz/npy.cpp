@@ -1,5 +1,5 @@
 // tests/fuzz/npy.cpp — a file of one array.
-#include "tensor/npy.h"
+#include "tensor/io/npy.h"
 
 #include "tests/fuzz/fuzz.h"
 

@@ -1,5 +1,5 @@
 // tests/fuzz/pickle.cpp — the program of a pickle.
-#include "tensor/pickle.h"
+#include "tensor/io/pickle.h"
 
 #include "tests/fuzz/fuzz.h"
 

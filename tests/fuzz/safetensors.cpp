@@ -1,5 +1,5 @@
 // tests/fuzz/safetensors.cpp — a file of tensors.
-#include "tensor/safetensors.h"
+#include "tensor/io/safetensors.h"
 
 #include "tests/fuzz/fuzz.h"
 

@@ -1,5 +1,5 @@
 // tests/fuzz/text.cpp — a caption through cleaning, tokenizer and back.
-#include "data/tokenizer.h"
+#include "data/text/tokenizer.h"
 #include "tests/fuzz/fuzz.h"
 
 using namespace diptych;

@@ -1,6 +1,6 @@
 // tests/fuzz/torch.cpp — the pickle of a .pt file whose archive is right: no random change would
 // keep the CRC.
-#include "tensor/torch_file.h"
+#include "tensor/io/torch_file.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/torch_files.h"
 

@@ -1,5 +1,5 @@
 // tests/fuzz/zip.cpp — an archive; all entries are read.
-#include "tensor/zip.h"
+#include "tensor/io/zip.h"
 
 #include "tests/fuzz/fuzz.h"
 

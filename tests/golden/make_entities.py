@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes data/html_entity_table.cpp: HTML5's 2231 named character references, from Python's
+"""Writes data/text/html_entity_table.cpp: HTML5's 2231 named character references, from Python's
 html.entities, and which of them ftfy also reads in capitals. Needs nothing but Python.
 
 A row is NAME, then '~' if HTML knows the name without its semicolon too and '=' if not, then the
@@ -12,9 +12,9 @@ import pathlib
 
 FILE = pathlib.Path(__file__).parents[2] / "data" / "html_entity_table.cpp"
 HEAD = """\
-// data/html_entity_table.cpp — HTML5's named character references; made by
+// data/text/html_entity_table.cpp — HTML5's named character references; made by
 // tests/golden/make_entities.py, which explains the rows.
-#include "data/html_entities.h"
+#include "data/text/html_entities.h"
 
 namespace diptych {
 

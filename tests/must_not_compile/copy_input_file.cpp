@@ -1,5 +1,5 @@
 // error: use of deleted function|call to deleted constructor
-#include "tensor/file.h"
+#include "tensor/io/file.h"
 
 void f(const diptych::InputFile& file) {
 #if defined(FIXED)

@@ -1,0 +1,60 @@
+// clip/eval/accuracy.cpp — rankings, and averages over them.
+#include "clip/eval/accuracy.h"
+
+#include <algorithm>
+#include <map>
+#include <numeric>
+
+#include "clip/eval/zero_shot.h"
+
+namespace diptych {
+
+Predictions classify_dataset(const Clip& model, const Tensor& head, Loader& loader,
+                             const std::function<void(int64_t)>& progress) {
+  Predictions out;
+  const auto K = static_cast<size_t>(head.dim(0));
+  loader.start(0);
+  while (const auto batch = loader.next()) {
+    if (batch->indices.empty()) continue;
+    const auto logits = zero_shot_logits(model, head, batch->pixels).to_vector<float>();
+    for (size_t b = 0; b < batch->labels.size(); ++b) {
+      const float* row = logits.data() + b * K;
+      std::vector<int64_t> order(K);
+      std::iota(order.begin(), order.end(), 0);
+      const auto best = order.begin() + static_cast<std::ptrdiff_t>(std::min<size_t>(5, K));
+      // Ties go to the smaller index, so that the ranking is a function of the numbers alone.
+      std::partial_sort(order.begin(), best, order.end(), [row](int64_t i, int64_t j) {
+        return row[i] != row[j] ? row[i] > row[j] : i < j;
+      });
+      out.ranked.emplace_back(order.begin(), best);
+      out.labels.push_back(batch->labels[b]);
+    }
+    if (progress) progress(static_cast<int64_t>(out.labels.size()));
+  }
+  return out;
+}
+
+Accuracy accuracy(const Predictions& predictions, const std::function<bool(int64_t)>& include) {
+  Accuracy result;
+  std::map<int64_t, std::pair<double, double>> per_class;  // hits, pictures
+  for (size_t i = 0; i < predictions.labels.size(); ++i) {
+    const int64_t label = predictions.labels[i];
+    if (!include(label)) continue;
+    const auto& ranked = predictions.ranked[i];
+    const bool first = ranked[0] == label;
+    ++result.pictures;
+    result.acc1 += first;
+    result.acc5 += std::find(ranked.begin(), ranked.end(), label) != ranked.end();
+    per_class[label].first += first;
+    per_class[label].second += 1;
+  }
+  if (result.pictures == 0) return result;
+  for (const auto& [label, count] : per_class)
+    result.mean_per_class_recall += count.first / count.second;
+  result.mean_per_class_recall /= static_cast<double>(per_class.size());
+  result.acc1 /= static_cast<double>(result.pictures);
+  result.acc5 /= static_cast<double>(result.pictures);
+  return result;
+}
+
+}  // namespace diptych

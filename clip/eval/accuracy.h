@@ -1,0 +1,28 @@
+// clip/eval/accuracy.h — what a dataset was taken for, and how often that was right.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "clip/model.h"
+#include "data/loader.h"
+
+namespace diptych {
+
+/// What the pictures of a dataset were taken for.
+struct Predictions {
+  std::vector<int64_t> labels;  ///< the truth
+  std::vector<std::vector<int64_t>>
+      ranked;  ///< the five best classes (fewer if there are fewer), best first
+};
+Predictions classify_dataset(const Clip&, const Tensor& head, Loader&,
+                             const std::function<void(int64_t done)>& progress = {});
+
+struct Accuracy {
+  double acc1 = 0, acc5 = 0, mean_per_class_recall = 0;
+  int64_t pictures = 0;
+};
+/// Over the pictures whose label `include`s.
+Accuracy accuracy(const Predictions&, const std::function<bool(int64_t label)>& include);
+
+}  // namespace diptych

@@ -1,0 +1,110 @@
+// clip/train/run_log.cpp — lines for people, records for programs.
+#include "clip/train/run_log.h"
+
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+namespace diptych {
+namespace {
+
+namespace fs = std::filesystem;
+
+// JSON has no NaN: strict readers must be able to read every line.
+nlohmann::ordered_json number(double x) {
+  return std::isfinite(x) ? nlohmann::ordered_json(x)
+                          : nlohmann::ordered_json(fmt::format("{}", x));
+}
+
+std::string to_json(const StepRecord& r) {
+  return nlohmann::ordered_json{{"step", r.step},
+                                {"epoch", r.epoch},
+                                {"samples", r.samples},
+                                {"loss", number(r.loss)},
+                                {"chance_loss", r.chance_loss},
+                                {"lr", r.lr},
+                                {"grad_norm", number(r.grad_norm)},
+                                {"logit_scale", r.logit_scale},
+                                {"pairs_per_second", number(r.pairs_per_second)},
+                                {"data_wait", number(r.data_wait)},
+                                {"eta_seconds", number(r.eta_seconds)},
+                                {"bad_samples", r.bad_samples},
+                                {"truncated", r.truncated}}
+      .dump();
+}
+
+std::string to_line(const StepRecord& r) {
+  std::string text = fmt::format(
+      "step {}/{} | epoch {} | {} pairs | loss {:.4f}{} | lr {:.2e} | grad norm {:.3f} | scale "
+      "{:.2f} | {:.0f} pairs/s | data wait {:.1f} % | ETA {}",
+      r.step, r.steps, r.epoch, r.samples, r.loss,
+      r.step == 1 ? fmt::format(" (ln B = {:.4f})", r.chance_loss) : "", r.lr, r.grad_norm,
+      r.logit_scale, r.pairs_per_second, 100 * r.data_wait, duration(r.eta_seconds));
+  if (r.bad_samples) text += fmt::format(" | {} bad", r.bad_samples);
+  return text;
+}
+
+std::string one_line(std::string text) {
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < 0x20) c = ' ';
+  }
+  return text;
+}
+
+}  // namespace
+
+RunLog::RunLog(const std::string& folder, bool resume, bool echo) : folder_(folder), echo_(echo) {
+  std::error_code failed;
+  fs::create_directories(folder, failed);
+  check(!failed, "train: cannot create '", folder, "': ", failed.message());
+  lock_ = ::open((folder + "/lock").c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0644);
+  check(lock_ >= 0 && ::flock(lock_, LOCK_EX | LOCK_NB) == 0, "train: '", folder,
+        "' is in use by another run");
+  check(resume || !fs::exists(folder + "/metrics.jsonl"), "train: '", folder,
+        "' holds a run already; choose another --name, or continue it with --resume latest");
+}
+
+RunLog::~RunLog() {
+  if (lock_ >= 0) ::close(lock_);
+}
+
+void RunLog::append(const char* file, const std::string& text) {
+  const std::string path = folder_ + '/' + file;
+  std::FILE* out = std::fopen(path.c_str(), "a");
+  if (!out) return;  // a full disk must not end the training: checkpoints report it
+  std::fputs(text.c_str(), out);
+  std::fclose(out);
+}
+
+void RunLog::line(const std::string& text) {
+  if (progress_) progress_->clear();
+  if (echo_) fmt::print(stderr, "{}\n", text);
+  append("out.log", text + '\n');
+}
+
+void RunLog::step(const StepRecord& record) {
+  line(to_line(record));
+  metrics(to_json(record));
+}
+
+void RunLog::metrics(const std::string& json) { append("metrics.jsonl", json + '\n'); }
+
+int64_t RunLog::bad_sample(const BadSample& bad) {
+  if (bad_.insert(bad.index).second) {
+    append("bad_samples.tsv",
+           fmt::format("{}\t{}\t{}\n", bad.index, one_line(bad.name), one_line(bad.reason)));
+  }
+  return static_cast<int64_t>(bad_.size());
+}
+
+void RunLog::show_progress(int64_t done, int64_t total, const std::string& note) {
+  if (!progress_) progress_ = std::make_unique<Progress>("step", total, /*quiet=*/true);
+  progress_->update(done, note);
+}
+
+}  // namespace diptych

@@ -1,0 +1,58 @@
+// clip/train/run_log.h — what a run tells: console, out.log, metrics.jsonl, bad_samples.tsv.
+#pragma once
+
+#include <cstdio>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "clip/train/progress.h"
+#include "data/loader.h"
+
+namespace diptych {
+
+/// One line per logged step: the console line is derived from it, and so is the line of
+/// metrics.jsonl.
+struct StepRecord {
+  int64_t step = 0, steps = 0, epoch = 0, samples = 0;
+  double loss = 0;
+  double chance_loss = 0;  ///< ln B: the loss of a model that knows nothing
+  double lr = 0, grad_norm = 0,
+         logit_scale = 0;  ///< logit_scale as the factor, exp of the parameter
+  double pairs_per_second = 0;
+  double data_wait = 0;  ///< share of the time spent waiting for the loader, 0 … 1
+  double eta_seconds = 0;
+  int64_t bad_samples = 0, truncated = 0;
+};
+
+/// The folder logs/<name> of a run, locked while this object lives.
+class RunLog {
+ public:
+  /// Creates the folder. Throws Error if it holds a run already (unless `resume`) or if another
+  /// process is writing to it.
+  RunLog(const std::string& folder, bool resume, bool echo = true);
+  ~RunLog();
+  RunLog(const RunLog&) = delete;
+  RunLog& operator=(const RunLog&) = delete;
+
+  const std::string& folder() const { return folder_; }
+  void line(const std::string& text);     ///< to stderr and out.log
+  void step(const StepRecord&);           ///< to stderr, out.log and metrics.jsonl
+  void metrics(const std::string& json);  ///< one line of metrics.jsonl
+  /// Names a sample in bad_samples.tsv, once. Returns how many are named there by this run.
+  int64_t bad_sample(const BadSample&);
+
+  /// A bar below the last line, on a terminal.
+  void show_progress(int64_t done, int64_t total, const std::string& note);
+
+ private:
+  void append(const char* file, const std::string& text);
+
+  std::string folder_;
+  std::set<int64_t> bad_;
+  bool echo_;
+  int lock_ = -1;
+  std::unique_ptr<Progress> progress_;
+};
+
+}  // namespace diptych

@@ -1,0 +1,194 @@
+// clip/train/train.cpp — one step, one epoch, one run.
+#include "clip/train/train.h"
+
+#include <fmt/core.h>
+
+#include <cmath>
+#include <csignal>
+
+#include "clip/loss.h"
+#include "nn/schedule.h"
+
+namespace diptych {
+namespace {
+
+volatile std::sig_atomic_t stop_requested = 0;
+
+// Lets the current step finish and the checkpoint be written: what batch systems expect before
+// preemption.
+class StopOnSignal {
+ public:
+  StopOnSignal() {
+    stop_requested = 0;
+    for (size_t i = 0; i < 2; ++i)
+      before_[i] = std::signal(kSignals[i], [](int) { stop_requested = 1; });
+  }
+  ~StopOnSignal() {
+    for (size_t i = 0; i < 2; ++i) std::signal(kSignals[i], before_[i]);
+  }
+  StopOnSignal(const StopOnSignal&) = delete;
+  StopOnSignal& operator=(const StopOnSignal&) = delete;
+
+ private:
+  static constexpr int kSignals[2] = {SIGINT, SIGTERM};
+  void (*before_[2])(int);
+};
+
+LoaderOptions loader_options(const Clip& model, const TrainConfig& c) {
+  LoaderOptions o;
+  o.batch_size = c.batch_size;
+  o.workers = c.workers;
+  o.seed = c.seed;
+  o.context_length = model.config().text.context_length;
+  o.drop_last = true;
+  return o;
+}
+
+// The first parameter whose gradient is not finite, for the message.
+std::string first_bad_gradient(const Clip& model) {
+  for (const auto& entry : model.named_parameters()) {
+    if (!grad(entry.tensor).defined()) continue;
+    for (const double g : grad(entry.tensor).to_vector<double>()) {
+      if (!std::isfinite(g)) return "; the gradient of " + entry.name + " is not finite";
+    }
+  }
+  return "";
+}
+
+}  // namespace
+
+Trainer::Trainer(Clip& model, const Tokenizer& tokenizer, const Dataset& dataset,
+                 const TrainConfig& config, RunLog& log)
+    : model_(model),
+      tokenizer_(tokenizer),
+      dataset_(dataset),
+      config_(config),
+      log_(log),
+      optimizer_(model, config.adamw),
+      loader_(dataset, tokenizer, loader_options(model, config)) {
+  check(loader_.batches() > 0, "train: ", dataset.size(), " samples do not fill one batch of ",
+        config.batch_size, "; lower --batch-size");
+  const int64_t all = config.epochs * loader_.batches();
+  total_steps_ = config.max_steps > 0 ? std::min(config.max_steps, all) : all;
+  warmup_ = config.warmup >= 0 ? config.warmup : std::min<int64_t>(2000, total_steps_ / 10);
+  model_.train();
+  log_.line(optimizer_.groups());
+}
+
+void Trainer::resume(const std::string& checkpoint) {
+  state_ = load_checkpoint(checkpoint, model_, optimizer_);
+  saved_step_ = state_.step;
+  log_.line(fmt::format("resuming {} at step {}", checkpoint, state_.step));
+}
+
+StepResult Trainer::step(const Batch& batch) {
+  StepResult result;
+  result.lr = nn::cosine_with_warmup(state_.step, config_.lr, warmup_, total_steps_);
+  {
+    const ContrastiveLoss out =
+        contrastive_loss(model_.encode_image(batch.pixels),
+                         model_.encode_text(batch.tokens, batch.offsets), model_.logit_scale());
+    backward(out.loss);
+    result.loss = out.loss.item();
+  }
+  result.grad_norm = nn::grad_norm(model_);
+  // Not check(), whose arguments are computed in any case: this one reads every gradient.
+  if (!std::isfinite(result.loss) || !std::isfinite(result.grad_norm))
+    fail("train: step ", state_.step + 1, ": loss ", result.loss, ", gradient norm ",
+         result.grad_norm, first_bad_gradient(model_),
+         "; no step was taken. A lower --lr, a longer --warmup or --grad-clip-norm 1 may help");
+  optimizer_.step(result.lr, nn::clip_scale(result.grad_norm, config_.grad_clip_norm));
+  model_.clamp_logit_scale();
+  model_.zero_grad();
+  ++state_.step;
+  state_.samples += static_cast<int64_t>(batch.indices.size());
+  return result;
+}
+
+void Trainer::account_for(const Batch& batch) {
+  truncated_ += batch.truncated;
+  for (const BadSample& bad : batch.bad) bad_ = log_.bad_sample(bad);
+  check(
+      static_cast<double>(bad_) <= config_.max_bad_fraction * static_cast<double>(dataset_.size()),
+      "train: ", bad_, " of ", dataset_.size(), " samples are bad, more than --max-bad-fraction ",
+      config_.max_bad_fraction, "; they are named in ", log_.folder(), "/bad_samples.tsv");
+}
+
+void Trainer::report(const StepResult& result, int64_t batch_pairs) {
+  const double time = seconds_now(), span = time - window_.since;
+  StepRecord r;
+  r.step = state_.step;
+  r.steps = total_steps_;
+  r.epoch = state_.epoch + 1;
+  r.samples = state_.samples;
+  r.loss = result.loss;
+  r.chance_loss = std::log(static_cast<double>(batch_pairs));
+  r.lr = result.lr;
+  r.grad_norm = result.grad_norm;
+  r.logit_scale = std::exp(model_.logit_scale().item());
+  r.pairs_per_second = static_cast<double>(state_.samples - window_.samples) / span;
+  r.data_wait = (loader_.wait_seconds() - window_.waited) / span;
+  r.eta_seconds = (time - started_) / static_cast<double>(state_.step - first_step_) *
+                  static_cast<double>(total_steps_ - state_.step);
+  r.bad_samples = bad_;
+  r.truncated = truncated_;
+  log_.step(r);
+  window_ = {time, loader_.wait_seconds(), state_.samples};
+}
+
+void Trainer::save() {
+  if (saved_step_ == state_.step) return;
+  save_checkpoint(log_.folder(), model_, tokenizer_, optimizer_, state_, config_.keep);
+  saved_step_ = state_.step;
+}
+
+// A disk that is full now may have room at the end: training goes on, the last save decides.
+void Trainer::try_save() {
+  try {
+    save();
+  } catch (const Error& error) {
+    log_.line(fmt::format("warning: {}; training goes on", error.what()));
+  }
+}
+
+bool Trainer::run_epoch() {
+  loader_.start(state_.epoch, state_.batch);
+  window_.waited = 0;
+  while (state_.step < total_steps_ && !stop_requested) {
+    const auto batch = loader_.next();
+    if (!batch) return true;
+    account_for(*batch);
+    ++state_.batch;
+    if (batch->indices.empty()) continue;
+    const StepResult result = step(*batch);
+    if (state_.step == 1 || state_.step % config_.log_every == 0 || state_.step == total_steps_) {
+      report(result, static_cast<int64_t>(batch->indices.size()));
+    }
+    log_.show_progress(state_.step, total_steps_, fmt::format("loss {:.3f}", result.loss));
+  }
+  return false;
+}
+
+bool Trainer::run() {
+  const StopOnSignal stop;
+  started_ = window_.since = seconds_now();
+  window_.samples = state_.samples;
+  first_step_ = state_.step;
+  log_.line(fmt::format("{} pairs, {} steps of {} pairs ({} per epoch), warm-up {}, seed {}",
+                        dataset_.size(), total_steps_, config_.batch_size, loader_.batches(),
+                        warmup_, config_.seed));
+  while (run_epoch()) {
+    state_.batch = 0;
+    ++state_.epoch;
+    if (state_.epoch % config_.save_every == 0) try_save();
+  }
+  save();
+  log_.line(
+      fmt::format("{} after {} steps, {} pairs, {}; {} bad samples, {} captions truncated; "
+                  "checkpoint in {}/checkpoints",
+                  stop_requested ? "stopped" : "done", state_.step, state_.samples,
+                  duration(seconds_now() - started_), bad_, truncated_, log_.folder()));
+  return !stop_requested;
+}
+
+}  // namespace diptych

@@ -1,0 +1,77 @@
+// clip/train/train.h — the training loop.
+#pragma once
+
+#include <string>
+
+#include "clip/train/checkpoint.h"
+#include "clip/train/run_log.h"
+#include "data/loader.h"
+
+namespace diptych {
+
+struct TrainConfig {
+  int64_t batch_size = 64;
+  int64_t epochs = 32;
+  int64_t max_steps = 0;  ///< 0: as many as the epochs have
+  double lr = 5e-4;
+  int64_t warmup = -1;  ///< steps; -1: a tenth of the run, at most 2000
+  nn::AdamWConfig adamw;
+  double grad_clip_norm = 0;  ///< 0: no clipping
+  uint64_t seed = 0;          ///< of parameters, order, augmentation
+  int workers = 1;
+  int64_t log_every = 50;          ///< steps
+  int64_t save_every = 1;          ///< epochs
+  int keep = 2;                    ///< checkpoints
+  double max_bad_fraction = 0.01;  ///< of the dataset; beyond it training stops
+};
+
+struct StepResult {
+  double loss = 0, lr = 0, grad_norm = 0;
+};
+
+/// One run: a model, an optimizer, a dataset and a place to report to. All must outlive it.
+class Trainer {
+ public:
+  Trainer(Clip&, const Tokenizer&, const Dataset&, const TrainConfig&, RunLog&);
+
+  void resume(const std::string& checkpoint);
+  /// Trains to the end, or until SIGINT or SIGTERM asks to stop after the current step; saves a
+  /// checkpoint either way. Throws Error if the loss or a gradient is not finite (no step is taken
+  /// with it, nothing is saved), or if too many samples are bad. Returns false if it was asked to
+  /// stop.
+  bool run();
+
+  /// Forward, loss, backward, clipping, AdamW, clamp.
+  StepResult step(const Batch&);
+  const TrainingState& state() const { return state_; }
+  int64_t total_steps() const { return total_steps_; }
+  int64_t warmup_steps() const { return warmup_; }
+
+ private:
+  bool run_epoch();
+  void account_for(const Batch&);
+  void report(const StepResult&, int64_t batch_pairs);
+  void save();
+  void try_save();
+
+  Clip& model_;
+  const Tokenizer& tokenizer_;
+  const Dataset& dataset_;
+  TrainConfig config_;
+  RunLog& log_;
+  nn::AdamW optimizer_;
+  Loader loader_;
+  TrainingState state_;
+  int64_t total_steps_, warmup_;
+  int64_t bad_ = 0, truncated_ = 0, saved_step_ = -1;
+
+  // Since the last report.
+  struct Window {
+    double since = 0, waited = 0;
+    int64_t samples = 0;
+  } window_;
+  double started_ = 0;
+  int64_t first_step_ = 0;
+};
+
+}  // namespace diptych

@@ -1,0 +1,49 @@
+// clip/weights/export.cpp — tensors under other names, and a configuration beside them.
+#include "clip/weights/export.h"
+
+#include <filesystem>
+
+#include "clip/weights/foreign_config.h"
+#include "clip/weights/names.h"
+#include "tensor/io/file.h"
+#include "tensor/io/safetensors.h"
+
+namespace diptych {
+namespace {
+
+std::vector<NamedTensor> tensors_of(const Clip& model) {
+  std::vector<NamedTensor> tensors;
+  for (const auto& entry : model.state()) tensors.push_back({entry.name, entry.tensor.detach()});
+  return tensors;
+}
+
+void make_folder(const std::string& folder) {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  check(!error, "convert: cannot create the folder '", folder, "': ", error.message());
+}
+
+void write_text(const std::string& path, const std::string& text) {
+  write_file_atomically(path, [&](FileWriter& file) { file.write(text); });
+}
+
+}  // namespace
+
+void export_open_clip(const std::string& folder, const Clip& model) {
+  const std::string config = open_clip_config(model.config());
+  make_folder(folder);
+  save_safetensors(folder + "/open_clip_model.safetensors", tensors_of(model), {{"format", "pt"}});
+  write_text(folder + "/open_clip_config.json", config);
+}
+
+void export_hugging_face(const std::string& folder, const Clip& model) {
+  const std::string config = hugging_face_config(model.config()),
+                    preprocessor = hugging_face_preprocessor(model.config());
+  make_folder(folder);
+  save_safetensors(folder + "/model.safetensors", with_hugging_face_names(tensors_of(model)),
+                   {{"format", "pt"}});
+  write_text(folder + "/config.json", config);
+  write_text(folder + "/preprocessor_config.json", preprocessor);
+}
+
+}  // namespace diptych

@@ -1,0 +1,62 @@
+// clip/weights/model_file.cpp — writing a model, and opening one without guessing.
+#include "clip/weights/model_file.h"
+
+#include <filesystem>
+
+#include "clip/weights/run_folder.h"
+#include "clip/weights/vocabulary.h"
+#include "tensor/io/safetensors.h"
+
+namespace diptych {
+namespace {
+
+std::string model_path(const std::string& path) {
+  if (!std::filesystem::is_directory(path)) return path;
+  if (const std::string weights = weights_in_folder(path); !weights.empty()) return weights;
+  const std::string checkpoint = newest_checkpoint(path);
+  check(!checkpoint.empty(), "model: '", path,
+        "' holds no intact checkpoint and no model.safetensors; is it the folder of a run, such as "
+        "logs/demo?");
+  return checkpoint + "/model.safetensors";
+}
+
+}  // namespace
+
+const Tokenizer& LoadedModel::words() const {
+  check(tokenizer.has_value(), "model: '", path, "' carries no vocabulary; ",
+        model->config().text.vocab_size == kOpenAiVocabulary ? kVocabularyHint
+                                                             : "name its merges file with --vocab");
+  check(tokenizer->vocab_size() <= model->config().text.vocab_size, "model: the vocabulary has ",
+        tokenizer->vocab_size(), " tokens, '", path, "' knows ", model->config().text.vocab_size);
+  return *tokenizer;
+}
+
+std::string LoadedModel::head_folder() const {
+  return (std::filesystem::path(path).parent_path() / "heads").string();
+}
+
+void save_model(const std::string& path, const Clip& model, const Tokenizer* tokenizer) {
+  std::vector<NamedTensor> tensors;
+  for (const auto& entry : model.state()) tensors.push_back({entry.name, entry.tensor});
+  Metadata metadata{{"format", "diptych"}, {"config", to_json(model.config())}};
+  if (tokenizer) metadata["vocabulary"] = tokenizer->merges_text();
+  save_safetensors(path, tensors, metadata);
+}
+
+LoadedModel load_model(const std::string& path, const LoadOptions& options) {
+  LoadedModel loaded;
+  loaded.path = model_path(path);
+  const Weights weights = read_weights(loaded.path, options);
+  loaded.notes = weights.notes;
+  try {
+    loaded.model = std::make_unique<Clip>(weights.config);
+    loaded.model->load_state(weights.tensors);
+    loaded.model->eval();
+    if (!weights.vocabulary.empty()) loaded.tokenizer = Tokenizer::from_merges(weights.vocabulary);
+  } catch (const Error& error) {
+    fail("model: '", loaded.path, "': ", error.what());
+  }
+  return loaded;
+}
+
+}  // namespace diptych

@@ -1,0 +1,40 @@
+// clip/weights/read.h — the tensors and the configuration of a model file, whoever wrote it.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "clip/config.h"
+
+namespace diptych {
+
+/// What a file may leave open, and what may be changed about it.
+struct LoadOptions {
+  std::optional<nn::Activation> activation = {};  ///< overrides what the file says or leaves open
+  int64_t image_size = 0;                         ///< R: positions are resized to it; 0: the file's
+  std::string sha256 = {};  ///< of the file, as hexadecimal digits; empty: not checked
+};
+
+struct Weights {
+  std::vector<NamedTensor> tensors;  ///< under OpenAI's names
+  ModelConfig config;
+  std::string vocabulary;  ///< merges, if the file holds them
+  std::string notes;       ///< what was inferred, and from what; empty if the file said everything
+};
+
+/// Reads, judged by content:
+///   - our .safetensors, which say everything;
+///   - .safetensors of open_clip and Hugging Face: sizes come from shapes, the rest from
+///     open_clip_config.json or config.json in the same folder;
+///   - PyTorch's files (see load_torch), such as OpenAI's: the rest is OpenAI's, and the activation
+///     is looked up in the code they carry.
+/// The activation cannot be seen in a shape and a wrong one costs accuracy silently: where nothing
+/// tells it, and `options` do not either, this throws Error. So it does on a wrong SHA-256, before
+/// the file is looked into.
+Weights read_weights(const std::string& path, const LoadOptions& options = {});
+
+/// The weights in a folder as open_clip and Hugging Face lay it out; empty if there are none.
+std::string weights_in_folder(const std::string& folder);
+
+}  // namespace diptych

@@ -1,0 +1,83 @@
+// data/image/transform.h — pictures as a model sees them: RGB, and the transforms of training and
+// evaluation.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "data/image/picture.h"
+#include "tensor/philox.h"
+#include "tensor/tensor.h"
+
+namespace diptych {
+
+/// A picture of 8-bit RGB triples, row by row from the top left: rgb[3 (y width + x) + channel].
+struct Image {
+  int64_t width = 0, height = 0;
+  std::vector<uint8_t> rgb;
+};
+
+/// Pillow's convert("RGB"): alpha is dropped, wide samples are clipped to 0 … 255.
+Image to_rgb(Picture);
+Picture to_picture(Image);
+
+/// to_rgb(decode_picture(…)). To resize a file's picture, take decode_picture: convert comes last.
+Image decode_image(std::string_view bytes, const std::string& name, const ImageLimits& = {});
+Image load_image(const std::string& path, const ImageLimits& = {});
+
+std::string encode_png(const Image&);
+void save_png(const std::string& path, const Image&);
+
+/// torchvision's RandomResizedCrop: an area of 90-100 % of the picture (open_clip's setting) with
+/// log-uniform ratio 3/4 … 4/3; after ten misses the central crop with the nearest allowed ratio.
+Box random_resized_crop(int64_t width, int64_t height, PhiloxStream&);
+
+/// How evaluation makes an oblong picture square; open_clip's names.
+enum class ResizeMode : uint8_t {
+  shortest,  ///< short side to R, long side to ⌊R · long / short⌋, central R × R (OpenAI)
+  longest,   ///< long side to R, the rest filled with zeros, half on either side
+  squash     ///< both sides to R
+};
+
+const char* name(ResizeMode);
+/// Throws Error, listing the known names, for any other.
+ResizeMode resize_mode_from(const std::string& name);
+
+/// What part of a picture training sees.
+enum class TrainingCrop : uint8_t {
+  resized,  ///< random_resized_crop, resized to R × R (open_clip)
+  square    ///< short side to R, then any R × R of it (Radford et al., 2021, section 2.3)
+};
+
+const char* name(TrainingCrop);
+/// Throws Error, listing the known names, for any other.
+TrainingCrop training_crop_from(const std::string& name);
+
+/// How a picture becomes model input. Stored with the model.
+struct Preprocess {
+  int64_t size = 224;  ///< R
+  std::array<float, 3> mean = {0.48145466f, 0.4578275f, 0.40821073f};
+  std::array<float, 3> std = {0.26862954f, 0.26130258f, 0.27577711f};
+  int64_t channels = 3;  ///< 3 = RGB; 1 = Pillow's luma, normalised by mean[0], std[0]
+  ResizeMode resize_mode = ResizeMode::shortest;
+  TrainingCrop training_crop = TrainingCrop::resized;
+};
+
+/// The R × R pixels of evaluation. Resized and cropped in the picture's own mode and then made RGB,
+/// in OpenAI's order.
+Image square_view(const Picture&, const Preprocess&);
+/// (value / 255 - mean) / std of an R × R picture into out (C, R, R).
+void to_pixels(const Image&, const Preprocess&, float* out);
+/// The evaluation transform: to_pixels(square_view(…)) → (C, R, R) f32.
+Tensor preprocess(const Picture&, const Preprocess&);
+Tensor preprocess(const Image&, const Preprocess&);
+/// The training transform: a random crop, resized in the picture's own mode → (C, R, R) f32.
+Tensor preprocess_training(const Picture&, const Preprocess&, PhiloxStream&);
+
+/// The evaluation transform of each file → (N, C, R, R) f32.
+Tensor load_pixels(const std::vector<std::string>& paths, const Preprocess&);
+
+}  // namespace diptych

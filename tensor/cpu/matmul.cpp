@@ -1,0 +1,97 @@
+// tensor/cpu/matmul.cpp — matrix products of all types and batches; gemm_product.h has a single
+// one.
+#include "tensor/cpu/gemm_product.h"
+#include "tensor/kernels.h"
+#include "tensor/parallel.h"
+
+namespace diptych::cpu {
+namespace {
+
+/// The batch axes of a product: how far a and b move from one matrix to the next.
+struct Batch {
+  Batch(const Tensor& a, const Tensor& b, const Tensor& c) {
+    for (int axis = 0; axis < c.rank() - 2; ++axis) {
+      extent.push_back(c.shape()[axis]);
+      step_a.push_back(a.strides()[axis]);
+      step_b.push_back(b.strides()[axis]);
+    }
+  }
+
+  /// If one b serves the whole batch and the rows of a continue evenly from matrix to matrix, the
+  /// batch is one tall matrix.
+  bool is_tall_matrix(int64_t m, int64_t row) const {
+    int64_t expected = m * row;
+    for (int axis = extent.rank() - 1; axis >= 0; --axis) {
+      if (extent[axis] != 1 && (step_b[axis] != 0 || step_a[axis] != expected)) return false;
+      expected *= extent[axis];
+    }
+    return true;
+  }
+
+  std::array<int64_t, 2> offsets(int64_t i) const {
+    std::array<int64_t, 2> at{};
+    for (int axis = extent.rank() - 1; axis >= 0; --axis) {
+      const int64_t j = i % extent[axis];
+      i /= extent[axis];
+      at[0] += j * step_a[axis];
+      at[1] += j * step_b[axis];
+    }
+    return at;
+  }
+
+  Shape extent, step_a, step_b;
+};
+
+template <class T>
+void matmul_of(const Tensor& a, const Tensor& b, const ProductEnd<T>& end, Tensor& c) {
+  int64_t m = c.dim(-2), n = c.dim(-1), k = a.dim(-1);
+  const Batch batch(a, b, c);
+  int64_t products = batch.extent.numel();
+  const Shape &sa = a.strides(), &sb = b.strides();
+  const Matrix<const T> first_a{a.data<T>(), sa[a.rank() - 2], sa[a.rank() - 1]};
+  const Matrix<const T> first_b{b.data<T>(), sb[b.rank() - 2], sb[b.rank() - 1]};
+  if (batch.is_tall_matrix(m, first_a.row)) {
+    m *= products;
+    products = 1;
+  }
+  const Product<T> product(m, n, k, end);
+  const auto run = [&](int64_t begin, int64_t last) {
+    for (int64_t i = begin; i < last; ++i) {
+      const auto at = products == 1 ? std::array<int64_t, 2>{} : batch.offsets(i);
+      product.run({first_a.data + at[0], first_a.row, first_a.column},
+                  {first_b.data + at[1], first_b.row, first_b.column}, c.data<T>(), i * m * n);
+    }
+  };
+  const int64_t work = m * n * std::max<int64_t>(1, k);
+  if (products > 1 && split_by_product(products, work)) {
+    parallel_for(products, std::max<int64_t>(1, (int64_t{1} << 17) / work), run);
+  } else {
+    run(0, products);
+  }
+}
+
+template <class Op, class A>
+void map_in_place(A* x, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) x[i] = Op::f(x[i]);
+}
+
+template <class A>
+auto row_function(Unary op) {
+  return visit_unary(op, []<class Op>(Op) { return &map_in_place<Op, A>; });
+}
+
+}  // namespace
+
+void matmul(const Tensor& a, const Tensor& b, const Epilogue& end, Tensor& c) {
+  if (c.numel() == 0) return;
+  visit_float(c.dtype(), [&]<class T>(Type<T>) {
+    using A = acc_t<T>;
+    static thread_local Scratch scratch;
+    const int64_t n = c.dim(-1);
+    const A* bias = end.bias.defined() ? widen(end.bias.data<T>(), n, scratch.get<A>(n)) : nullptr;
+    const T* add = end.add.defined() ? end.add.data<T>() : nullptr;
+    matmul_of<T>(a, b, {bias, add, end.f ? row_function<A>(*end.f) : nullptr}, c);
+  });
+}
+
+}  // namespace diptych::cpu

@@ -1,0 +1,76 @@
+// tensor/io/file.h — reading files with bounds, and replacing them so that a crash leaves no half
+// file.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+
+namespace diptych {
+
+/// The bytes of a file, read until its end. Throws Error, naming the file and the reason, if it
+/// cannot be read, is a directory, or holds more than `max_bytes`.
+std::string read_file(const std::string& path, int64_t max_bytes = int64_t{1} << 30);
+
+/// A regular file open for reading at any position, read with pread and never mapped: a file that
+/// another process cuts short gives an Error, not a SIGBUS.
+class InputFile {
+ public:
+  /// Throws Error unless `path` is a readable regular file. `op` starts every message.
+  InputFile(const char* op, const std::string& path);
+  ~InputFile();
+  InputFile(const InputFile&) = delete;
+  InputFile& operator=(const InputFile&) = delete;
+
+  int64_t size() const { return size_; }  ///< when it was opened
+  /// Fills `out` with bytes [offset, offset + bytes). Throws Error if they are not all there.
+  void read_at(int64_t offset, void* out, int64_t bytes) const;
+  /// The same for 32-bit integers, widened to 64 bits in place.
+  void read_i32_at(int64_t offset, int64_t* out, int64_t count) const;
+
+ private:
+  const char* op_;
+  std::string path_;
+  int fd_;
+  int64_t size_ = 0;
+};
+
+/// What `write_file_atomically` hands to its callback.
+class FileWriter {
+ public:
+  ~FileWriter();
+  FileWriter(const FileWriter&) = delete;
+  FileWriter& operator=(const FileWriter&) = delete;
+
+  /// Appends. Throws Error on a full disk or any other failure.
+  void write(const void* data, int64_t bytes);
+  void write(std::string_view text) { write(text.data(), static_cast<int64_t>(text.size())); }
+
+  int64_t position() const { return position_; }  ///< bytes written so far
+
+ private:
+  friend class AtomicFile;
+  explicit FileWriter(const std::string& path);
+  void flush();
+  void write_out(const char* data, int64_t bytes);
+  void require(bool ok) const;  // throws Error with the text of errno
+
+  std::string path_;
+  std::string note_;  // what a failure means for the file of before
+  std::string buffer_;
+  int64_t position_ = 0;
+  int fd_ = -1;
+};
+
+/// Replaces a file in one step: writes a temporary sibling, fsyncs and closes it, renames it over
+/// `path` and fsyncs the directory. If anything fails, or the process dies, the file of before is
+/// untouched; the Error says what failed, and the sibling is removed. What `write` throws passes
+/// through. A symbolic link is replaced, not followed; a pipe or a device is written in place.
+void write_file_atomically(const std::string& path, const std::function<void(FileWriter&)>& write);
+void write_file_atomically(const std::string& path, std::string_view bytes);
+
+/// Text out of a file, in quotes and safe to print: control bytes become \\xNN, long text is cut.
+std::string in_quotes(std::string_view text);
+
+}  // namespace diptych
