@@ -1,6 +1,7 @@
 // autograd/graph.h — the tape: nodes, recording, the backward pass.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <set>
@@ -20,15 +21,24 @@ using Hook = std::function<void(Tensor& grad)>;  ///< runs once a leaf's gradien
 /// the producers of the inputs, not at the inputs: an activation lives only if some closure saved
 /// it.
 struct Node {
+  explicit Node(const Tensor& value);
+  ~Node();  // iterative: a chain of a million nodes must not overflow the stack
+
   const char* op = "leaf";
   std::vector<std::shared_ptr<Node>> inputs;  // null where an input needs no gradient
   Backward backward;
-  Shape shape;
   Tensor grad;
   std::vector<Hook> hooks;
   bool leaf = false;
+  bool broken = false;  // a backward pass threw on its way here
 
-  ~Node();  // iterative: a chain of a million nodes must not overflow the stack
+  // What a gradient must be like.
+  Shape shape;
+  DType dtype;
+  Device device;
+
+  const uint64_t number;   // an older node has a smaller one
+  static uint64_t made();  // how many there have been; the number of the next
 };
 
 /// A tensor kept for the backward pass, without its history (so that an operation may save its own
@@ -50,20 +60,22 @@ class Saved {
 Tensor record(const char* op, const Tensor& y, const std::vector<Tensor>& inputs,
               Backward backward);
 
+/// Notes that a result depends on `inputs`, for an operator that does without record() where
+/// nothing is recorded: whoever runs it under first_run (autograd/recompute.h) must see its
+/// parameters.
+void note_inputs(const std::vector<Tensor>& inputs);
+
 /// Adds d(sum(seed · root))/d(leaf) to `grad(leaf)` of every leaf below `root`, and frees the graph
 /// on the way unless `retain`. `seed` has root's shape and defaults to ones. First order only:
 /// backward itself is not recorded. Throws Error if root has no history, if the graph was freed
-/// before, or if a saved value was overwritten.
+/// before, or if a saved value was overwritten. A pass that threw half way can be neither continued
+/// nor repeated: the graph and the gradients it has touched throw from then on, the latter until
+/// they are cleared.
+///
+/// Inside a closure it may be called for what the closure recorded itself. Such a pass adds to the
+/// gradients of older nodes, which must be edges of the closure's own node, and leaves the rest to
+/// the pass around it: leaves are final, and their hooks run, once.
 void backward(const Tensor& root, const Tensor& seed = {}, bool retain = false);
-
-/// y = f(x), keeping x alone and running f again during backward (Chen et al., "Training deep nets
-/// with sublinear memory cost", 2016). Parameters used inside f get their gradients as usual.
-/// Always recorded, since f may hold parameters even where x needs no gradient. A parameter may
-/// live in one checkpointed block only: the block's backward pass takes its gradient for final, so
-/// in two its hooks would run twice.
-Tensor checkpoint(const std::function<Tensor(const Tensor&)>& f, const Tensor& x);
-/// True while checkpoint runs f for the second time: running statistics must not be updated again.
-bool recomputing();
 
 /// Scope in which operations are recorded (true) or not (false), on this thread.
 class GradMode {
@@ -86,11 +98,29 @@ struct NoGrad : GradMode {
 const Tensor& track(const Tensor& leaf);  ///< makes a leaf collect a gradient; returns it
 inline bool needs_grad(const Tensor& x) { return x.node() != nullptr; }
 /// The gradient collected so far; undefined before the first backward(). Throws Error unless x is a
-/// leaf.
+/// leaf, or if a pass that threw left it incomplete.
 const Tensor& grad(const Tensor& leaf);
 /// backward() will add into `buffer`; an undefined one clears the gradient.
 void set_grad(const Tensor& leaf, const Tensor& buffer);
+/// leaf.set_data(data) of perhaps another dtype or device, as gradients must be from now on. Drops
+/// the gradient.
+void move_leaf(const Tensor& leaf, const Tensor& data);
 void add_hook(const Tensor& leaf, Hook);
+
+/// While alive, collects on this thread the tracked tensors that operators get as inputs.
+class InputLog {
+ public:
+  InputLog();
+  ~InputLog();
+  InputLog(const InputLog&) = delete;
+  InputLog& operator=(const InputLog&) = delete;
+  const std::vector<Tensor>& inputs() const { return inputs_; }
+
+ private:
+  friend void note_inputs(const std::vector<Tensor>&);
+  std::vector<Tensor> inputs_;
+  InputLog* before_;
+};
 
 /// While alive, collects the names passed to record() on this thread: the op-table coverage test.
 class OpLog {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "autograd/graph.h"
+#include "autograd/recompute.h"
 #include "tensor/factory.h"
 #include "tensor/scalar_ops.h"
 
@@ -74,8 +75,7 @@ Tensor linear(const Tensor& x, const Tensor& w, const Tensor& b = {}, const Tens
 Tensor linear_then(Unary f, const Tensor& x, const Tensor& w, const Tensor& b = {});
 /// linear(f(x), w, b, residual), keeping x but not f(x), which is computed again for the backward
 /// pass: for what is cheaper to compute than to keep, such as norms and activations. f is called
-/// twice and must give the same both times; what `checkpoint` says of parameters inside f holds
-/// here.
+/// twice and must give the same both times, as for `checkpoint`.
 Tensor linear_of(const std::function<Tensor(const Tensor&)>& f, const Tensor& x, const Tensor& w,
                  const Tensor& b = {}, const Tensor& residual = {});
 /// The same for an f without parameters: f and its derivative are computed in one loop.

@@ -13,7 +13,7 @@ BatchNorm2d::BatchNorm2d(int64_t width, Init gain)
 Tensor BatchNorm2d::operator()(const Tensor& x, bool relu) const {
   if (!training()) return batch_norm(x, weight, bias, running_mean, running_var, eps, relu);
   const BatchNormed out = batch_norm(x, weight, bias, eps, relu);
-  // A checkpointed block runs twice; the batch counts once.
+  // A block that is recomputed runs twice; the batch counts once.
   if (!recomputing()) follow(out, x.numel() / x.dim(-1));
   return out.y;
 }

@@ -41,6 +41,11 @@ DType dtype_of(const Module::Entry& entry, DType dtype) {
   return dtype == DType::f64 ? DType::f64 : DType::f32;
 }
 
+void move(const Module::Entry& entry, const Tensor& data) {
+  Tensor tensor = entry.tensor;
+  entry.trained ? move_leaf(tensor, data) : tensor.set_data(data);
+}
+
 }  // namespace
 
 ShapesOnly::ShapesOnly() { ++shapes_only; }
@@ -124,13 +129,11 @@ void Module::load_state(const std::vector<NamedTensor>& values) {
 }
 
 void Module::to(Device device) {
-  zero_grad();
-  for (Entry& entry : state()) entry.tensor.set_data(entry.tensor.to(device));
+  for (const Entry& entry : state()) move(entry, entry.tensor.to(device));
 }
 
 void Module::to(DType dtype) {
-  zero_grad();
-  for (Entry& entry : state()) entry.tensor.set_data(entry.tensor.to(dtype_of(entry, dtype)));
+  for (const Entry& entry : state()) move(entry, entry.tensor.to(dtype_of(entry, dtype)));
 }
 
 void Module::zero_grad() {

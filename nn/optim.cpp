@@ -9,6 +9,25 @@
 #include "tensor/kernels.h"
 
 namespace diptych::nn {
+namespace {
+
+bool alike(const Tensor& a, const Tensor& b) {
+  return a.dtype() == b.dtype() && a.device() == b.device();
+}
+
+// What the kernel takes for granted.
+void check_slot(const std::string& name, const Tensor& p, const Tensor& g, const Tensor& moment,
+                const Tensor& first) {
+  check(p.dtype() == DType::f32 || p.dtype() == DType::f64, "optimizer: ", name, " is ", p.dtype(),
+        "; AdamW needs parameters in f32 or f64");
+  check(alike(p, g) && alike(p, moment) && alike(p, first), "optimizer: ", name, " is ", p.dtype(),
+        " on ", p.device(), ", its gradient ", g.dtype(), " on ", g.device(), ", its moments ",
+        moment.dtype(), " on ", moment.device(), ", the first parameter ", first.dtype(), " on ",
+        first.device(), "; move the model before the optimizer is made");
+}
+
+}  // namespace
+
 AdamW::AdamW(const Module& module, const AdamWConfig& config) : config_(config) {
   for (Module::Entry& entry : module.named_parameters()) {
     slots_.push_back(
@@ -17,12 +36,14 @@ AdamW::AdamW(const Module& module, const AdamWConfig& config) : config_(config) 
 }
 
 void AdamW::step(double lr, double grad_scale) {
-  ++t_;
   std::vector<AdamWSlot> slots;
   for (const Slot& slot : slots_) {
     const Tensor& g = grad(slot.parameter);
-    if (g.defined()) slots.push_back({g, slot.m, slot.v, slot.parameter, decays(slot.parameter)});
+    if (!g.defined()) continue;
+    check_slot(slot.name, slot.parameter, g, slot.m, slots_[0].parameter);
+    slots.push_back({g, slot.m, slot.v, slot.parameter, decays(slot.parameter)});
   }
+  ++t_;
   if (slots.empty()) return;
   const AdamWStep step{
       lr, config_.beta1, config_.beta2, config_.eps, config_.weight_decay, grad_scale, t_};
@@ -73,6 +94,9 @@ double grad_norm(const Module& module) {
   for (const Tensor& p : module.parameters())
     if (grad(p).defined()) grads.push_back(grad(p));
   if (grads.empty()) return 0;
+  for (const Tensor& g : grads)
+    check(alike(g, grads[0]), "grad_norm: a gradient is ", g.dtype(), " on ", g.device(),
+          ", another ", grads[0].dtype(), " on ", grads[0].device());
   Tensor squares = empty({}, DType::f64, grads[0].device());
   kernel::sum_squares(grads[0].device(), grads, squares);
   return std::sqrt(squares.item());

@@ -1,7 +1,7 @@
 // tensor/kernels.h — the contract between operators and backends: every kernel, one line each.
 //
 // Rules for all of them. Shapes, dtypes and devices were checked by the caller; kernels check
-// nothing and throw nothing. Outputs are allocated by the caller and come last. Tensors are
+// nothing, and throw Error only when memory or the device fails. Outputs are allocated by the caller and come last. Tensors are
 // contiguous unless the line says "strided". Float tensors of one call share a dtype T; arithmetic
 // and sums are in acc_t<T>. An undefined Tensor stands for an absent operand or a result nobody
 // wants. Results never depend on the number of threads. Letters: N rows, D width, M K N matrix

@@ -9,13 +9,17 @@
 
 #include <algorithm>
 #include <atomic>
+#include <exception>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
+
+#include "tensor/types.h"
 
 namespace diptych {
 namespace {
@@ -64,6 +68,7 @@ class Pool {
     for (int spins = 0; unfinished_.load(std::memory_order_acquire) != 0; ++spins) {
       spins < kSpins ? pause() : std::this_thread::yield();
     }
+    if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
   }
 
  private:
@@ -81,9 +86,21 @@ class Pool {
   }
 
   void run_chunk(int64_t i) {
-    const SerialScope serial;
-    (*chunk_)(i);
+    try {
+      const SerialScope serial;
+      (*chunk_)(i);
+    } catch (...) {
+      keep_error(i);
+    }
     unfinished_.fetch_sub(1, std::memory_order_release);
+  }
+
+  // Of several errors the one of the first chunk arrives, whichever thread was faster.
+  void keep_error(int64_t chunk) {
+    const std::lock_guard lock(error_mutex_);
+    if (error_ && error_chunk_ < chunk) return;
+    error_ = std::current_exception();
+    error_chunk_ = chunk;
   }
 
   void work() {
@@ -104,6 +121,9 @@ class Pool {
   alignas(64) std::atomic<uint64_t> ticket_{0};
   alignas(64) std::atomic<int64_t> unfinished_{0};
   std::atomic<bool> stopping_{false};
+  std::mutex error_mutex_;
+  std::exception_ptr error_;
+  int64_t error_chunk_ = 0;
   std::vector<std::jthread> workers_;  // last: joined before anything they use is gone
 };
 
@@ -116,6 +136,11 @@ SerialScope::SerialScope() { ++serial_depth; }
 SerialScope::~SerialScope() { --serial_depth; }
 
 namespace detail {
+
+void refuse_range(int64_t n, int64_t grain) {
+  fail("parallel_for: ", n, " elements in pieces of ", grain,
+       "; needs at most 2^56 of them and pieces of at least 1");
+}
 
 bool run_in_line() { return serial_depth > 0; }
 

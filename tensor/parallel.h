@@ -22,14 +22,18 @@ class SerialScope {
 
 namespace detail {
 bool run_in_line();
+[[noreturn]] void refuse_range(int64_t n, int64_t grain);
 void run_parallel(int64_t chunks, const std::function<void(int64_t)>& chunk);
 }  // namespace detail
 
 /// Calls f(begin, end) on disjoint ranges that cover [0, n), each of about `grain` elements or
-/// more, on several threads. f must not throw. Where the ranges are cut depends on the number of
-/// threads, so f may not accumulate across elements: see chunked sums in tensor/cpu/reduce.cpp.
+/// more, on several threads. Where the ranges are cut depends on the number of threads, so f may
+/// not accumulate across elements: see RowChunks in tensor/cpu/rows.h. If f throws, the other
+/// ranges are finished, and the exception of the first range that threw arrives here. Throws Error
+/// if grain < 1 or n is beyond 2^56.
 template <class F>
 void parallel_for(int64_t n, int64_t grain, const F& f) {
+  if (grain < 1 || n > int64_t{1} << 56) detail::refuse_range(n, grain);
   if (n <= 0) return;
   const int64_t most = (n + grain - 1) / grain;
   const int64_t threads = most == 1 || detail::run_in_line() ? 1 : num_threads();

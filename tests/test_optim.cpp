@@ -13,6 +13,7 @@
 using namespace diptych;
 using namespace diptych::nn;
 using diptych::test::contains;
+using diptych::test::error_of;
 
 TEST_CASE("AdamW: one step is the formula, by hand") {
   struct One : Module {
@@ -87,4 +88,37 @@ TEST_CASE("schedule: rises to the peak and ends at zero") {
   CHECK(cosine_with_warmup(55, 1, 10, 100) == doctest::Approx(0.5));
   CHECK(cosine_with_warmup(100, 1, 10, 100) == 0);
   CHECK(cosine_with_warmup(0, 1, 0, 1) == 1);
+}
+
+TEST_CASE("optimizer: a model that was moved after the optimizer was made is refused by name") {
+  Linear layer(2, 3);
+  layer.initialize(0);
+  AdamW optimizer(layer, {});
+  const auto step = [&] {
+    backward(layer(zeros({4, 2}, layer.weight.dtype())));
+    optimizer.step(0.1);
+  };
+  layer.to(DType::bf16);
+  CHECK(
+      contains(error_of(step), "optimizer: weight is bf16; AdamW needs parameters in f32 or f64"));
+  layer.to(DType::f64);
+  CHECK(contains(error_of(step),
+                 "optimizer: weight is f64 on cpu, its gradient f64 on cpu, its "
+                 "moments f32 on cpu"));
+  CHECK(optimizer.steps() == 0);
+  layer.to(DType::f32);
+  step();
+  CHECK(optimizer.steps() == 1);
+}
+
+TEST_CASE("clipping: gradients of two dtypes have no common norm") {
+  struct Both : Module {
+    Both() : a(child<Linear>("a", 2, 2)), b(child<Linear>("b", 2, 2)) {}
+    Linear &a, &b;
+  } both;
+  both.b.to(DType::bf16);
+  set_grad(both.a.weight, zeros({2, 2}));
+  set_grad(both.b.weight, zeros({2, 2}, DType::bf16));
+  CHECK(contains(error_of([&] { grad_norm(both); }),
+                 "grad_norm: a gradient is bf16 on cpu, another f32"));
 }

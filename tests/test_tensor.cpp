@@ -247,34 +247,4 @@ TEST_CASE("philox: below stays below and reaches every value") {
   for (int count : seen) CHECK(count > 90);
 }
 
-TEST_CASE("parallel_for: every index exactly once, for any number of threads and any grain") {
-  const int before = num_threads();
-  for (int threads : {1, 2, 3, 8}) {
-    set_num_threads(threads);
-    for (int64_t n : {0, 1, 2, 7, 1000}) {
-      for (int64_t grain : {1, 3, 5000}) {
-        std::vector<int> hits(static_cast<size_t>(n));
-        parallel_for(n, grain, [&](int64_t begin, int64_t end) {
-          CHECK(begin < end);
-          for (int64_t i = begin; i < end; ++i) ++hits[static_cast<size_t>(i)];
-        });
-        CHECK(std::accumulate(hits.begin(), hits.end(), int64_t{0}) == n);
-        CHECK(std::count(hits.begin(), hits.end(), 1) == n);
-      }
-    }
-  }
-  set_num_threads(before);
-}
-
-TEST_CASE("parallel_for: nested calls and calls inside a SerialScope run in line") {
-  const int before = num_threads();
-  set_num_threads(4);
-  parallel_for(4, 1, [](int64_t, int64_t) { CHECK(detail::run_in_line()); });
-  const SerialScope serial;
-  int calls = 0;
-  parallel_for(1000, 1, [&](int64_t begin, int64_t end) { calls += begin == 0 && end == 1000; });
-  CHECK(calls == 1);
-  set_num_threads(before);
-}
-
 }  // namespace diptych::test

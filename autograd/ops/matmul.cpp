@@ -144,33 +144,26 @@ Tensor linear_then(Unary f, const Tensor& x, const Tensor& w, const Tensor& b) {
   const bool recorded = needs_grad(x) || needs_grad(w) || (b.defined() && needs_grad(b));
   if (recorded && GradMode::enabled()) return unary(f, linear(x, w, b));
   check_linear(x, w, b);
+  note_inputs({x, w, b});
   return linear_forward(x, w, b, {}, f);
 }
 
 Tensor linear_of(const std::function<Tensor(const Tensor&)>& f, const Tensor& x, const Tensor& w,
                  const Tensor& b, const Tensor& residual) {
-  Tensor h;
-  {
-    const NoGrad no_grad;
-    h = f(x.detach());
-  }
-  check_linear(h, w, b, residual);
-  // Recorded even where x needs no gradient: f may hold parameters (see checkpoint).
-  const Tensor input = needs_grad(x) ? x : track(x.detach());
+  const FirstRun first(f, x);
+  check_linear(first.y, w, b, residual);
+  std::vector<Tensor> inputs{x, w, b, residual};
+  inputs.insert(inputs.end(), first.used.begin(), first.used.end());
   const LinearGrad grads(true, w, b);
-  return record("linear_of", linear_forward(h, w, b, residual), {input, w, b, residual},
-                [f, grads, x = Saved(x), w = Saved(w)](const Tensor& g) -> Grads {
-                  const Tensor leaf = track(x.get().detach());
-                  Tensor again;
-                  {
-                    const GradMode grad_mode(true);
-                    again = f(leaf);
-                  }
-                  Grads out = grads(g, again.detach(), w.get(), again.shape());
-                  backward(again, out[0]);
-                  out[0] = grad(leaf);
-                  return out;
-                });
+  return record(
+      "linear_of", linear_forward(first.y, w, b, residual), inputs,
+      [f, grads, n = inputs.size(), x = Saved(x), w = Saved(w)](const Tensor& g) -> Grads {
+        const SecondRun again(f, x.get());
+        Grads out = grads(g, again.y(), w.get(), again.y().shape());
+        out[0] = again.backward(out[0]);
+        out.resize(n);
+        return out;
+      });
 }
 
 Tensor linear_of(Unary f, const Tensor& x, const Tensor& w, const Tensor& b,

@@ -37,24 +37,40 @@ void step_range(const AdamWConstants<T>& k, T decay, const T* __restrict g, int6
   }
 }
 
+/// A slot as plain memory.
+template <class T>
+struct Arrays {
+  explicit Arrays(const AdamWSlot& s)
+      : g(s.g.data<T>()),
+        m(s.m.data<T>()),
+        v(s.v.data<T>()),
+        p(s.p.data<T>()),
+        n(s.p.numel()),
+        decays(s.decays) {}
+  const T* g;
+  T *m, *v, *p;
+  int64_t n;
+  bool decays;
+};
+
 /// Every thread takes its share of every parameter, not some parameters: the share that the same
 /// thread computed the gradient of, as far as it can be had, and near its core.
 template <class T>
 void step_all(const AdamWStep& step, const std::vector<AdamWSlot>& slots) {
   constexpr int64_t kShares = 64, kVector = 64;
   const AdamWConstants<T> constants(step);
+  const std::vector<Arrays<T>> all(slots.begin(), slots.end());
   int64_t total = 0;
-  for (const AdamWSlot& slot : slots) total += slot.p.numel();
+  for (const Arrays<T>& a : all) total += a.n;
   const int64_t grain = std::max<int64_t>(1, kShares * 8192 / std::max<int64_t>(1, total));
   parallel_for(kShares, grain, [&](int64_t begin, int64_t end) {
-    for (const AdamWSlot& slot : slots) {
-      const int64_t n = slot.p.numel();
-      const auto cut = [n](int64_t s) {
+    for (const Arrays<T>& a : all) {
+      const auto cut = [n = a.n](int64_t s) {
         return s == kShares ? n : n * s / kShares / kVector * kVector;
       };
       const int64_t i = cut(begin);
-      step_range(constants, slot.decays ? constants.decay : T(0), slot.g.data<T>() + i,
-                 cut(end) - i, slot.m.data<T>() + i, slot.v.data<T>() + i, slot.p.data<T>() + i);
+      step_range(constants, a.decays ? constants.decay : T(0), a.g + i, cut(end) - i, a.m + i,
+                 a.v + i, a.p + i);
     }
   });
 }

@@ -125,11 +125,13 @@ void sum_squares(const std::vector<Tensor>& x, Tensor& y) {
   static thread_local Scratch scratch;
   double* parts = scratch.get<double>(chunks);
   visit_float(x[0].dtype(), [&, parts]<class T>(Type<T>) {
+    std::vector<const T*> arrays;
+    for (const Tensor& array : x) arrays.push_back(array.data<T>());
     for_each_row<double>(chunks, kChunk, 1, [&](int64_t chunk, double* room) {
       const int64_t begin = chunk * kChunk, end = std::min(begin + kChunk, flat.size());
       double* to = room;
       flat.for_each_piece(begin, end, [&](int64_t k, int64_t i, int64_t n) {
-        convert(x[static_cast<size_t>(k)].data<T>() + i, n, to);
+        convert(arrays[static_cast<size_t>(k)] + i, n, to);
         to += n;
       });
       parts[chunk] = sum(

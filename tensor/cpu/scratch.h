@@ -6,6 +6,7 @@
 #include <new>
 
 #include "tensor/cpu/simd.h"
+#include "tensor/types.h"
 
 namespace diptych::cpu {
 
@@ -34,7 +35,9 @@ class Scratch {
     free();
     data_ = nullptr;
     bytes_ = 0;
-    data_ = ::operator new(bytes, kAlignment);
+    data_ = ::operator new(bytes, kAlignment, std::nothrow);
+    check(data_ != nullptr, "kernel: out of memory: asked for ", bytes >> 20,
+          " MiB to work in; a smaller batch may fit");
     bytes_ = bytes;
   }
 
