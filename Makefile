@@ -37,7 +37,7 @@ LDLIBS := -lfmt -lnettle -lutf8proc -ljpeg -lpng -lz
 
 CONFIG := $(MODE)$(if $(VARIANT),-$(VARIANT))
 OUT := build/$(CONFIG)
-LIB_SOURCES := $(sort $(filter-out clip/cli/%,$(shell find tensor autograd data nn clip -name '*.cpp')))
+LIB_SOURCES := $(sort $(filter-out clip/cli/%,$(shell find tensor autograd data nn clip cuda -name '*.cpp')))
 CLI_SOURCES := $(sort $(wildcard clip/cli/*.cpp))
 FUZZ_SOURCES := $(sort $(wildcard tests/fuzz/*.cpp))
 TEST_SOURCES := $(sort $(wildcard tests/*.cpp)) $(FUZZ_SOURCES)

@@ -11,6 +11,7 @@
 #include "autograd/graph.h"
 #include "autograd/recompute.h"
 #include "tensor/factory.h"
+#include "tensor/ragged.h"
 #include "tensor/scalar_ops.h"
 
 namespace diptych {
@@ -118,15 +119,14 @@ Tensor conv2d(const Tensor& x, const Tensor& w, int64_t stride = 1, int64_t padd
 /// Means of k × k squares.  x (B, H, W, C) → (B, H/k, W/k, C); k must divide H and W
 Tensor avg_pool(const Tensor& x, int64_t k);
 
-/// Multi-head self-attention over packed sequences (Vaswani et al., 2017):
+/// Multi-head self-attention over the packed sequences of `layout` (Vaswani et al., 2017):
 ///   y = softmax(q kᵀ / √(D/H) + mask) v   for each sequence and head.
-/// Sequence s is rows offsets[s] … offsets[s+1]-1.  qkv (ΣT, 3 D) with rows q, k, v; offsets i64
-/// (B+1), from 0 to ΣT, not decreasing; heads divides D; causal: row t sees rows up to t of its
+/// qkv (ΣT, 3 D) with rows q, k, v; heads divides D; causal: row t sees rows up to t of its
 /// sequence. → (ΣT, D)
-Tensor attention(const Tensor& qkv, const Tensor& offsets, int64_t heads, bool causal);
+Tensor attention(const Tensor& qkv, const Ragged& layout, int64_t heads, bool causal);
 
 /// The same with one query per sequence, which sees all of it: q (B, D), kv (ΣT, 2 D) with rows k,
 /// v → (B, D). A sequence of no rows gives 0.
-Tensor attention_pool(const Tensor& q, const Tensor& kv, const Tensor& offsets, int64_t heads);
+Tensor attention_pool(const Tensor& q, const Tensor& kv, const Ragged& layout, int64_t heads);
 
 }  // namespace diptych

@@ -1,19 +1,18 @@
 // clip/loss.h — the symmetric contrastive loss.
 #pragma once
 
-#include "autograd/ops.h"
+#include "clip/model.h"
 
 namespace diptych {
 
-struct ContrastiveLoss {
-  Tensor loss;              ///< (): ½ (CE over rows + CE over columns); about ln B at the start
-  Tensor logits_per_image;  ///< (B, B): exp(logit_scale) cos(image i, text j)
-};
+/// exp(logit_scale) cos(image i, text j) → (B, B).  image, text (B, E), not normalised; logit_scale
+/// ().
+Tensor logits_per_image(const Tensor& image, const Tensor& text, const Tensor& logit_scale);
 
 /// Picture i belongs to text i and to no other of the batch (Radford et al., 2021, figure 3):
-///   logits = exp(logit_scale) Î T̂ᵀ,  rows of Î and T̂ of length one
-/// image, text (B, E), not normalised; logit_scale ().
-ContrastiveLoss contrastive_loss(const Tensor& image, const Tensor& text,
-                                 const Tensor& logit_scale);
+///   ½ (CE over rows + CE over columns) of those logits → (); about ln B at the start
+Tensor contrastive_loss(const Tensor& image, const Tensor& text, const Tensor& logit_scale);
+/// The same of what the model makes of pixels (B, C, R, R) and B captions.
+Tensor contrastive_loss(const Clip&, const Tensor& pixels, const Captions&);
 
 }  // namespace diptych

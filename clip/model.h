@@ -2,6 +2,7 @@
 #pragma once
 
 #include "clip/config.h"
+#include "data/text/captions.h"
 
 namespace diptych {
 
@@ -12,9 +13,9 @@ class Clip : public nn::Module {
 
   /// pixels (B, C, R, R), normalised → (B, E), not normalised.
   Tensor encode_image(const Tensor& pixels) const { return visual_(pixels); }
-  /// tokens i64 (ΣT), offsets i64 (B+1) → (B, E), not normalised.
-  Tensor encode_text(const Tensor& tokens, const Tensor& offsets) const {
-    return text_(tokens, offsets);
+  /// → (B, E), not normalised.
+  Tensor encode_text(const Captions& captions) const {
+    return text_(captions.tokens, captions.layout);
   }
 
   /// ln of the factor between cosines and logits: (), starts at ln(1 / 0.07).

@@ -9,7 +9,6 @@
 #include <mutex>
 #include <thread>
 
-#include "data/permutation.h"
 #include "tensor/factory.h"
 #include "tensor/parallel.h"
 
@@ -140,25 +139,57 @@ Batch Loader::load(int64_t epoch, int64_t batch) const {
   const Permutation order(n, options_.seed, epoch);
   Batch out;
   std::vector<Example> examples;
-  for (int64_t i = begin; i < std::min(n, begin + size); ++i)
-    add_sample(options_.shuffle ? order(i) : i, epoch, out, examples);
+  for (int64_t i = begin; i < std::min(n, begin + size); ++i) {
+    if (options_.drop_last) {
+      fill_place(i, order, epoch, out, examples);
+    } else {
+      add_sample(options_.shuffle ? order(i) : i, epoch, out, examples);
+    }
+  }
   out.pixels = stack_pixels(examples, out);
   pack_tokens(out);
   return out;
 }
 
 // Only what the dataset throws as Error is a damaged sample; anything else is a fault of ours.
-void Loader::add_sample(int64_t index, int64_t epoch, Batch& batch,
+bool Loader::add_sample(int64_t index, int64_t epoch, Batch& batch,
                         std::vector<Example>& examples) const {
   try {
     examples.push_back(dataset_.get(index, epoch));
   } catch (const Error& error) {
     batch.bad.push_back({index, dataset_.name_of(index), error.what()});
-    return;
+    return false;
   }
   batch.indices.push_back(index);
   batch.labels.push_back(examples.back().label);
-  batch.captions.push_back(examples.back().caption);
+  batch.texts.push_back(examples.back().caption);
+  return true;
+}
+
+// Which position of the epoch's order is tried in the place of `position`: first those of the tail
+// that fills no batch, then the same place of the batches behind, around the end. A function of
+// position and attempt alone, so that it is the same for any number of workers and after a restart.
+int64_t Loader::stand_in(int64_t position, int64_t attempt) const {
+  const int64_t step = options_.batch_size * options_.ranks, used = batches() * step;
+  const int64_t tail = dataset_.size() - used;
+  if (attempt < tail) return used + (position + attempt) % tail;
+  return (position + (attempt - tail + 1) * step) % used;
+}
+
+void Loader::fill_place(int64_t position, const Permutation& order, int64_t epoch, Batch& batch,
+                        std::vector<Example>& examples) const {
+  const int64_t attempts =
+      dataset_.size() - batches() * options_.batch_size * options_.ranks + batches() - 1;
+  const auto index = [&](int64_t place) { return options_.shuffle ? order(place) : place; };
+  if (add_sample(index(position), epoch, batch, examples)) return;
+  for (int64_t attempt = 0; attempt < attempts; ++attempt) {
+    const int64_t other = index(stand_in(position, attempt));
+    const auto& have = batch.indices;
+    if (std::find(have.begin(), have.end(), other) != have.end()) continue;
+    if (add_sample(other, epoch, batch, examples)) return;
+  }
+  fail("loader: a batch cannot be filled, too many samples are bad, the last is '",
+       batch.bad.back().name, "': ", batch.bad.back().reason);
 }
 
 Tensor Loader::stack_pixels(const std::vector<Example>& examples, const Batch& batch) const {
@@ -182,19 +213,17 @@ void Loader::pack_tokens(Batch& batch) const {
   const auto limit = static_cast<size_t>(options_.context_length);
   const bool may_cut = options_.overflow == Overflow::truncate;
   const int64_t room = may_cut ? INT64_MAX : options_.context_length;
-  std::vector<int64_t> tokens, offsets{0};
-  for (const std::string& caption : batch.captions) {
-    std::vector<int64_t> ids = tokenizer_.tokenize(caption, room, Overflow::error);
+  std::vector<std::vector<int64_t>> captions;
+  for (const std::string& text : batch.texts) {
+    std::vector<int64_t> ids = tokenizer_.tokenize(text, room, Overflow::error);
     if (ids.size() > limit) {
       ids.resize(limit);
       ids.back() = tokenizer_.end_token();
       ++batch.truncated;
     }
-    tokens.insert(tokens.end(), ids.begin(), ids.end());
-    offsets.push_back(static_cast<int64_t>(tokens.size()));
+    captions.push_back(std::move(ids));
   }
-  batch.tokens = from_vector(tokens, {static_cast<int64_t>(tokens.size())});
-  batch.offsets = from_vector(offsets, {static_cast<int64_t>(offsets.size())});
+  batch.captions = pack(captions);
 }
 
 }  // namespace diptych

@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "data/dataset.h"
+#include "data/permutation.h"
+#include "data/text/captions.h"
 #include "data/text/tokenizer.h"
 
 namespace diptych {
@@ -19,8 +21,9 @@ struct LoaderOptions {
   int64_t context_length = 77;             ///< longest tokenized caption, start and end included
   Overflow overflow = Overflow::truncate;  ///< of captions; with `error` next() throws
   bool shuffle = true;
-  bool drop_last = false;  ///< drop a last, incomplete batch: for training, never for evaluation
-  int prefetch = 2;        ///< batches kept ready besides the one each worker prepares, at least 1
+  /// For training, never for evaluation: drop a last, incomplete batch, and keep the others whole.
+  bool drop_last = false;
+  int prefetch = 2;  ///< batches kept ready besides the one each worker prepares, at least 1
   int64_t rank = 0, ranks = 1;  ///< this rank's share: each step takes ranks · B samples in order
 };
 
@@ -30,21 +33,22 @@ struct BadSample {
   std::string name, reason;
 };
 
-/// B pairs; captions are packed one behind the other. If every sample is bad (or a rank gets
-/// nothing of the last batch) `indices` is empty and `pixels` the null tensor.
+/// B pairs. Without drop_last a batch is smaller by its bad samples; if they are all of it (or a
+/// rank gets nothing of the last batch) `indices` is empty and `pixels` the null tensor.
 struct Batch {
-  Tensor pixels;   ///< (B, C, R, R) f32
-  Tensor tokens;   ///< (ΣT) i64: start … end, start … end, …
-  Tensor offsets;  ///< (B + 1) i64: caption b is tokens[offsets[b]] … tokens[offsets[b + 1] - 1]
+  Tensor pixels;                         ///< (B, C, R, R) f32
+  Captions captions;                     ///< B
   std::vector<int64_t> indices, labels;  ///< dataset index and label per row
-  std::vector<std::string> captions;     ///< as found, per row
-  std::vector<BadSample> bad;            ///< left out: the batch is smaller by as many
+  std::vector<std::string> texts;        ///< captions as found, per row
+  std::vector<BadSample> bad;            ///< left out
   int64_t truncated = 0;                 ///< captions that lost their tail
 };
 
 /// Walks over a dataset in batches. Order and content are functions of (seed, epoch, batch number):
-/// the same bits for any number of workers, and from any `first_batch`. The dataset and the
-/// tokenizer must outlive the loader. One thread calls the member functions.
+/// the same bits for any number of workers, and from any `first_batch`. With drop_last every batch
+/// has B pairs: in the place of a bad sample stands one of the tail that fills no batch, or else
+/// the one of the same place in a later batch (see Loader::stand_in). The dataset and the tokenizer
+/// must outlive the loader. One thread calls the member functions.
 class Loader {
  public:
   Loader(const Dataset&, const Tokenizer&, const LoaderOptions&);
@@ -66,7 +70,10 @@ class Loader {
   class Workers;
 
   Batch load(int64_t epoch, int64_t batch) const;
-  void add_sample(int64_t index, int64_t epoch, Batch&, std::vector<Example>&) const;
+  bool add_sample(int64_t index, int64_t epoch, Batch&, std::vector<Example>&) const;
+  void fill_place(int64_t position, const Permutation&, int64_t epoch, Batch&,
+                  std::vector<Example>&) const;
+  int64_t stand_in(int64_t position, int64_t attempt) const;
   Tensor stack_pixels(const std::vector<Example>&, const Batch&) const;
   void pack_tokens(Batch&) const;
 

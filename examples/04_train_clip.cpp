@@ -43,15 +43,11 @@ int main() {
   for (const auto& name : kNames) captions.push_back("a " + name + " square");
   const Tokenizer tokenizer = Tokenizer::train(captions, 600);
 
-  // Caption i belongs to picture i: packed one behind the other, `offsets` says where each begins.
-  std::vector<int64_t> tokens, offsets{0};
-  for (int64_t i = 0; i < kBatch; ++i) {
-    const auto ids = tokenizer.tokenize(captions[static_cast<size_t>(i) % 4], 16, Overflow::error);
-    tokens.insert(tokens.end(), ids.begin(), ids.end());
-    offsets.push_back(static_cast<int64_t>(tokens.size()));
-  }
-  const Tensor words = from_vector(tokens, {offsets.back()}),
-               ends = from_vector(offsets, {kBatch + 1});
+  // Caption i belongs to picture i.
+  std::vector<std::vector<int64_t>> ids;
+  for (size_t i = 0; i < kBatch; ++i)
+    ids.push_back(tokenizer.tokenize(captions[i % 4], 16, Overflow::error));
+  const Captions words = pack(ids);
 
   Clip model(small_config(tokenizer));
   model.initialize(0);
@@ -61,9 +57,7 @@ int main() {
   std::cout << "a model that knows nothing: " << std::log(kBatch)
             << ", a perfect one: " << std::log(4) << '\n';
   for (int64_t step = 0; step < kSteps; ++step) {
-    const Tensor loss = contrastive_loss(model.encode_image(pictures(step)),
-                                         model.encode_text(words, ends), model.logit_scale())
-                            .loss;
+    const Tensor loss = contrastive_loss(model, pictures(step), words);
     backward(loss);
     optimizer.step(nn::cosine_with_warmup(step, 1e-3, 5, kSteps));
     model.clamp_logit_scale();

@@ -1,5 +1,6 @@
 // nn/batch_norm.cpp — batch normalisation and its running statistics.
 #include "nn/layers.h"
+#include "tensor/kernels.h"
 
 namespace diptych::nn {
 
@@ -18,16 +19,10 @@ Tensor BatchNorm2d::operator()(const Tensor& x, bool relu) const {
   return out.y;
 }
 
-void BatchNorm2d::follow(const BatchNormed& batch, int64_t count) const {
-  const NoGrad no_grad;
-  const double N = static_cast<double>(count), unbiased = N / (N - 1);
-  const auto step = [this](Tensor running, const Tensor& value) {
-    running.copy_(running * (1 - momentum) + value * momentum);
-  };
-  step(running_mean, batch.mean);
-  step(running_var, batch.var * unbiased);
-  Tensor count_of_batches = num_batches_tracked;
-  count_of_batches.fill_(num_batches_tracked.item() + 1);
+void BatchNorm2d::follow(const BatchNormed& batch, int64_t rows) const {
+  Tensor mean = running_mean, var = running_var, count = num_batches_tracked;
+  kernel::track_moments(mean.device(), batch.mean, batch.var, rows, momentum, mean, var, count);
+  for (const Tensor& changed : {mean, var, count}) changed.bump_version();
 }
 
 }  // namespace diptych::nn

@@ -12,7 +12,7 @@ namespace {
 
 constexpr int64_t kWidth = 8, kRows = 7;
 
-Tensor offsets() { return from_vector<int64_t>({0, 4, kRows}, {3}); }
+Ragged layout() { return Ragged::of_lengths({4, kRows - 4}); }
 
 TransformerConfig small_transformer(bool causal) {
   TransformerConfig c;
@@ -52,9 +52,9 @@ Tensor call_normed(const L& layer, const Tensor& x, const Rest&... rest) {
 }
 const auto kCallNormed = [](const auto& layer, const Tensor& x) { return call_normed(layer, x); };
 const auto kCallAttention = [](const auto& layer, const Tensor& x) {
-  return call_normed(layer, x, offsets());
+  return call_normed(layer, x, layout());
 };
-const auto kCallPacked = [](const auto& layer, const Tensor& x) { return layer(x, offsets()); };
+const auto kCallPacked = [](const auto& layer, const Tensor& x) { return layer(x, layout()); };
 
 LayerCase vit_case() {
   VitConfig c;
@@ -75,7 +75,7 @@ LayerCase text_case() {
   c.transformer = small_transformer(true);
   return make_case("TextTransformer", std::make_shared<TextTransformer>(c), {},
                    [](const TextTransformer& text, const Tensor&) {
-                     return text(from_vector<int64_t>({7, 3, 1, 8, 7, 2, 8}, {kRows}), offsets());
+                     return text(from_vector<int64_t>({7, 3, 1, 8, 7, 2, 8}, {kRows}), layout());
                    });
 }
 
@@ -112,11 +112,10 @@ std::vector<LayerCase> layer_table() {
   table.push_back(
       make_case("Transformer", std::make_shared<Transformer>(causal), rows(), kCallPacked));
   table.push_back(make_case("Transformer (checkpointing)", checkpointed, rows(), kCallPacked));
-  table.push_back(make_case(
-      "Transformer (pooled)", std::make_shared<Transformer>(full), rows(),
-      [first = from_vector<int64_t>({0, 4}, {2})](const Transformer& layer, const Tensor& x) {
-        return layer.pooled(x, offsets(), first);
-      }));
+  table.push_back(make_case("Transformer (pooled)", std::make_shared<Transformer>(full), rows(),
+                            [](const Transformer& layer, const Tensor& x) {
+                              return layer.pooled(x, layout(), Pooling::first);
+                            }));
   const Tensor picture = randn({2, 4, 4, kWidth}, {7, 0}, DType::f64);
   table.push_back(
       make_case("Conv2d", std::make_shared<Conv2d>(kWidth, 5, 3, 2, 1), picture, kCall));

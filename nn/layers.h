@@ -62,10 +62,10 @@ struct BatchNorm2d : Module {
   double eps = 1e-5, momentum = 0.1;
   Tensor weight, bias;               // (width)
   Tensor running_mean, running_var;  // (width), at least f32
-  Tensor num_batches_tracked;        // () i64
+  Tensor num_batches_tracked;        // () i64, on the host
 
  private:
-  void follow(const BatchNormed& batch, int64_t count) const;
+  void follow(const BatchNormed& batch, int64_t rows) const;
 };
 
 /// A table of vectors.  ids i64 (N) → (N, width)

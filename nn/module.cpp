@@ -129,7 +129,8 @@ void Module::load_state(const std::vector<NamedTensor>& values) {
 }
 
 void Module::to(Device device) {
-  for (const Entry& entry : state()) move(entry, entry.tensor.to(device));
+  for (const Entry& entry : state())
+    if (is_float(entry.tensor.dtype())) move(entry, entry.tensor.to(device));
 }
 
 void Module::to(DType dtype) {

@@ -50,7 +50,7 @@ class Module {
   void load_state(const std::vector<NamedTensor>& values);
 
   /// In place: every handle sees the change. Gradients and histories are dropped. Statistics in
-  /// buffers keep at least f32, counts stay integers.
+  /// buffers keep at least f32; counts stay integers, and on the host.
   void to(Device);
   void to(DType);
   void zero_grad();  ///< forgets the gradients

@@ -68,7 +68,7 @@ Tensor AttentionPool2d::operator()(const Tensor& x) const {
   const Tensor q = q_proj_(reshape(slice(tokens, 1, 0, 1), {B, D})),
                rows = reshape(tokens, {B * T, D});
   const Tensor kv = cat({k_proj_(rows), v_proj_(rows)}, 1);
-  return c_proj_(attention_pool(q, kv, equal_offsets(B, T, x.device()), heads_));
+  return c_proj_(attention_pool(q, kv, Ragged::equal(B, T, x.device()), heads_));
 }
 
 ModifiedResNet::ModifiedResNet(const ResNetConfig& c)

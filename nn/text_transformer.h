@@ -19,9 +19,9 @@ struct TextConfig {
 class TextTransformer : public Module {
  public:
   explicit TextTransformer(const TextConfig&);
-  /// tokens i64 (ΣT), offsets i64 (B+1) → (B, E), not normalised. Throws Error if a caption is
-  /// empty or longer than the context, or an id is outside the vocabulary.
-  Tensor operator()(const Tensor& tokens, const Tensor& offsets) const;
+  /// tokens i64 (ΣT), packed as `layout` says → (B, E), not normalised. Throws Error if a caption
+  /// is empty or longer than the context, or an id is outside the vocabulary.
+  Tensor operator()(const Tensor& tokens, const Ragged& layout) const;
   void set_checkpointing(bool on) { transformer_.checkpointing = on; }
 
  private:

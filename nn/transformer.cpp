@@ -36,15 +36,6 @@ Linear::Options proj_init(const TransformerConfig& c) {
   return {c.scaled_init ? Init::normal(ScaledInit(c).projection) : bias, bias};
 }
 
-// Only host memory is looked at, as by check_index.
-void check_last(const Tensor& offsets, const Tensor& rows) {
-  if (rows.device() != Device::cpu) return;
-  const auto ends = offsets.to_vector<int64_t>(), last = rows.to_vector<int64_t>();
-  for (size_t b = 0; b < last.size(); ++b)
-    check(b + 1 < ends.size() && last[b] == ends[b + 1] - 1, "transformer: row ", last[b],
-          " does not see the whole of sequence ", b, ": under a causal mask pool its last row");
-}
-
 Unary function_of(Activation a) { return a == Activation::gelu ? Unary::gelu : Unary::quick_gelu; }
 
 }  // namespace
@@ -66,12 +57,12 @@ MultiHeadAttention::MultiHeadAttention(const TransformerConfig& c)
       out_proj(child<Linear>("out_proj", c.width, c.width, out_proj_init(c))) {}
 
 Tensor MultiHeadAttention::operator()(const LayerNorm& norm, const Tensor& x,
-                                      const Tensor& offsets) const {
+                                      const Ragged& layout) const {
   const Tensor qkv = linear_of(norm.function(), x, in_proj_weight, in_proj_bias);
-  return linear(attention(qkv, offsets, heads, causal), out_proj.weight, out_proj.bias, x);
+  return linear(attention(qkv, layout, heads, causal), out_proj.weight, out_proj.bias, x);
 }
 
-Tensor MultiHeadAttention::pooled(const LayerNorm& norm, const Tensor& x, const Tensor& offsets,
+Tensor MultiHeadAttention::pooled(const LayerNorm& norm, const Tensor& x, const Ragged& layout,
                                   const Tensor& rows) const {
   const int64_t D = x.dim(1);
   const auto project = [&](const Tensor& in, int64_t first, int64_t last) {
@@ -79,7 +70,7 @@ Tensor MultiHeadAttention::pooled(const LayerNorm& norm, const Tensor& x, const 
                      slice(in_proj_bias, 0, first, last));
   };
   const Tensor own = gather_rows(x, rows), q = project(own, 0, D), kv = project(x, D, 3 * D);
-  return linear(attention_pool(q, kv, offsets, heads), out_proj.weight, out_proj.bias, own);
+  return linear(attention_pool(q, kv, layout, heads), out_proj.weight, out_proj.bias, own);
 }
 
 Mlp::Mlp(const TransformerConfig& c)
@@ -104,13 +95,13 @@ ResidualAttentionBlock::ResidualAttentionBlock(const TransformerConfig& c)
       ln_2(child<LayerNorm>("ln_2", c.width, c.eps)),
       mlp(child<Mlp>("mlp", c)) {}
 
-Tensor ResidualAttentionBlock::operator()(const Tensor& x, const Tensor& offsets) const {
-  return mlp(ln_2, attn(ln_1, x, offsets));
+Tensor ResidualAttentionBlock::operator()(const Tensor& x, const Ragged& layout) const {
+  return mlp(ln_2, attn(ln_1, x, layout));
 }
 
-Tensor ResidualAttentionBlock::pooled(const Tensor& x, const Tensor& offsets,
+Tensor ResidualAttentionBlock::pooled(const Tensor& x, const Ragged& layout,
                                       const Tensor& rows) const {
-  return mlp(ln_2, attn.pooled(ln_1, x, offsets, rows));
+  return mlp(ln_2, attn.pooled(ln_1, x, layout, rows));
 }
 
 Transformer::Transformer(const TransformerConfig& c) {
@@ -125,24 +116,27 @@ Tensor Transformer::run(const std::function<Tensor(const Tensor&)>& f, const Ten
   return checkpointing && GradMode::enabled() ? checkpoint(f, x) : f(x);
 }
 
-Tensor Transformer::through(size_t count, const Tensor& x, const Tensor& offsets) const {
+Tensor Transformer::through(size_t count, const Tensor& x, const Ragged& layout) const {
   Tensor y = x;
   for (size_t i = 0; i < count; ++i)
-    y = run([block = blocks_[i], offsets](const Tensor& in) { return (*block)(in, offsets); }, y);
+    y = run([block = blocks_[i], layout](const Tensor& in) { return (*block)(in, layout); }, y);
   return y;
 }
 
-Tensor Transformer::operator()(const Tensor& x, const Tensor& offsets) const {
-  return through(blocks_.size(), x, offsets);
+Tensor Transformer::operator()(const Tensor& x, const Ragged& layout) const {
+  return through(blocks_.size(), x, layout);
 }
 
-Tensor Transformer::pooled(const Tensor& x, const Tensor& offsets, const Tensor& rows) const {
+Tensor Transformer::pooled(const Tensor& x, const Ragged& layout, Pooling pooling) const {
+  const bool first = pooling == Pooling::first;
+  check(!first || blocks_.empty() || !blocks_.back()->attn.causal,
+        "transformer: under a causal mask the first row sees nothing but itself; pool the last");
+  const Tensor rows = first ? layout.first_rows("transformer") : layout.last_rows("transformer");
   if (blocks_.empty()) return gather_rows(x, rows);
-  if (blocks_.back()->attn.causal) check_last(offsets, rows);
-  const auto last = [block = blocks_.back(), offsets, rows](const Tensor& in) {
-    return block->pooled(in, offsets, rows);
+  const auto last = [block = blocks_.back(), layout, rows](const Tensor& in) {
+    return block->pooled(in, layout, rows);
   };
-  return run(last, through(blocks_.size() - 1, x, offsets));
+  return run(last, through(blocks_.size() - 1, x, layout));
 }
 
 }  // namespace diptych::nn

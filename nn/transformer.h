@@ -30,13 +30,16 @@ struct TransformerConfig {
   int64_t inside() const { return mlp_width > 0 ? mlp_width : 4 * width; }
 };
 
+/// Which row of each sequence a tower reads.
+enum class Pooling : uint8_t { first, last };
+
 /// Multi-head self-attention. Parameters as in torch.nn.MultiheadAttention.
 struct MultiHeadAttention : Module {
   explicit MultiHeadAttention(const TransformerConfig&);
-  /// x + attention of norm(x).  x (ΣT, D), offsets (B+1) → (ΣT, D)
-  Tensor operator()(const LayerNorm& norm, const Tensor& x, const Tensor& offsets) const;
-  /// The rows of that at `rows`, see Transformer::pooled → (B, D)
-  Tensor pooled(const LayerNorm& norm, const Tensor& x, const Tensor& offsets,
+  /// x + attention of norm(x).  x (ΣT, D) → (ΣT, D)
+  Tensor operator()(const LayerNorm& norm, const Tensor& x, const Ragged& layout) const;
+  /// The rows of that at `rows` i64 (B), see Transformer::pooled → (B, D)
+  Tensor pooled(const LayerNorm& norm, const Tensor& x, const Ragged& layout,
                 const Tensor& rows) const;
 
   int64_t heads;
@@ -58,9 +61,9 @@ struct Mlp : Module {
 /// Pre-norm residual block:  x ← x + attn(ln_1(x));  x ← x + mlp(ln_2(x))
 struct ResidualAttentionBlock : Module {
   explicit ResidualAttentionBlock(const TransformerConfig&);
-  Tensor operator()(const Tensor& x, const Tensor& offsets) const;
-  /// The rows of that at `rows`, see Transformer::pooled → (B, D)
-  Tensor pooled(const Tensor& x, const Tensor& offsets, const Tensor& rows) const;
+  Tensor operator()(const Tensor& x, const Ragged& layout) const;
+  /// The rows of that at `rows` i64 (B), see Transformer::pooled → (B, D)
+  Tensor pooled(const Tensor& x, const Ragged& layout, const Tensor& rows) const;
 
   LayerNorm& ln_1;
   MultiHeadAttention& attn;
@@ -72,12 +75,12 @@ struct ResidualAttentionBlock : Module {
 class Transformer : public Module {
  public:
   explicit Transformer(const TransformerConfig&);
-  /// x (ΣT, D), offsets i64 (B+1) → (ΣT, D)
-  Tensor operator()(const Tensor& x, const Tensor& offsets) const;
-  /// The rows of that at `rows` i64 (B), one of each sequence: all that a tower reads. The last
-  /// block computes nothing else but the keys and values of the other rows. Each must see its whole
-  /// sequence: under a causal mask it is the last one, or an Error is thrown. → (B, D)
-  Tensor pooled(const Tensor& x, const Tensor& offsets, const Tensor& rows) const;
+  /// x (ΣT, D) → (ΣT, D)
+  Tensor operator()(const Tensor& x, const Ragged& layout) const;
+  /// One row of each sequence of that: all that a tower reads. The last block computes nothing else
+  /// but the keys and values of the other rows. Throws Error if a sequence is empty, or if the row
+  /// does not see the whole of it: under a causal mask it must be the last. → (B, D)
+  Tensor pooled(const Tensor& x, const Ragged& layout, Pooling) const;
 
   bool checkpointing =
       false;  ///< recompute each block during backward instead of keeping its insides
@@ -86,7 +89,7 @@ class Transformer : public Module {
   /// f(x), recomputed during backward if checkpointing.
   Tensor run(const std::function<Tensor(const Tensor&)>& f, const Tensor& x) const;
   /// x through the first `count` blocks.
-  Tensor through(size_t count, const Tensor& x, const Tensor& offsets) const;
+  Tensor through(size_t count, const Tensor& x, const Ragged& layout) const;
 
   std::vector<ResidualAttentionBlock*> blocks_;
 };

@@ -47,8 +47,8 @@ Tensor VisionTransformer::operator()(const Tensor& pixels) const {
   const int64_t T = x.dim(1) + 1;
   x = cat({expand(class_embedding_, {B, 1, D}), x}, 1) + positional_embedding_;  // (B, T, D)
   x = ln_pre_(reshape(x, {B * T, D}));
-  const Tensor offsets = equal_offsets(B, T, x.device()), tokens = offsets.slice(0, 0, B);
-  return matmul(ln_post_(transformer_.pooled(x, offsets, tokens)), proj_);
+  const Ragged layout = Ragged::equal(B, T, x.device());
+  return matmul(ln_post_(transformer_.pooled(x, layout, Pooling::first)), proj_);
 }
 
 }  // namespace diptych::nn

@@ -1,4 +1,4 @@
-// tensor/device.cpp — host memory, and the hooks a CUDA build plugs into.
+// tensor/device.cpp — host memory, and the choice between backends.
 #include "tensor/device.h"
 
 #include <cstdlib>
@@ -10,15 +10,6 @@
 #endif
 
 namespace diptych {
-
-#if defined(DIPTYCH_CUDA)
-namespace cuda {  // cuda/memory.cpp
-bool available();
-void synchronize();
-CachingAllocator& allocator();
-void copy_across(const Tensor& source, Tensor& target);
-}  // namespace cuda
-#endif
 
 namespace {
 
@@ -38,34 +29,18 @@ void host_free(void* block) { std::free(block); }
 }  // namespace
 
 CachingAllocator& allocator(Device device) {
-#if defined(DIPTYCH_CUDA)
   if (device == Device::cuda) return cuda::allocator();
-#endif
-  check(device == Device::cpu, "allocator: this build has no ", device, " backend");
   // Never destroyed: tensors in static storage may outlive every other static.
   static auto* host = new CachingAllocator("cpu", host_alloc, host_free);
   return *host;
 }
 
-bool available(Device device) {
-#if defined(DIPTYCH_CUDA)
-  if (device == Device::cuda) return cuda::available();
-#endif
-  return device == Device::cpu;
-}
+bool available(Device device) { return device == Device::cpu || cuda::available(); }
 
-void synchronize([[maybe_unused]] Device device) {
-#if defined(DIPTYCH_CUDA)
+void synchronize(Device device) {
   if (device == Device::cuda) cuda::synchronize();
-#endif
 }
 
-void copy_across([[maybe_unused]] const Tensor& source, [[maybe_unused]] Tensor& target) {
-#if defined(DIPTYCH_CUDA)
-  cuda::copy_across(source, target);
-#else
-  fail("copy: this build has no cuda backend");
-#endif
-}
+void copy_across(const Tensor& source, Tensor& target) { cuda::copy_across(source, target); }
 
 }  // namespace diptych

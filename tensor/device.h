@@ -5,10 +5,20 @@
 
 namespace diptych {
 
+class CachingAllocator;
+
 bool available(Device);    ///< this build has the backend and the machine has the device
 void synchronize(Device);  ///< waits for queued work; nothing to wait for on the cpu
 
 /// Copies between devices; same shape, dtypes may differ. Throws Error if a backend is missing.
 void copy_across(const Tensor& source, Tensor& target);
+
+/// What a backend consists of besides its kernels; the link chooses, as for kernels.
+namespace cuda {
+bool available();
+void synchronize();
+CachingAllocator& allocator();
+void copy_across(const Tensor& source, Tensor& target);
+}  // namespace cuda
 
 }  // namespace diptych

@@ -9,41 +9,37 @@ template <class Signature>
 class Kernel;
 
 /// The dispatcher behind kernel::name(device, args…). Constant-initialised: no registration, no
-/// virtual class, and a backend that lacks a kernel fails to link.
+/// virtual class, and a backend that lacks a kernel fails to link. Which cuda:: functions there are
+/// is decided by the link, so that no object is compiled twice: the real ones, or those of
+/// cuda/none.cpp, which throw.
 template <class... Args>
 class Kernel<void(Args...)> {
  public:
   using Fn = void (*)(Args...);
 
-  constexpr Kernel(const char* name, Fn cpu, Fn cuda) : name_(name), cpu_(cpu), cuda_(cuda) {}
+  constexpr Kernel(Fn cpu, Fn cuda) : cpu_(cpu), cuda_(cuda) {}
 
   void operator()(Device device, Args... args) const {
-    const Fn fn = device == Device::cpu ? cpu_ : cuda_;
-    check(fn != nullptr, name_, ": this build has no ", device, " backend");
-    fn(args...);
+    (device == Device::cpu ? cpu_ : cuda_)(args...);
   }
 
  private:
-  const char* name_;
   Fn cpu_, cuda_;
 };
 
 }  // namespace diptych
 
-#if defined(DIPTYCH_CUDA)
-#define DIPTYCH_CUDA_FN(name) &cuda::name
-#else
-#define DIPTYCH_CUDA_FN(name) nullptr
-#endif
-
-/// DIPTYCH_KERNEL(name, args…) declares cpu::name, cuda::name and the dispatcher kernel::name.
-#define DIPTYCH_KERNEL(name, ...)                                                            \
-  namespace cpu {                                                                            \
-  void name(__VA_ARGS__);                                                                    \
-  }                                                                                          \
-  namespace cuda {                                                                           \
-  void name(__VA_ARGS__);                                                                    \
-  }                                                                                          \
-  namespace kernel {                                                                         \
-  inline constexpr Kernel<void(__VA_ARGS__)> name{#name, &cpu::name, DIPTYCH_CUDA_FN(name)}; \
+/// DIPTYCH_KERNEL(name, args…) declares cpu::name, cuda::name and the dispatcher kernel::name. Who
+/// wants something else of each line of kernels.h defines it before including that.
+#if !defined(DIPTYCH_KERNEL)
+#define DIPTYCH_KERNEL(name, ...)                                           \
+  namespace cpu {                                                           \
+  void name(__VA_ARGS__);                                                   \
+  }                                                                         \
+  namespace cuda {                                                          \
+  void name(__VA_ARGS__);                                                   \
+  }                                                                         \
+  namespace kernel {                                                        \
+  inline constexpr Kernel<void(__VA_ARGS__)> name{&cpu::name, &cuda::name}; \
   }
+#endif

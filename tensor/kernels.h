@@ -1,12 +1,12 @@
 // tensor/kernels.h — the contract between operators and backends: every kernel, one line each.
 //
 // Rules for all of them. Shapes, dtypes and devices were checked by the caller; kernels check
-// nothing, and throw Error only when memory or the device fails. Outputs are allocated by the caller and come last. Tensors are
-// contiguous unless the line says "strided". Float tensors of one call share a dtype T; arithmetic
-// and sums are in acc_t<T>. An undefined Tensor stands for an absent operand or a result nobody
-// wants. Results never depend on the number of threads. Letters: N rows, D width, M K N matrix
-// sizes, V vocabulary, H heads; for pictures B batch, H W pixels, C O channels in and out, kh kw
-// the kernel's sides.
+// nothing, and throw Error only when memory or the device fails. Outputs are allocated by the
+// caller and come last. Tensors are contiguous unless the line says "strided". Float tensors of one
+// call share a dtype T; arithmetic and sums are in acc_t<T>. An undefined Tensor stands for an
+// absent operand or a result nobody wants. Results never depend on the number of threads. Letters:
+// N rows, D width, M K N matrix sizes, V vocabulary, H heads; for pictures B batch, H W pixels, C O
+// channels in and out, kh kw the kernel's sides.
 #pragma once
 
 #include <optional>
@@ -14,6 +14,7 @@
 
 #include "tensor/factory.h"
 #include "tensor/kernel.h"
+#include "tensor/ragged.h"
 #include "tensor/scalar_ops.h"
 
 namespace diptych {
@@ -99,21 +100,26 @@ DIPTYCH_KERNEL(l2_normalize_grad, const Tensor& y, const Tensor& norm, double ep
                Tensor& dx)
 /// loss = lse - logits[target]; target i64 (N); loss, lse (N) of acc_t
 DIPTYCH_KERNEL(cross_entropy, const Tensor& logits, const Tensor& target, Tensor& loss, Tensor& lse)
-/// scale (softmax(logits) - onehot(target))
+/// Of the mean loss: g / N (softmax(logits) - onehot(target)); g () of acc_t
 DIPTYCH_KERNEL(cross_entropy_grad, const Tensor& logits, const Tensor& lse, const Tensor& target,
-               double scale, Tensor& dlogits)
+               const Tensor& g, Tensor& dlogits)
 
-// Batch normalisation of the columns of x (N, D); mean, var, rstd (D) of acc_t
-/// mean and biased variance of every column
+// Batch normalisation of the columns of x (N, D); mean and biased variance of a column, (D) of
+// acc_t
 DIPTYCH_KERNEL(moments, const Tensor& x, Tensor& mean, Tensor& var)
-/// y = (x - mean) rstd weight + bias, or the larger of that and 0 if relu
+/// Running statistics of the same type follow those of a batch of N rows, and a batch is counted:
+///   running ← (1 - momentum) running + momentum batch,  var made unbiased: var N / (N - 1)
+/// count i64 (), on the host like all integers that modules keep
+DIPTYCH_KERNEL(track_moments, const Tensor& mean, const Tensor& var, int64_t N, double momentum,
+               Tensor& running_mean, Tensor& running_var, Tensor& count)
+/// y = (x - mean) / √(var + eps) weight + bias, or the larger of that and 0 if relu
 DIPTYCH_KERNEL(batch_norm, const Tensor& x, const Tensor& weight, const Tensor& bias,
-               const Tensor& mean, const Tensor& rstd, bool relu, Tensor& y)
-/// of_batch: mean and rstd are those of x, so that dx passes through them too; else constants. Any
+               const Tensor& mean, const Tensor& var, double eps, bool relu, Tensor& y)
+/// of_batch: mean and var are those of x, so that dx passes through them too; else constants. Any
 /// of the three results may be undefined.
 DIPTYCH_KERNEL(batch_norm_grad, const Tensor& x, const Tensor& weight, const Tensor& bias,
-               const Tensor& mean, const Tensor& rstd, const Tensor& g, bool relu, bool of_batch,
-               Tensor& dx, Tensor& dweight, Tensor& dbias)
+               const Tensor& mean, const Tensor& var, double eps, const Tensor& g, bool relu,
+               bool of_batch, Tensor& dx, Tensor& dweight, Tensor& dbias)
 
 // Pictures with channels last: x (B, H, W, C), w (O, kh, kw, C), y and g (B, H', W', O)
 /// y[b, p, q] = Σ_ij w[:, i, j] x[b, s p + i - padding, s q + j - padding]
@@ -132,18 +138,17 @@ DIPTYCH_KERNEL(gather_rows, const Tensor& x, const Tensor& index, Tensor& y)
 /// dx[v] = Σ g[i] over index[i] = v; overwrites dx
 DIPTYCH_KERNEL(scatter_add_rows, const Tensor& g, const Tensor& index, Tensor& dx)
 
-// Attention over packed sequences: sequence s is rows offsets[s] … offsets[s+1]-1 of qkv (ΣT, 3 D),
-// whose row is q, k, v of H heads of D / H.  y = softmax(q kᵀ / √(D/H) + mask) v (ΣT, D); lse (H,
-// ΣT) of acc_t.
-DIPTYCH_KERNEL(attention, const Tensor& qkv, const Tensor& offsets, int64_t heads, bool causal,
+// Attention over the packed sequences of `layout`: rows of qkv (ΣT, 3 D) are q, k, v of H heads of
+// D / H.  y = softmax(q kᵀ / √(D/H) + mask) v (ΣT, D); lse (H, ΣT) of acc_t.
+DIPTYCH_KERNEL(attention, const Tensor& qkv, const Ragged& layout, int64_t heads, bool causal,
                Tensor& y, Tensor& lse)
-DIPTYCH_KERNEL(attention_grad, const Tensor& qkv, const Tensor& offsets, int64_t heads, bool causal,
+DIPTYCH_KERNEL(attention_grad, const Tensor& qkv, const Ragged& layout, int64_t heads, bool causal,
                const Tensor& y, const Tensor& lse, const Tensor& g, Tensor& dqkv)
 // The same with one query per sequence: q (B, D), rows of kv (ΣT, 2 D) are k, v; y (B, D), lse (B,
 // H) of acc_t. A sequence of nothing gives 0.
-DIPTYCH_KERNEL(attention_pool, const Tensor& q, const Tensor& kv, const Tensor& offsets,
+DIPTYCH_KERNEL(attention_pool, const Tensor& q, const Tensor& kv, const Ragged& layout,
                int64_t heads, Tensor& y, Tensor& lse)
-DIPTYCH_KERNEL(attention_pool_grad, const Tensor& q, const Tensor& kv, const Tensor& offsets,
+DIPTYCH_KERNEL(attention_pool_grad, const Tensor& q, const Tensor& kv, const Ragged& layout,
                int64_t heads, const Tensor& y, const Tensor& lse, const Tensor& g, Tensor& dq,
                Tensor& dkv)
 

@@ -11,9 +11,21 @@
 namespace diptych {
 
 Storage::Storage(int64_t size, Device where)
-    : data(allocator(where).allocate(size)), bytes(size), device(where) {}
+    : data(allocator(where).allocate(size)),
+      bytes(size),
+      device(where),
+      release_([where](void* block) { allocator(where).release(block); }) {}
 
-Storage::~Storage() { allocator(device).release(data); }
+Storage::Storage(void* memory, int64_t size, Device where, Release release)
+    : data(memory), bytes(size), device(where), release_(std::move(release)) {
+  if (size >= 0 && (memory || size == 0)) return;
+  if (release_) release_(memory);
+  fail("storage: ", size, " bytes at ", memory ? "an address" : "no address");
+}
+
+Storage::~Storage() {
+  if (release_) release_(data);
+}
 
 Shape contiguous_strides(const Shape& shape) {
   Shape strides = shape;

@@ -1,6 +1,7 @@
 // tensor/tensor.h — Tensor: a handle to an n-dimensional array, with strided views.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,7 +14,13 @@ struct Node;  // autograd/graph.h; this layer carries the link to the tape and n
 
 /// A block of memory on one device, shared by all views of it.
 struct Storage {
-  Storage(int64_t bytes, Device);
+  using Release = std::function<void(void* data)>;
+
+  Storage(int64_t bytes, Device);  ///< from the allocator of the device
+  /// Memory of somebody else (pinned, mapped, another program's), handed to `release` when the last
+  /// view is gone. Throws Error if there is none but bytes > 0; what was given is released then
+  /// too.
+  Storage(void* data, int64_t bytes, Device, Release release);
   ~Storage();
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
@@ -21,8 +28,11 @@ struct Storage {
   void* data;
   int64_t bytes;
   Device device;
-  uint64_t version =
-      0;  ///< counts in-place writes; autograd compares it to find overwritten values
+  /// Counts in-place writes; autograd compares it to find overwritten values.
+  uint64_t version = 0;
+
+ private:
+  Release release_;
 };
 
 /// A handle to an n-dimensional array. Copying a Tensor copies the handle: both see the same array,

@@ -8,6 +8,7 @@
 #include <initializer_list>
 #include <vector>
 
+#include "tensor/device.h"
 #include "tensor/kernels.h"
 #include "tensor/parallel.h"
 
@@ -34,12 +35,49 @@ inline double tolerance(DType t) {
 /// The dtype of the sums of kernels on this dtype.
 inline DType acc_dtype(DType t) { return t == DType::f64 ? DType::f64 : DType::f32; }
 
-inline Tensor normal(Shape shape, DType dtype = DType::f32, uint64_t stream = 0) {
-  return randn(shape, Seed{7, stream}, dtype);
+/// Where the kernels of the test that runs now work, and where its tensors are made.
+inline Device here = Device::cpu;
+
+/// A test case that runs on every device there is.
+#define KERNEL_TEST(name) KERNEL_TEST_(name, DOCTEST_ANONYMOUS(kernel_test_))
+#define KERNEL_TEST_(name, body)            \
+  static void body();                       \
+  TEST_CASE(name) {                         \
+    for (const Device device : devices()) { \
+      here = device;                        \
+      INFO("on ", device);                  \
+      body();                               \
+    }                                       \
+    here = Device::cpu;                     \
+  }                                         \
+  static void body()
+
+inline std::vector<Device> devices() {
+  std::vector<Device> there;
+  for (const Device device : {Device::cpu, Device::cuda})
+    if (available(device)) there.push_back(device);
+  return there;
 }
 
+// In place of the factories of tensor/factory.h, which make tensors on the cpu unless told
+// otherwise. Objects, not functions: those would be found beside them.
+inline constexpr auto empty = [](Shape shape, DType dtype = DType::f32) {
+  return diptych::empty(shape, dtype, here);
+};
+inline constexpr auto zeros = [](Shape shape, DType dtype = DType::f32) {
+  return diptych::zeros(shape, dtype, here);
+};
+inline constexpr auto full = [](Shape shape, double value, DType dtype = DType::f32) {
+  return diptych::full(shape, value, dtype, here);
+};
+inline Tensor normal(Shape shape, DType dtype = DType::f32, uint64_t stream = 0) {
+  return randn(shape, Seed{7, stream}, dtype, here);
+}
 inline Tensor indices(const std::vector<int64_t>& values) {
-  return from_vector(values, {static_cast<int64_t>(values.size())});
+  return from_vector(values, {static_cast<int64_t>(values.size())}).to(here);
+}
+inline Ragged layout_of(const std::vector<int64_t>& offsets) {
+  return Ragged::of_offsets(indices(offsets));
 }
 
 inline Values values(const Tensor& x) { return x.to_vector<double>(); }

@@ -91,8 +91,8 @@ TEST_CASE("model file: without configuration the architecture is inferred, and s
 
 TEST_CASE("loss: starts near ln B, and equal pairs bring it down") {
   const Tensor x = randn({64, 32}, {1, 0}), y = randn({64, 32}, {1, 1}), scale = full({}, 0);
-  CHECK(contrastive_loss(x, y, scale).loss.item() == doctest::Approx(std::log(64)).epsilon(0.02));
-  CHECK(contrastive_loss(x, x, full({}, std::log(100))).loss.item() < 0.01);
+  CHECK(contrastive_loss(x, y, scale).item() == doctest::Approx(std::log(64)).epsilon(0.02));
+  CHECK(contrastive_loss(x, x, full({}, std::log(100))).item() < 0.01);
   CHECK(contains(error_of([&] {
                    contrastive_loss(x, zeros({3, 32}), scale);
                  }),
@@ -112,10 +112,10 @@ TEST_CASE("model: the temperature stays between 1 and 100") {
 }
 
 TEST_CASE("inputs: padded captions end at their largest id, the first of equals") {
-  const PackedTokens packed = pack_tokens(from_vector<int64_t>({5, 9, 9, 0, 1, 2, 3, 9}, {2, 4}));
+  const Captions packed = pack_padded(from_vector<int64_t>({5, 9, 9, 0, 1, 2, 3, 9}, {2, 4}));
   CHECK(packed.tokens.to_vector<int64_t>() == std::vector<int64_t>{5, 9, 1, 2, 3, 9});
-  CHECK(packed.offsets.to_vector<int64_t>() == std::vector<int64_t>{0, 2, 6});
-  CHECK(contains(error_of([] { pack_tokens(zeros({2, 2})); }), "i64 (B, T)"));
+  CHECK(packed.layout.ends() == std::vector<int64_t>{0, 2, 6});
+  CHECK(contains(error_of([] { pack_padded(zeros({2, 2})); }), "i64 (B, T)"));
 }
 
 TEST_CASE("prompts: labels and templates are checked") {

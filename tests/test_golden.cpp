@@ -24,12 +24,12 @@ struct Golden {
       : stem(kFolder + "tiny_" + model),
         loaded(load_model(stem + ".safetensors")),
         expected(load_safetensors(stem + "_expected.safetensors")),
-        packed(pack_tokens(get("tokens"))) {}
+        captions(pack_padded(get("tokens"))) {}
 
   std::string stem;
   LoadedModel loaded;
   SafeTensors expected;
-  PackedTokens packed;
+  Captions captions;
 
   const Tensor& get(const std::string& name) const {
     const Tensor* tensor = expected.find(name);
@@ -37,11 +37,7 @@ struct Golden {
     return *tensor;
   }
   Tensor pixels() const { return get("pixels").to(DType::f32); }
-  ContrastiveLoss loss() const {
-    const Clip& model = *loaded.model;
-    return contrastive_loss(model.encode_image(pixels()),
-                            model.encode_text(packed.tokens, packed.offsets), model.logit_scale());
-  }
+  Tensor loss() const { return contrastive_loss(*loaded.model, pixels(), captions); }
 };
 
 double largest(const Tensor& x) {
@@ -72,12 +68,13 @@ TEST_CASE("golden: features, logits and loss equal open_clip's to 1e-5") {
     const Clip& clip = *golden.loaded.model;
     golden.loaded.model->train();
     const Tensor image = clip.encode_image(golden.pixels());
-    const Tensor text = clip.encode_text(golden.packed.tokens, golden.packed.offsets);
-    const ContrastiveLoss out = contrastive_loss(image, text, clip.logit_scale());
+    const Tensor text = clip.encode_text(golden.captions);
+    const Tensor logits = logits_per_image(image, text, clip.logit_scale()),
+                 loss = contrastive_loss(image, text, clip.logit_scale());
     CHECK(relative_error(image, golden.get("image_features")) < 1e-5);
     CHECK(relative_error(text, golden.get("text_features")) < 1e-5);
-    CHECK(relative_error(out.logits_per_image, golden.get("logits_per_image")) < 1e-5);
-    CHECK(relative_error(out.loss, golden.get("loss")) < 1e-5);
+    CHECK(relative_error(logits, golden.get("logits_per_image")) < 1e-5);
+    CHECK(relative_error(loss, golden.get("loss")) < 1e-5);
   }
 }
 
@@ -87,7 +84,7 @@ TEST_CASE("golden: every parameter gradient equals open_clip's to 1e-4") {
     const Golden golden(model);
     const SafeTensors expected = load_safetensors(golden.stem + "_grads.safetensors");
     golden.loaded.model->train();
-    backward(golden.loss().loss);
+    backward(golden.loss());
     size_t compared = 0;
     for (const auto& entry : golden.loaded.model->named_parameters()) {
       CAPTURE(entry.name);
@@ -127,7 +124,7 @@ TEST_CASE("golden: ten AdamW steps have PyTorch's losses to 1e-4") {
   Clip& model = *golden.loaded.model;
   nn::AdamW optimizer(model, {.beta1 = 0.9, .beta2 = 0.98, .eps = 1e-6, .weight_decay = 0.2});
   for (const double want : golden.get("adamw.losses").to_vector<double>()) {
-    const Tensor loss = golden.loss().loss;
+    const Tensor loss = golden.loss();
     CHECK(loss.item() == doctest::Approx(want).epsilon(1e-4));
     backward(loss);
     optimizer.step(1e-3);
@@ -144,7 +141,7 @@ TEST_CASE("golden: recomputing activations changes no gradient and no running st
     again.loaded.model->set_checkpointing(true);
     for (const Golden* golden : {&plain, &again}) {
       golden->loaded.model->train();
-      backward(golden->loss().loss);
+      backward(golden->loss());
     }
     const auto a = plain.loaded.model->state(), b = again.loaded.model->state();
     for (size_t i = 0; i < a.size(); ++i) {
@@ -160,13 +157,10 @@ TEST_CASE("golden: recomputing activations changes no gradient and no running st
 TEST_CASE("golden: a caption has the same features alone and among others") {
   const Golden golden;
   const Clip& model = *golden.loaded.model;
-  const Tensor text = model.encode_text(golden.packed.tokens, golden.packed.offsets);
-  const auto ends = golden.packed.offsets.to_vector<int64_t>();
+  const Tensor text = model.encode_text(golden.captions);
   for (int64_t b = 0; b < 5; ++b) {
-    const int64_t T = ends[static_cast<size_t>(b) + 1] - ends[static_cast<size_t>(b)];
-    const Tensor alone =
-        golden.get("tokens").slice(0, b, b + 1).slice(1, 0, T).contiguous().view({T});
-    const Tensor one = model.encode_text(alone, from_vector<int64_t>({0, T}, {2}));
+    const Tensor alone = golden.get("tokens").slice(0, b, b + 1);
+    const Tensor one = model.encode_text(pack_padded(alone));
     CHECK(relative_error(one, text.slice(0, b, b + 1)) < 1e-6);
   }
 }
@@ -176,10 +170,10 @@ TEST_CASE("golden: a TorchScript archive opens by itself, sizes and activation i
   const LoadedModel loaded = load_model(file);
   CHECK(loaded.notes.find("activation quick_gelu: from the code") != std::string::npos);
   const SafeTensors expected = load_safetensors(kFolder + "tiny_script_expected.safetensors");
-  const PackedTokens packed = pack_tokens(*expected.find("tokens"));
+  const Captions captions = pack_padded(*expected.find("tokens"));
   const Tensor pixels = expected.find("pixels")->to(DType::f32);
   const Tensor image = loaded.model->encode_image(pixels),
-               text = loaded.model->encode_text(packed.tokens, packed.offsets);
+               text = loaded.model->encode_text(captions);
   CHECK(relative_error(image, *expected.find("image_features")) < 1e-5);
   CHECK(relative_error(text, *expected.find("text_features")) < 1e-5);
 }

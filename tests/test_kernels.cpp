@@ -39,23 +39,23 @@ const std::vector<Shape> kRowShapes = {{1, 1}, {3, 7}, {5, 96}, {4, 257}, {300, 
 
 }  // namespace
 
-TEST_CASE("unary: contiguous loops match the functors in f64") {
+KERNEL_TEST("unary: contiguous loops match the functors in f64") {
   for (DType t : kFloats) {
     for (int64_t n : {0, 1, 7, 512, 5000}) {
       const Tensor x = normal({n}, t);
       Tensor y = empty_like(x);
-      cpu::unary(Unary::quick_gelu, x, y);
+      kernel::unary(here, Unary::quick_gelu, x, y);
       Values want = values(x);
       for (double& v : want) v = scalar::QuickGelu::f(v);
       check_close(y, want);
-      cpu::unary_grad(Unary::neg, {}, x, y);
+      kernel::unary_grad(here, Unary::neg, {}, x, y);
       for (size_t i = 0; i < want.size(); ++i) want[i] = -values(x)[i];
       check_close(y, want);
     }
   }
 }
 
-TEST_CASE("binary: same shape, scalars, rows, columns, transposes and slices") {
+KERNEL_TEST("binary: same shape, scalars, rows, columns, transposes and slices") {
   for (DType t : kFloats) {
     const Tensor full_a = normal({9, 40}, t, 1), same = normal({9, 40}, t, 2);
     const Tensor others[] = {same,
@@ -67,9 +67,9 @@ TEST_CASE("binary: same shape, scalars, rows, columns, transposes and slices") {
     for (const Tensor& b : others) {
       const Values va = values(full_a), vb = values(b), vg = values(same);
       Tensor y = empty({9, 40}, t), da = empty({9, 40}, t), db = empty({9, 40}, t);
-      cpu::binary(Binary::sub, full_a, b, y);
-      cpu::binary_grad(Binary::mul, 0, full_a, b, same, da);
-      cpu::binary_grad(Binary::mul, 1, full_a, b, same, db);
+      kernel::binary(here, Binary::sub, full_a, b, y);
+      kernel::binary_grad(here, Binary::mul, 0, full_a, b, same, da);
+      kernel::binary_grad(here, Binary::mul, 1, full_a, b, same, db);
       Values difference = va, grad_a = va, grad_b = va;
       for (size_t i = 0; i < va.size(); ++i) {
         difference[i] = va[i] - vb[i];
@@ -83,26 +83,26 @@ TEST_CASE("binary: same shape, scalars, rows, columns, transposes and slices") {
   }
 }
 
-TEST_CASE("copy: converts between all dtypes and follows any strides") {
+KERNEL_TEST("copy: converts between all dtypes and follows any strides") {
   const DType all[] = {DType::f32, DType::f64, DType::f16, DType::bf16, DType::i64, DType::u8};
-  const Tensor x = arange(6 * 5 * 4).view({6, 5, 4});
+  const Tensor x = arange(6 * 5 * 4, DType::i64, here).view({6, 5, 4});
   for (DType from : all) {
     for (DType to : all) {
       const Tensor source = x.to(from);
       Tensor y = zeros({4, 5, 6}, to);
       Tensor target = y.transpose(0, 2);
-      cpu::copy(source, target);
+      kernel::copy(here, source, target);
       CHECK(values(target) == values(x));
       Tensor wide = zeros({6, 5, 9}, to);
       Tensor middle = wide.slice(2, 3, 7);
-      cpu::copy(source, middle);
+      kernel::copy(here, source, middle);
       CHECK(values(middle) == values(x));
       CHECK(values(wide.slice(2, 0, 3)) == Values(90, 0));
     }
   }
 }
 
-TEST_CASE("copy: large transposes") {
+KERNEL_TEST("copy: large transposes") {
   const Tensor x = normal({3, 70, 45});
   for (int a : {0, 1})
     for (int b : {1, 2}) {
@@ -111,30 +111,31 @@ TEST_CASE("copy: large transposes") {
     }
 }
 
-TEST_CASE("copy: floating point to integer saturates, NaN becomes 0") {
-  const Tensor x = from_vector<float>({NAN, INFINITY, -INFINITY, -3.7f, 300.2f, 3.7f}, {6});
+KERNEL_TEST("copy: floating point to integer saturates, NaN becomes 0") {
+  const Tensor x =
+      from_vector<float>({NAN, INFINITY, -INFINITY, -3.7f, 300.2f, 3.7f}, {6}).to(here);
   CHECK(x.to(DType::u8).to_vector<uint8_t>() == std::vector<uint8_t>{0, 255, 0, 0, 255, 3});
   CHECK(x.to(DType::i64).to_vector<int64_t>() ==
         std::vector<int64_t>{0, INT64_MAX, INT64_MIN, -3, 300, 3});
 }
 
-TEST_CASE("fill and axpy") {
+KERNEL_TEST("fill and axpy") {
   for (DType t : kFloats) {
     Tensor y = zeros({6, 7}, t), middle = y.slice(1, 2, 4);
-    cpu::fill(2.5, middle);
+    kernel::fill(here, 2.5, middle);
     CHECK(values(middle) == Values(12, 2.5));
     CHECK(values(y.slice(1, 4, 7)) == Values(18, 0));
     const Tensor x = normal({3000}, t, 1);
     Tensor z = normal({3000}, t, 2);
     Values want = values(z);
     for (size_t i = 0; i < want.size(); ++i) want[i] += -0.5 * values(x)[i];
-    cpu::axpy(-0.5, x, z);
+    kernel::axpy(here, -0.5, x, z);
     check_close(z, want);
     if (t != DType::f64) break;  // values() in the loop above is quadratic: two dtypes are enough
   }
 }
 
-TEST_CASE("reduce: sums and maxima along the last, the first and a middle axis") {
+KERNEL_TEST("reduce: sums and maxima along the last, the first and a middle axis") {
   for (DType t : kFloats) {
     const Shape shapes[] = {{1, 50000, 1}, {7, 33, 1}, {1, 1000, 300}, {3, 65, 17},
                             {2, 1, 5},     {3, 0, 4},  {0, 3, 4},      {1, 0, 1}};
@@ -148,23 +149,23 @@ TEST_CASE("reduce: sums and maxima along the last, the first and a middle axis")
         most[to] = std::max(most[to], v[at(i)]);
       }
       Tensor y = empty({s[0], s[2]}, t);
-      cpu::reduce(Reduce::sum, x, y);
+      kernel::reduce(here, Reduce::sum, x, y);
       check_close(y, sums, 10);
-      cpu::reduce(Reduce::max, x, y);
+      kernel::reduce(here, Reduce::max, x, y);
       CHECK(values(y) == most);
     }
   }
 }
 
-TEST_CASE("reduce: max and arg_max pass NaN on; arg_max takes the first of equals") {
+KERNEL_TEST("reduce: max and arg_max pass NaN on; arg_max takes the first of equals") {
   for (int64_t inner : {1, 3}) {
     Tensor x = zeros({2, 40, inner});
     Tensor y = empty({2, inner}), index = empty({2, inner}, DType::i64);
     x.slice(1, 30, 31).fill_(2);
     x.slice(1, 33, 34).fill_(2);
     x.slice(0, 1, 2).slice(1, 35, 36).fill_(NAN);
-    cpu::reduce(Reduce::max, x, y);
-    cpu::arg_max(x, index);
+    kernel::reduce(here, Reduce::max, x, y);
+    kernel::arg_max(here, x, index);
     CHECK(values(y)[0] == 2);
     CHECK(std::isnan(values(y).back()));
     CHECK(values(index)[0] == 30);
@@ -172,20 +173,20 @@ TEST_CASE("reduce: max and arg_max pass NaN on; arg_max takes the first of equal
   }
 }
 
-TEST_CASE("sum_squares: accumulates in f64 in every dtype") {
+KERNEL_TEST("sum_squares: accumulates in f64 in every dtype") {
   for (DType t : kFloats) {
     const Tensor x = normal({50001}, t);
     Tensor y = empty({}, DType::f64);
-    cpu::sum_squares({x}, y);
+    kernel::sum_squares(here, {x}, y);
     check_close(y, {dot(values(x), values(x))});
-    cpu::sum_squares({empty({0}, t)}, y);
+    kernel::sum_squares(here, {empty({0}, t)}, y);
     CHECK(y.item() == 0);
-    cpu::sum_squares({}, y);
+    kernel::sum_squares(here, {}, y);
     CHECK(y.item() == 0);
   }
 }
 
-TEST_CASE("sum_squares: over several arrays, wherever one ends") {
+KERNEL_TEST("sum_squares: over several arrays, wherever one ends") {
   std::vector<Tensor> arrays;
   double want = 0;
   for (const int64_t n : {1, 511, 0, 512, 3, 2000}) {
@@ -193,34 +194,34 @@ TEST_CASE("sum_squares: over several arrays, wherever one ends") {
     want += dot(values(arrays.back()), values(arrays.back()));
   }
   Tensor y = empty({}, DType::f64);
-  cpu::sum_squares(arrays, y);
+  kernel::sum_squares(here, arrays, y);
   check_close(y, {want});
 }
 
-TEST_CASE("softmax and log_softmax with gradients") {
+KERNEL_TEST("softmax and log_softmax with gradients") {
   for (DType t : kFloats) {
     for (const Shape& s : kRowShapes) {
       const Tensor x = normal(s, t, 1), g = normal(s, t, 2);
       Tensor y = empty_like(x), z = empty_like(x), dx = empty_like(x);
-      cpu::softmax(x, y);
+      kernel::softmax(here, x, y);
       check_close(y, by_rows(x, {}, [](Values v, const Values&) {
                     const double lse = log_sum_exp(v);
                     for (double& e : v) e = std::exp(e - lse);
                     return v;
                   }));
-      cpu::log_softmax(x, z);
+      kernel::log_softmax(here, x, z);
       check_close(z, by_rows(x, {}, [](Values v, const Values&) {
                     const double lse = log_sum_exp(v);
                     for (double& e : v) e -= lse;
                     return v;
                   }));
-      cpu::softmax_grad(y, g, dx);
+      kernel::softmax_grad(here, y, g, dx);
       check_close(dx, by_rows(y, g, [](Values vy, const Values& vg) {
                     const double inner = dot(vy, vg);
                     for (size_t i = 0; i < vy.size(); ++i) vy[i] *= vg[i] - inner;
                     return vy;
                   }));
-      cpu::log_softmax_grad(z, g, dx);
+      kernel::log_softmax_grad(here, z, g, dx);
       check_close(dx,
                   by_rows(z, g,
                           [](Values vy, const Values& vg) {
@@ -234,22 +235,23 @@ TEST_CASE("softmax and log_softmax with gradients") {
   }
 }
 
-TEST_CASE("softmax: masked entries, huge values, and a row of nothing but -inf") {
+KERNEL_TEST("softmax: masked entries, huge values, and a row of nothing but -inf") {
   const float inf = INFINITY;
-  const Tensor x = from_vector<float>({-inf, 1, 1, 3e38f, -3e38f, 0, -inf, -inf, -inf}, {3, 3});
+  const Tensor x =
+      from_vector<float>({-inf, 1, 1, 3e38f, -3e38f, 0, -inf, -inf, -inf}, {3, 3}).to(here);
   Tensor y = empty_like(x);
-  cpu::softmax(x, y);
+  kernel::softmax(here, x, y);
   const Values v = values(y);
   CHECK(row(v, 0, 3) == Values{0, 0.5, 0.5});
   CHECK(row(v, 1, 3) == Values{1, 0, 0});
   for (double e : row(v, 2, 3)) CHECK(std::isnan(e));
 }
 
-TEST_CASE("cross_entropy with gradient") {
+KERNEL_TEST("cross_entropy with gradient") {
   for (DType t : kFloats) {
     const Tensor x = normal({6, 77}, t, 1), target = indices({0, 76, 5, 5, 31, 32});
     Tensor loss = empty({6}, acc_dtype(t)), lse = empty({6}, acc_dtype(t)), dx = empty_like(x);
-    cpu::cross_entropy(x, target, loss, lse);
+    kernel::cross_entropy(here, x, target, loss, lse);
     Values want;
     Values grad = values(x);
     for (int64_t i = 0; i < 6; ++i) {
@@ -260,12 +262,12 @@ TEST_CASE("cross_entropy with gradient") {
         grad[at(i * 77 + j)] = 0.25 * (std::exp(v[at(j)] - log_sum_exp(v)) - (j == label));
     }
     check_close(loss, want);
-    cpu::cross_entropy_grad(x, lse, target, 0.25, dx);
+    kernel::cross_entropy_grad(here, x, lse, target, full({}, 6 * 0.25, acc_dtype(t)), dx);
     check_close(dx, grad);
   }
 }
 
-TEST_CASE("adamw_step: ten steps equal the formula in f64") {
+KERNEL_TEST("adamw_step: ten steps equal the formula in f64") {
   for (DType t : {DType::f32, DType::f64}) {
     const Tensor p = normal({2001}, t, 1), m = zeros({2001}, t), v = zeros({2001}, t);
     Values wp = values(p), wm(2001, 0.0), wv(2001, 0.0);
@@ -277,7 +279,8 @@ TEST_CASE("adamw_step: ten steps equal the formula in f64") {
         return AdamWSlot{g.slice(0, begin, end), m.slice(0, begin, end), v.slice(0, begin, end),
                          p.slice(0, begin, end), decays};
       };
-      cpu::adamw_step(s, {part(0, 1200, true), part(1200, 1200, true), part(1200, 2001, false)});
+      kernel::adamw_step(here, s,
+                         {part(0, 1200, true), part(1200, 1200, true), part(1200, 2001, false)});
       for (size_t i = 0; i < wp.size(); ++i) {
         const double grad = 0.5 * vg[i];
         wm[i] = 0.9 * wm[i] + 0.1 * grad;

@@ -65,10 +65,10 @@ void check_attention(const std::vector<int64_t>& lengths, int64_t heads, int64_t
     Tensor y = full({total, d}, NAN, t), lse = full({heads, total}, NAN, acc_dtype(t));
     Tensor dqkv = full({total, 3 * d}, NAN, t);
     const NaiveAttention want(qkv, offsets, heads, causal, g);
-    cpu::attention(qkv, indices(offsets), heads, causal, y, lse);
+    kernel::attention(here, qkv, layout_of(offsets), heads, causal, y, lse);
     check_close(y, want.y, 4);
     check_close(lse, want.lse, 4);
-    cpu::attention_grad(qkv, indices(offsets), heads, causal, y, lse, g, dqkv);
+    kernel::attention_grad(here, qkv, layout_of(offsets), heads, causal, y, lse, g, dqkv);
     check_close(dqkv, want.dx, 8);
   }
 }
@@ -93,8 +93,8 @@ void check_attention_pool(const std::vector<int64_t>& lengths, int64_t heads, in
   const Tensor kv = qkv.slice(1, d, 3 * d).contiguous();
   Tensor y = full({B, d}, NAN, t), lse = full({B, heads}, NAN, acc_dtype(t));
   Tensor dq = full({B, d}, NAN, t), dkv = full({total, 2 * d}, NAN, t);
-  cpu::attention_pool(q, kv, indices(offsets), heads, y, lse);
-  cpu::attention_pool_grad(q, kv, indices(offsets), heads, y, lse, g, dq, dkv);
+  kernel::attention_pool(here, q, kv, layout_of(offsets), heads, y, lse);
+  kernel::attention_pool_grad(here, q, kv, layout_of(offsets), heads, y, lse, g, dq, dkv);
 
   const NaiveAttention want(qkv, offsets, heads, false, all_g);
   Values want_y, want_lse, want_dq, want_dkv;
@@ -116,12 +116,12 @@ void check_attention_pool(const std::vector<int64_t>& lengths, int64_t heads, in
 
 }  // namespace
 
-TEST_CASE("attention: short, empty and single-token sequences, any head width") {
+KERNEL_TEST("attention: short, empty and single-token sequences, any head width") {
   for (DType t : kFloats)
     for (int64_t dh : {1, 8, 24, 32, 50, 64}) check_attention({8, 1, 0, 50, 17}, 3, dh, t);
 }
 
-TEST_CASE("attention: sequences longer than a tile of queries and of keys") {
+KERNEL_TEST("attention: sequences longer than a tile of queries and of keys") {
   for (DType t : kFloats) {
     check_attention({577}, 1, 16, t);
     check_attention({65, 257, 0, 130}, 2, 20, t);
@@ -129,32 +129,33 @@ TEST_CASE("attention: sequences longer than a tile of queries and of keys") {
   check_attention({}, 2, 8, DType::f32);
 }
 
-TEST_CASE("attention: scores far apart do not overflow") {
+KERNEL_TEST("attention: scores far apart do not overflow") {
   const Tensor one = full({300, 3}, 1);
   Tensor qkv = one.clone(), y = empty({300, 1}), lse = empty({1, 300});
   qkv.slice(0, 290, 291).slice(1, 1, 2).fill_(2000);  // one key outweighs all others
   qkv.slice(0, 290, 291).slice(1, 2, 3).fill_(5);
-  cpu::attention(qkv, indices({0, 300}), 1, false, y, lse);
+  kernel::attention(here, qkv, layout_of({0, 300}), 1, false, y, lse);
   CHECK(values(y) == Values(300, 5));
   CHECK(values(lse) == Values(300, 2000));
 }
 
-TEST_CASE("attention_pool: the last query of attention, any head width") {
+KERNEL_TEST("attention_pool: the last query of attention, any head width") {
   for (DType t : kFloats)
     for (int64_t dh : {1, 8, 24, 32, 50, 64}) check_attention_pool({8, 1, 50, 17}, 3, dh, t);
 }
 
-TEST_CASE("attention_pool: a sequence of nothing gives nothing, scores far apart do not overflow") {
+KERNEL_TEST(
+    "attention_pool: a sequence of nothing gives nothing, scores far apart do not overflow") {
   const Tensor q = full({2, 1}, 1);
   Tensor kv = full({300, 2}, 1), y = empty({2, 1}), lse = empty({2, 1}), dq = empty({2, 1});
   kv.slice(0, 290, 291).slice(1, 0, 1).fill_(2000);  // one key outweighs all others
   kv.slice(0, 290, 291).slice(1, 1, 2).fill_(5);
-  const Tensor offsets = indices({0, 0, 300});
-  cpu::attention_pool(q, kv, offsets, 1, y, lse);
+  const Ragged layout = layout_of({0, 0, 300});
+  kernel::attention_pool(here, q, kv, layout, 1, y, lse);
   CHECK(values(y) == Values{0, 5});
   CHECK(values(lse) == Values{-INFINITY, 2000});
   Tensor dkv = empty_like(kv);
-  cpu::attention_pool_grad(q, kv, offsets, 1, y, lse, q, dq, dkv);
+  kernel::attention_pool_grad(here, q, kv, layout, 1, y, lse, q, dq, dkv);
   CHECK(values(dq) == Values{0, 0});
 }
 

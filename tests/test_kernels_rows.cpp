@@ -4,7 +4,7 @@
 #include "tests/kernel_reference.h"
 
 namespace diptych::test {
-TEST_CASE("layer_norm with gradients") {
+KERNEL_TEST("layer_norm with gradients") {
   for (DType t : kFloats) {
     for (const Shape& s : {Shape{1, 1}, Shape{3, 7}, Shape{300, 96}, Shape{5, 513}, Shape{0, 8}}) {
       const int64_t n = s[0], d = s[1];
@@ -31,26 +31,26 @@ TEST_CASE("layer_norm with gradients") {
         for (int64_t j = 0; j < d; ++j)
           wdx.push_back(r * (vg[at(i * d + j)] * vw[at(j)] - a - (vx[at(i * d + j)] - m) * r * c));
       }
-      cpu::layer_norm(x, w, b, 1e-5, y, mean, rstd);
+      kernel::layer_norm(here, x, w, b, 1e-5, y, mean, rstd);
       check_close(y, wy);
-      cpu::layer_norm_grad(x, w, mean, rstd, g, dx, dw, db);
+      kernel::layer_norm_grad(here, x, w, mean, rstd, g, dx, dw, db);
       check_close(dx, wdx, 4);
       check_close(dw, wdw, 4);
       check_close(db, wdb, 4);
       Tensor alone = empty_like(dw);
-      cpu::layer_norm_grad(x, w, mean, rstd, g, none, alone, none);
+      kernel::layer_norm_grad(here, x, w, mean, rstd, g, none, alone, none);
       CHECK(values(alone) == values(dw));
     }
   }
 }
 
-TEST_CASE("layer_norm: a mean ten thousand times the deviation costs no accuracy") {
+KERNEL_TEST("layer_norm: a mean ten thousand times the deviation costs no accuracy") {
   const Tensor noise = normal({4, 768}, DType::f32, 1);
   Tensor x = full({4, 768}, 1e4);
-  cpu::axpy(1, noise, x);
+  kernel::axpy(here, 1, noise, x);
   const Values v = values(x);
   Tensor y = empty_like(x), mean = empty({4}), rstd = empty({4});
-  cpu::layer_norm(x, full({768}, 1), zeros({768}), 1e-5, y, mean, rstd);
+  kernel::layer_norm(here, x, full({768}, 1), zeros({768}), 1e-5, y, mean, rstd);
   for (int64_t i = 0; i < 4; ++i) {
     double m = 0, var = 0;
     for (int64_t j = 0; j < 768; ++j) m += v[at(i * 768 + j)] / 768;
@@ -61,13 +61,13 @@ TEST_CASE("layer_norm: a mean ten thousand times the deviation costs no accuracy
   }
 }
 
-TEST_CASE("l2_normalize with gradient, also below eps") {
+KERNEL_TEST("l2_normalize with gradient, also below eps") {
   for (DType t : kFloats) {
     Tensor x = normal({5, 65}, t, 1);
     x.slice(0, 2, 3).fill_(0);
     const Tensor g = normal({5, 65}, t, 2);
     Tensor y = empty_like(x), norm = empty({5}, acc_dtype(t)), dx = empty_like(x);
-    cpu::l2_normalize(x, 1e-3, y, norm);
+    kernel::l2_normalize(here, x, 1e-3, y, norm);
     Values wy = values(x), wdx = values(g);
     for (int64_t i = 0; i < 5; ++i) {
       double length = 0, inner = 0;
@@ -78,18 +78,18 @@ TEST_CASE("l2_normalize with gradient, also below eps") {
         wdx[at(i * 65 + j)] = (wdx[at(i * 65 + j)] - wy[at(i * 65 + j)] * inner) / n;
     }
     check_close(y, wy);
-    cpu::l2_normalize_grad(y, norm, 1e-3, g, dx);
+    kernel::l2_normalize_grad(here, y, norm, 1e-3, g, dx);
     check_close(dx, wdx, 4);
   }
 }
 
-TEST_CASE("gather_rows and scatter_add_rows: repeated and missing rows") {
+KERNEL_TEST("gather_rows and scatter_add_rows: repeated and missing rows") {
   const std::vector<int64_t> index = {4, 0, 4, 4, 2, 0};
   for (DType t : kFloats) {
     const Tensor x = normal({6, 37}, t, 1);
     Tensor y = empty({6, 37}, t), dx = full({6, 37}, NAN, t);
-    cpu::gather_rows(x, indices(index), y);
-    cpu::scatter_add_rows(y, indices(index), dx);
+    kernel::gather_rows(here, x, indices(index), y);
+    kernel::scatter_add_rows(here, y, indices(index), dx);
     const double count[] = {2, 0, 1, 0, 3, 0};
     Values gathered, sums = values(x);
     for (int64_t i : index)
@@ -99,16 +99,16 @@ TEST_CASE("gather_rows and scatter_add_rows: repeated and missing rows") {
     check_close(dx, sums);
   }
   Tensor bytes = empty({2, 1}, DType::u8);
-  cpu::gather_rows(arange(9, DType::u8).view({9, 1}), indices({7, 3}), bytes);
+  kernel::gather_rows(here, arange(9, DType::u8, here).view({9, 1}), indices({7, 3}), bytes);
   CHECK(values(bytes) == Values{7, 3});
 }
 
-TEST_CASE("random: element i takes words 2i and 2i + 1 of its sequence") {
+KERNEL_TEST("random: element i takes words 2i and 2i + 1 of its sequence") {
   const Seed seed{123, 45};
   PhiloxStream words(seed.seed, seed.stream);
   Tensor u = empty({11}, DType::f64), n = empty({11}, DType::f64);
-  cpu::uniform(seed, -2, 3, u);
-  cpu::normal(seed, n);
+  kernel::uniform(here, seed, -2, 3, u);
+  kernel::normal(here, seed, n);
   for (int64_t i = 0; i < 11; ++i) {
     const uint32_t a = words.next(), b = words.next();
     CHECK(values(u)[at(i)] == -2 + 5 * to_unit(a));
@@ -116,8 +116,26 @@ TEST_CASE("random: element i takes words 2i and 2i + 1 of its sequence") {
   }
 }
 
-TEST_CASE("random: moments of a million numbers") {
-  const Values u = values(uniform({1000000}, 0, 1, Seed{1, 2})), n = values(normal({1000000}));
+KERNEL_TEST("track_moments: running statistics follow those of a batch, and it is counted") {
+  for (DType t : {DType::f32, DType::f64}) {
+    const Tensor mean = normal({7}, t, 1), var = normal({7}, t, 2);
+    Tensor running_mean = normal({7}, t, 3), running_var = normal({7}, t, 4);
+    Tensor count = full({}, 41, DType::i64).to(Device::cpu);
+    Values want_mean, want_var;
+    for (size_t j = 0; j < 7; ++j) {
+      want_mean.push_back(0.75 * values(running_mean)[j] + 0.25 * values(mean)[j]);
+      want_var.push_back(0.75 * values(running_var)[j] + 0.25 * 5.0 / 4.0 * values(var)[j]);
+    }
+    kernel::track_moments(here, mean, var, 5, 0.25, running_mean, running_var, count);
+    check_close(running_mean, want_mean);
+    check_close(running_var, want_var);
+    CHECK(count.item() == 42);
+  }
+}
+
+KERNEL_TEST("random: moments of a million numbers") {
+  const Values u = values(uniform({1000000}, 0, 1, Seed{1, 2}, DType::f32, here)),
+               n = values(normal({1000000}));
   double mean_u = 0, mean = 0, square = 0, fourth = 0;
   for (double v : u) mean_u += v * 1e-6;
   for (double v : n) {
@@ -131,7 +149,7 @@ TEST_CASE("random: moments of a million numbers") {
   CHECK(std::fabs(fourth - 3) < 1e-1);
 }
 
-TEST_CASE("kernels: the same bits for any number of threads") {
+KERNEL_TEST("kernels: the same bits for any number of threads") {
   const int64_t n = 700, d = 130;
   const Tensor x = normal({n, d}, DType::f32, 1), g = normal({n, d}, DType::f32, 2);
   const Tensor w = normal({d}, DType::f32, 3), b = normal({d}, DType::f32, 4);
@@ -147,31 +165,32 @@ TEST_CASE("kernels: the same bits for any number of threads") {
     for (Tensor& t : y) t = empty({n, d});
     const Tensor qkv = normal({n, 3 * d}, DType::f32, 5);
     Tensor dqkv = empty({n, 3 * d});
-    cpu::unary(Unary::gelu, x, y[0]);
-    cpu::binary(Binary::add, x, w.expand({n, d}), y[1]);
-    cpu::softmax(x, y[2]);
-    cpu::layer_norm(x, w, b, 1e-5, y[3], mean, rstd);
-    cpu::layer_norm_grad(x, w, mean, rstd, g, y[4], dw, db);
-    cpu::l2_normalize(x, 1e-6, y[5], norm);
-    cpu::cross_entropy(x, indices(target), loss, lse);
-    cpu::cross_entropy_grad(x, lse, indices(target), 1, y[6]);
-    cpu::scatter_add_rows(x, indices(index), scattered);
-    cpu::attention(qkv, indices(offsets), 2, true, y[7], lse2);
-    cpu::attention_grad(qkv, indices(offsets), 2, true, y[7], lse2, g, dqkv);
+    kernel::unary(here, Unary::gelu, x, y[0]);
+    kernel::binary(here, Binary::add, x, w.expand({n, d}), y[1]);
+    kernel::softmax(here, x, y[2]);
+    kernel::layer_norm(here, x, w, b, 1e-5, y[3], mean, rstd);
+    kernel::layer_norm_grad(here, x, w, mean, rstd, g, y[4], dw, db);
+    kernel::l2_normalize(here, x, 1e-6, y[5], norm);
+    kernel::cross_entropy(here, x, indices(target), loss, lse);
+    kernel::cross_entropy_grad(here, x, lse, indices(target), full({}, 1, lse.dtype()), y[6]);
+    kernel::scatter_add_rows(here, x, indices(index), scattered);
+    kernel::attention(here, qkv, layout_of(offsets), 2, true, y[7], lse2);
+    kernel::attention_grad(here, qkv, layout_of(offsets), 2, true, y[7], lse2, g, dqkv);
     const Tensor query = x.slice(0, 0, 5).contiguous();
     const Tensor keys = qkv.slice(1, d, 3 * d).contiguous();
     Tensor pooled = empty_like(query), lse3 = empty({5, 2});
     Tensor dquery = empty_like(query), dkeys = empty_like(keys);
-    cpu::attention_pool(query, keys, indices(offsets), 2, pooled, lse3);
-    cpu::attention_pool_grad(query, keys, indices(offsets), 2, pooled, lse3, query, dquery, dkeys);
-    cpu::normal(Seed{1, 1}, y[8]);
-    cpu::reduce(Reduce::sum, x.view({1, n * d, 1}), total);
-    cpu::reduce(Reduce::sum, x.view({1, n, d}), columns);
-    cpu::reduce(Reduce::max, x.view({n, d, 1}), rows);
-    cpu::sum_squares({x}, squares);
-    cpu::adamw_step({1e-3, 0.9, 0.98, 1e-6, 0.2, 1, 1}, {{g, m, v, p, true}});
-    cpu::copy(x.view({d, n}).transpose(0, 1), y[9]);
-    cpu::log_softmax_grad(y[2], g, y[10]);
+    kernel::attention_pool(here, query, keys, layout_of(offsets), 2, pooled, lse3);
+    kernel::attention_pool_grad(here, query, keys, layout_of(offsets), 2, pooled, lse3, query,
+                                dquery, dkeys);
+    kernel::normal(here, Seed{1, 1}, y[8]);
+    kernel::reduce(here, Reduce::sum, x.view({1, n * d, 1}), total);
+    kernel::reduce(here, Reduce::sum, x.view({1, n, d}), columns);
+    kernel::reduce(here, Reduce::max, x.view({n, d, 1}), rows);
+    kernel::sum_squares(here, {x}, squares);
+    kernel::adamw_step(here, {1e-3, 0.9, 0.98, 1e-6, 0.2, 1, 1}, {{g, m, v, p, true}});
+    kernel::copy(here, x.view({d, n}).transpose(0, 1), y[9]);
+    kernel::log_softmax_grad(here, y[2], g, y[10]);
     return std::vector<Tensor>{y[0], y[1], y[2],   y[3],   y[4],    y[5],    y[6], y[7],
                                y[8], y[9], y[10],  mean,   rstd,    dw,      db,   norm,
                                loss, lse,  lse2,   total,  squares, columns, rows, scattered,

@@ -47,7 +47,7 @@ std::vector<T> values(const Tensor& x) {
 // Everything in a batch, comparable.
 struct Content {
   std::vector<float> pixels;
-  std::vector<int64_t> tokens, offsets, indices, labels;
+  std::vector<int64_t> tokens, ends, indices, labels;
   bool operator==(const Content&) const = default;
 };
 
@@ -55,8 +55,8 @@ std::vector<Content> epoch_of(Loader& loader, int64_t epoch, int64_t first = 0) 
   std::vector<Content> all;
   loader.start(epoch, first);
   while (const auto batch = loader.next())
-    all.push_back({values<float>(batch->pixels), values<int64_t>(batch->tokens),
-                   values<int64_t>(batch->offsets), batch->indices, batch->labels});
+    all.push_back({values<float>(batch->pixels), values<int64_t>(batch->captions.tokens),
+                   batch->captions.layout.ends(), batch->indices, batch->labels});
   return all;
 }
 
@@ -113,19 +113,19 @@ TEST_CASE("loader: the same bits for any number of workers, each index once") {
   }
 }
 
-TEST_CASE("loader: captions are packed with their offsets, long ones cut and counted") {
+TEST_CASE("loader: captions are packed with their layout, long ones cut and counted") {
   const Counting data(7);
   Loader loader(data, letters(),
                 {.batch_size = 7, .workers = 0, .context_length = 6, .shuffle = false});
   loader.start(0);
   const Batch batch = *loader.next();
   CHECK(batch.pixels.shape() == Shape{7, 1, 1, 2});
-  CHECK(values<int64_t>(batch.offsets) == std::vector<int64_t>{0, 2, 5, 9, 14, 20, 26, 32});
+  CHECK(batch.captions.layout.ends() == std::vector<int64_t>{0, 2, 5, 9, 14, 20, 26, 32});
   CHECK(batch.truncated == 2);
-  CHECK(batch.captions[2] == "aa");
+  CHECK(batch.texts[2] == "aa");
   CHECK(batch.labels == std::vector<int64_t>{0, 1, 2, 0, 1, 2, 0});
   const int64_t a = 'a' - 33, end = 513;
-  const auto tokens = values<int64_t>(batch.tokens);
+  const auto tokens = values<int64_t>(batch.captions.tokens);
   CHECK(std::vector<int64_t>(tokens.begin() + 2, tokens.begin() + 9) ==
         std::vector<int64_t>{512, a + 256, end, 512, a, a + 256, end});
   CHECK(tokens.back() == end);
@@ -158,6 +158,42 @@ TEST_CASE("loader: a damaged sample is left out and named, other exceptions come
   }
 }
 
+TEST_CASE("loader: in training a batch keeps its size, the tail stands in for damaged samples") {
+  Counting data(23);  // four batches of five, a tail of three
+  data.on_get = [](int64_t index) { check(index != 4 && index != 11, "broken"); };
+  const auto epoch = [&](int workers, bool shuffle) {
+    Loader loader(data, letters(),
+                  {.batch_size = 5, .workers = workers, .shuffle = shuffle, .drop_last = true});
+    return epoch_of(loader, 0);
+  };
+  const std::vector<Content> batches = epoch(0, false);
+  CHECK(batches[0].indices == std::vector<int64_t>{0, 1, 2, 3, 20 + 4 % 3});
+  CHECK(batches[2].indices == std::vector<int64_t>{10, 20 + 11 % 3, 12, 13, 14});
+  CHECK(epoch(3, false) == batches);
+  for (const Content& batch : epoch(3, true)) CHECK(batch.indices.size() == 5);
+  CHECK(epoch(0, true) == epoch(3, true));
+}
+
+TEST_CASE("loader: without a tail the same place of a later batch stands in") {
+  Counting data(12);
+  data.on_get = [](int64_t index) { check(index != 1 && index != 5, "broken"); };
+  Loader loader(data, letters(),
+                {.batch_size = 4, .workers = 0, .shuffle = false, .drop_last = true});
+  const std::vector<Content> batches = epoch_of(loader, 0);
+  CHECK(batches[0].indices == std::vector<int64_t>{0, 9, 2, 3});
+  CHECK(batches[1].indices == std::vector<int64_t>{4, 9, 6, 7});
+  loader.start(0);
+  CHECK(loader.next()->bad.size() == 2);  // 1, and 5 that was tried in its place
+}
+
+TEST_CASE("loader: a batch that nothing can fill is an error that names a sample") {
+  Counting data(9);
+  data.on_get = [](int64_t) { fail("broken"); };
+  Loader loader(data, letters(), {.batch_size = 4, .workers = 1, .drop_last = true});
+  loader.start(0);
+  CHECK_THROWS_WITH_AS(loader.next(), doctest::Contains("cannot be filled"), Error);
+}
+
 TEST_CASE("loader: a batch of nothing but damage is empty") {
   Counting data(4);
   data.on_get = [](int64_t) { fail("broken"); };
@@ -166,7 +202,7 @@ TEST_CASE("loader: a batch of nothing but damage is empty") {
   const Batch batch = *loader.next();
   CHECK(batch.indices.empty());
   CHECK_FALSE(batch.pixels.defined());
-  CHECK(values<int64_t>(batch.offsets) == std::vector<int64_t>{0});
+  CHECK(batch.captions.layout.ends() == std::vector<int64_t>{0});
   CHECK(batch.bad.size() == 4);
 }
 

@@ -31,7 +31,7 @@ void check_product(const Tensor& a, const Tensor& b, bool with_bias = false,
   const Tensor bias = with_bias ? normal({b.dim(-1)}, a.dtype(), 3) : Tensor();
   Tensor c = accumulate ? normal(shape, a.dtype(), 4) : full(shape, NAN, a.dtype());
   const Values want = naive(a, b, bias, accumulate ? values(c) : Values(), shape);
-  cpu::matmul(a, b, {bias, accumulate ? c : Tensor()}, c);
+  kernel::matmul(here, a, b, {bias, accumulate ? c : Tensor()}, c);
   INFO("a ", a.shape(), " ", a.strides(), "  b ", b.shape(), " ", b.strides());
   check_close(c, want, std::sqrt(1.0 + static_cast<double>(a.dim(-1))));
 }
@@ -42,7 +42,7 @@ Tensor transposed(Shape shape, DType dtype, uint64_t stream) {
 
 }  // namespace
 
-TEST_CASE("matmul: every tile size, primes, ones and nothing, in all dtypes") {
+KERNEL_TEST("matmul: every tile size, primes, ones and nothing, in all dtypes") {
   for (DType t : kFloats)
     for (int64_t m : {0, 1, 7, 8, 13, 50})
       for (int64_t n : {0, 1, 16, 17, 47, 48, 97})
@@ -50,7 +50,7 @@ TEST_CASE("matmul: every tile size, primes, ones and nothing, in all dtypes") {
           check_product(normal({m, k}, t, 1), normal({k, n}, t, 2), m % 2 == 0, k % 2 == 1);
 }
 
-TEST_CASE("matmul: K, M and N beyond one cache block") {
+KERNEL_TEST("matmul: K, M and N beyond one cache block") {
   for (DType t : kFloats) {
     for (bool accumulate : {false, true}) {
       check_product(normal({9, 1201}, t, 1), normal({1201, 35}, t, 2), true, accumulate);
@@ -60,7 +60,7 @@ TEST_CASE("matmul: K, M and N beyond one cache block") {
   }
 }
 
-TEST_CASE("matmul: transposed, sliced and expanded operands need no copy") {
+KERNEL_TEST("matmul: transposed, sliced and expanded operands need no copy") {
   for (DType t : kFloats) {
     check_product(transposed({37, 29}, t, 1), normal({29, 50}, t, 2));
     check_product(normal({37, 29}, t, 1), transposed({29, 50}, t, 2));
@@ -73,7 +73,7 @@ TEST_CASE("matmul: transposed, sliced and expanded operands need no copy") {
   }
 }
 
-TEST_CASE("matmul: batches, also expanded, transposed and of several axes") {
+KERNEL_TEST("matmul: batches, also expanded, transposed and of several axes") {
   for (DType t : kFloats) {
     check_product(normal({5, 7, 9}, t, 1), normal({5, 9, 11}, t, 2), true, true);
     check_product(normal({4, 7, 9}, t, 1), normal({9, 11}, t, 2).expand({4, 9, 11}), true);
@@ -86,7 +86,7 @@ TEST_CASE("matmul: batches, also expanded, transposed and of several axes") {
   }
 }
 
-TEST_CASE("matmul: an addend and a function of the sum, over several blocks of K and panels") {
+KERNEL_TEST("matmul: an addend and a function of the sum, over several blocks of K and panels") {
   for (DType t : kFloats)
     for (const Shape& s : {Shape{7, 9, 50}, Shape{21, 1601, 35}, Shape{200, 40, 64}}) {
       const Tensor a = normal({s[0], s[1]}, t, 1), b = normal({s[1], s[2]}, t, 2);
@@ -94,12 +94,12 @@ TEST_CASE("matmul: an addend and a function of the sum, over several blocks of K
       Values want = naive(a, b, bias, values(add), {s[0], s[2]});
       for (double& v : want) v = std::fmax(v, 0);
       Tensor c = full({s[0], s[2]}, NAN, t);
-      cpu::matmul(a, b, {bias, add, Unary::relu}, c);
+      kernel::matmul(here, a, b, {bias, add, Unary::relu}, c);
       check_close(c, want, std::sqrt(1.0 + static_cast<double>(s[1])));
     }
 }
 
-TEST_CASE("matmul: thin products, whose right factor is read in place or packed by one thread") {
+KERNEL_TEST("matmul: thin products, whose right factor is read in place or packed by one thread") {
   for (int64_t m : {1, 8, 16, 17, 128, 129})
     for (int64_t n : {48, 64, 100, 160}) {
       const Tensor b = normal({70, n + 16}, DType::f32, 2);
@@ -108,43 +108,43 @@ TEST_CASE("matmul: thin products, whose right factor is read in place or packed 
     }
 }
 
-TEST_CASE("matmul: gradients of weights, sums over the rows of two tall matrices") {
+KERNEL_TEST("matmul: gradients of weights, sums over the rows of two tall matrices") {
   for (DType t : kFloats)
     for (int64_t k : {511, 512, 513, 1700, 3500})
       for (const Shape& s : {Shape{1, 1}, Shape{7, 50}, Shape{150, 40}, Shape{96, 96}})
         check_product(transposed({s[0], k}, t, 1), normal({k, s[1]}, t, 2));
 }
 
-TEST_CASE("matmul: a small right factor that every thread packs for itself, and a larger one") {
+KERNEL_TEST("matmul: a small right factor that every thread packs for itself, and a larger one") {
   for (int64_t k : {96, 400}) check_product(normal({2100, k}, DType::f32, 1), normal({k, 200}));
 }
 
-TEST_CASE("matmul: 16-bit results are rounded once, not after each block of K") {
+KERNEL_TEST("matmul: 16-bit results are rounded once, not after each block of K") {
   // 2048 ones reach the end of f16's exact integers; adding 1 to 2048 in f16 would change nothing.
   const Tensor a = full({1, 2304}, 1, DType::f16), b = full({2304, 20}, 1, DType::f16);
   Tensor c = full({1, 20}, 2, DType::f16);
-  cpu::matmul(a, b, {{}, c}, c);
+  kernel::matmul(here, a, b, {{}, c}, c);
   CHECK(values(c) == Values(20, 2306));
 }
 
-TEST_CASE("matmul: NaN and infinity reach only their own rows and columns") {
+KERNEL_TEST("matmul: NaN and infinity reach only their own rows and columns") {
   Tensor a = normal({20, 30}, DType::f32, 1), b = normal({30, 60}, DType::f32, 2);
   a.slice(0, 11, 12).slice(1, 4, 5).fill_(NAN);
   b.slice(0, 7, 8).slice(1, 59, 60).fill_(INFINITY);
   Tensor c = empty({20, 60});
-  cpu::matmul(a, b, {}, c);
+  kernel::matmul(here, a, b, {}, c);
   const Values v = values(c);
   for (int64_t i = 0; i < c.numel(); ++i)
     CHECK(std::isfinite(v[at(i)]) == (i / 60 != 11 && i % 60 != 59));
 }
 
-TEST_CASE("matmul: the same bits for any number of threads, and for any batching") {
+KERNEL_TEST("matmul: the same bits for any number of threads, and for any batching") {
   for (const Shape& s : {Shape{130, 700, 300}, Shape{5, 400, 2000}, Shape{3000, 64, 10}}) {
     const Tensor a = normal({s[0], s[1]}, DType::f32, 1), b = normal({s[1], s[2]}, DType::f32, 2);
     check_same_bits([&] {
       Tensor c = empty({s[0], s[2]}), d = empty({1, s[2]});
-      cpu::matmul(a, b, {}, c);
-      cpu::matmul(a.slice(0, 4, 5), b, {}, d);
+      kernel::matmul(here, a, b, {}, c);
+      kernel::matmul(here, a.slice(0, 4, 5), b, {}, d);
       CHECK(values(c.slice(0, 4, 5)) == values(d));
       return std::vector{c};
     });
@@ -153,14 +153,14 @@ TEST_CASE("matmul: the same bits for any number of threads, and for any batching
     const Tensor a = transposed({s[0], s[1]}, DType::f32, 1), b = normal({s[1], s[2]});
     check_same_bits([&] {
       Tensor c = empty({s[0], s[2]});
-      cpu::matmul(a, b, {}, c);
+      kernel::matmul(here, a, b, {}, c);
       return std::vector{c};
     });
   }
   const Tensor a = normal({30, 20, 10}, DType::f32, 1), b = normal({30, 10, 20}, DType::f32, 2);
   check_same_bits([&] {
     Tensor c = empty({30, 20, 20});
-    cpu::matmul(a, b, {}, c);
+    kernel::matmul(here, a, b, {}, c);
     return std::vector{c};
   });
 }

@@ -156,25 +156,25 @@ TEST_CASE("text: packed captions and pooled rows give what padded ones do, and g
   // row.
   const Tensor padded = randn({3 * T, 16}, {8, 0}, DType::f64),
                g = randn({3, 16}, {8, 1}, DType::f64);
-  std::vector<int64_t> kept, offsets{0}, last_packed, last_padded;
+  const Ragged packed_layout = Ragged::of_lengths(lengths), padded_layout = Ragged::equal(3, T);
+  std::vector<int64_t> kept, last_padded;
   for (int64_t b = 0; b < 3; ++b) {
-    for (int64_t t = 0; t < lengths[static_cast<size_t>(b)]; ++t) kept.push_back(b * T + t);
-    offsets.push_back(static_cast<int64_t>(kept.size()));
-    last_packed.push_back(offsets.back() - 1);
+    for (int64_t t = 0; t < packed_layout.length(b); ++t) kept.push_back(b * T + t);
     last_padded.push_back(kept.back());
   }
-  const auto run = [&](const Tensor& x, const std::vector<int64_t>& at,
-                       const std::vector<int64_t>& last, bool pooled) {
+  const std::vector<int64_t> last_packed = packed_layout.last_rows("test").to_vector<int64_t>();
+  const auto run = [&](const Tensor& x, const Ragged& layout, const std::vector<int64_t>& last,
+                       bool pooled) {
     tower.zero_grad();
-    const Tensor ends = from_vector(at, {4}), read = from_vector(last, {3});
-    const Tensor y = pooled ? tower.pooled(x, ends, read) : gather_rows(tower(x, ends), read);
+    const Tensor y = pooled ? tower.pooled(x, layout, Pooling::last)
+                            : gather_rows(tower(x, layout), from_vector(last, {3}));
     backward(y, g);
     std::vector<Tensor> grads;
     for (const Tensor& p : tower.parameters()) grads.push_back(grad(p));
     return std::make_pair(y.detach(), grads);
   };
   const Tensor rows = from_vector(kept, {static_cast<int64_t>(kept.size())});
-  const auto full = run(padded, {0, T, 2 * T, 3 * T}, last_padded, false);
+  const auto full = run(padded, padded_layout, last_padded, false);
   const auto close = [](const Tensor& a, const Tensor& b) {
     const auto va = a.to_vector<double>(), vb = b.to_vector<double>();
     for (size_t i = 0; i < va.size(); ++i) {
@@ -187,7 +187,7 @@ TEST_CASE("text: packed captions and pooled rows give what padded ones do, and g
     for (const bool checkpointing : {false, true}) {
       INFO("pooled ", pooled, " checkpointing ", checkpointing);
       tower.checkpointing = checkpointing;
-      const auto packed = run(gather_rows(padded, rows), offsets, last_packed, pooled);
+      const auto packed = run(gather_rows(padded, rows), packed_layout, last_packed, pooled);
       CHECK(close(packed.first, full.first));
       for (size_t i = 0; i < full.second.size(); ++i)
         CHECK(close(packed.second[i], full.second[i]));
@@ -199,10 +199,13 @@ TEST_CASE("transformer: under a causal mask only a last row can be pooled") {
   TransformerConfig config{.width = 4, .layers = 1, .heads = 1, .causal = true};
   const Transformer causal(config);
   CHECK(contains(error_of([&] {
-                   causal.pooled(zeros({3, 4}), from_vector<int64_t>({0, 2, 3}, {3}),
-                                 from_vector<int64_t>({0, 2}, {2}));
+                   causal.pooled(zeros({3, 4}), Ragged::of_lengths({2, 1}), Pooling::first);
                  }),
-                 "row 0 does not see the whole of sequence 0"));
+                 "under a causal mask the first row sees nothing but itself"));
+  CHECK(contains(error_of([&] {
+                   causal.pooled(zeros({3, 4}), Ragged::of_lengths({3, 0}), Pooling::last);
+                 }),
+                 "transformer: sequence 1 has no rows"));
 }
 
 TEST_CASE("towers: wrong sizes are refused by name") {
@@ -211,19 +214,13 @@ TEST_CASE("towers: wrong sizes are refused by name") {
                    model.encode_image(zeros({1, 3, 28, 28}));
                  }),
                  "vit: needs pixels (B, 1, 28, 28)"));
-  CHECK(contains(error_of([&] {
-                   model.encode_text(zeros({17}, DType::i64), from_vector<int64_t>({0, 17}, {2}));
-                 }),
+  CHECK(contains(error_of([&] { model.encode_text(pack({std::vector<int64_t>(17)})); }),
                  "caption 0 has 17 tokens"));
-  CHECK(contains(
-      error_of([&] {
-        model.encode_text(from_vector<int64_t>({512}, {1}), from_vector<int64_t>({0, 1}, {2}));
-      }),
-      "index 512 is out of range"));
+  CHECK(contains(error_of([&] { model.encode_text(pack({{512}})); }), "index 512 is out of range"));
   CHECK(contains(error_of([&] {
-                   model.encode_text(zeros({3}, DType::i64), from_vector<int64_t>({0, 2}, {2}));
+                   model.encode_text({zeros({3}, DType::i64), Ragged::of_lengths({2})});
                  }),
-                 "offsets cover 2 of 3"));
+                 "text: a layout of 2 tokens does not fit (3)"));
   ModelConfig odd = tiny_config();
   odd.vit()->patch_size = 5;
   CHECK(contains(error_of([&] { Clip bad(odd); }), "patch size 5 must divide"));

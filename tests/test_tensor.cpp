@@ -10,6 +10,7 @@
 #include "tensor/allocator.h"
 #include "tensor/device.h"
 #include "tensor/factory.h"
+#include "tensor/kernels.h"
 #include "tensor/parallel.h"
 #include "tensor/philox.h"
 
@@ -177,6 +178,39 @@ TEST_CASE("tensor: set_data is seen through every handle; detach is a handle of 
   CHECK(values(x) == Values{7, 7});
   CHECK(detached.dtype() == DType::f32);
   CHECK_THROWS_AS(x.set_data(zeros({3})), Error);
+}
+
+TEST_CASE("storage: memory of somebody else is handed back when its last view is gone") {
+  std::vector<float> memory = {1, 2, 3, 4};
+  int released = 0;
+  const auto release = [&](void* data) {
+    CHECK(data == memory.data());
+    ++released;
+  };
+  {
+    auto storage = std::make_shared<Storage>(memory.data(), 16, Device::cpu, release);
+    Tensor x(std::move(storage), DType::f32, {2, 2}, {2, 1}, 0);
+    Tensor column = x.slice(1, 1, 2);
+    x = Tensor();
+    column.fill_(7);
+    CHECK(released == 0);
+  }
+  CHECK(released == 1);
+  CHECK(memory == std::vector<float>{1, 7, 3, 7});
+  CHECK_THROWS_WITH_AS(Storage(memory.data(), -1, Device::cpu, release),
+                       doctest::Contains("storage: -1 bytes"), Error);
+  CHECK(released == 2);
+  CHECK_THROWS_AS(Storage(nullptr, 8, Device::cpu, nullptr), Error);
+}
+
+TEST_CASE("device: a build without a backend says so by the kernel's name") {
+  if (available(Device::cuda)) return;
+  const Tensor x = zeros({2});
+  Tensor y = zeros({2});
+  CHECK_THROWS_WITH_AS(kernel::softmax(Device::cuda, x, y),
+                       "softmax: this build has no cuda backend", Error);
+  CHECK_THROWS_WITH_AS(zeros({2}, DType::f32, Device::cuda),
+                       "allocator: this build has no cuda backend", Error);
 }
 
 TEST_CASE("tensor: broadcast_shape follows NumPy's rule") {

@@ -1,4 +1,4 @@
-// autograd/op_table/attention.cpp — rows of the operator table: attention, checkpoint.
+// autograd/op_table/attention.cpp — rows of the operator table: attention.
 #include <cmath>
 
 #include "autograd/op_table/parts.h"
@@ -8,9 +8,11 @@ namespace {
 
 using Offsets = std::vector<int64_t>;
 
+Ragged layout_of(const Offsets& offsets) { return Ragged::of_offsets(i64(offsets)); }
+
 OpFunction attended(const Offsets& offsets, int64_t heads, bool causal) {
-  return [=, ends = i64(offsets)](const Inputs& in) {
-    return attention(in[0], ends.to(in[0].device()), heads, causal);
+  return [=, layout = layout_of(offsets)](const Inputs& in) {
+    return attention(in[0], layout.to(in[0].device()), heads, causal);
   };
 }
 
@@ -62,23 +64,20 @@ struct NamedBatch {
 
 std::vector<BadCall> attention_errors() {
   const auto with = [](Shape qkv, const Offsets& offsets, int64_t heads) {
-    return [=] { return attention(zeros(qkv), i64(offsets), heads, false); };
+    return [=] { return attention(zeros(qkv), layout_of(offsets), heads, false); };
   };
-  return {{"needs qkv (ΣT, 3 D) with D a multiple of 2 heads, got (4, 9)", with({4, 9}, {0, 4}, 2)},
-          {"got (4, 8)", with({4, 8}, {0, 4}, 2)},
-          {"got (2, 4, 6)", with({2, 4, 6}, {0, 2}, 1)},
-          {"got (4, 6)", with({4, 6}, {0, 4}, 0)},
-          {"attention: offsets must rise from 0 to the number of rows, 4", with({4, 6}, {0, 3}, 1)},
-          {"attention: offsets must rise", with({4, 6}, {1, 4}, 1)},
-          {"attention: offsets must rise", with({4, 6}, {0, 3, 2, 4}, 1)},
-          {"attention: offsets must be i64 (B+1)", with({4, 6}, {}, 1)},
-          {"attention: offsets must be i64 (B+1) beside its input, got f32 (2)",
-           [] {
-             return attention(zeros({4, 6}), zeros({2}), 1, false);
-           }},
-          {"attention: needs a floating-point tensor", [] {
-             return attention(zeros({4, 6}, DType::i64), i64({0, 4}), 1, false);
-           }}};
+  return {
+      {"needs qkv (ΣT, 3 D) with D a multiple of 2 heads, got (4, 9)", with({4, 9}, {0, 4}, 2)},
+      {"got (4, 8)", with({4, 8}, {0, 4}, 2)},
+      {"got (2, 4, 6)", with({2, 4, 6}, {0, 2}, 1)},
+      {"got (4, 6)", with({4, 6}, {0, 4}, 0)},
+      {"attention: a layout of 3 rows on cpu does not fit (4, 6) on cpu", with({4, 6}, {0, 3}, 1)},
+      {"ragged: offsets must rise from 0", with({4, 6}, {1, 4}, 1)},
+      {"ragged: offsets must rise from 0", with({4, 6}, {0, 3, 2, 4}, 1)},
+      {"ragged: offsets must be i64 (B+1), got i64 (0)", with({4, 6}, {}, 1)},
+      {"attention: needs a floating-point tensor", [] {
+         return attention(zeros({4, 6}, DType::i64), layout_of({0, 4}), 1, false);
+       }}};
 }
 
 std::vector<OpCase> self_attention_rows() {
@@ -127,8 +126,8 @@ Tensor pooled_one_by_one(const Inputs& in, const Offsets& offsets, int64_t heads
 OpCase pool_row(const NamedBatch& b) {
   const auto B = static_cast<int64_t>(b.offsets.size()) - 1;
   return {"attention_pool", b.what,
-          [=, ends = i64(b.offsets)](const Inputs& in) {
-            return attention_pool(in[0], in[1], ends.to(in[0].device()), b.heads);
+          [=, layout = layout_of(b.offsets)](const Inputs& in) {
+            return attention_pool(in[0], in[1], layout.to(in[0].device()), b.heads);
           },
           normal({{B, b.width}, {b.offsets.back(), 2 * b.width}}),
           [=](const Inputs& in) { return pooled_one_by_one(in, b.offsets, b.heads); }};
@@ -136,7 +135,7 @@ OpCase pool_row(const NamedBatch& b) {
 
 std::vector<BadCall> pool_errors() {
   const auto with = [](Shape q, Shape kv, const Offsets& offsets, int64_t heads) {
-    return [=] { return attention_pool(zeros(q), zeros(kv), i64(offsets), heads); };
+    return [=] { return attention_pool(zeros(q), zeros(kv), layout_of(offsets), heads); };
   };
   return {{"needs q (B, D) and kv (ΣT, 2 D) of its dtype beside it, D a multiple of 3 heads, got "
            "f32 (2, 4) and f32 (5, 8)",
@@ -144,12 +143,12 @@ std::vector<BadCall> pool_errors() {
           {"f32 (2, 4) and f32 (5, 4)", with({2, 4}, {5, 4}, {0, 2, 5}, 1)},
           {"f32 (8) and", with({8}, {5, 16}, {0, 5}, 1)},
           {"and f32 (5)", with({2, 4}, {5}, {0, 2, 5}, 1)},
-          {"attention_pool: 2 queries need 3 offsets, got 2", with({2, 4}, {5, 8}, {0, 5}, 1)},
-          {"attention_pool: offsets must rise from 0 to the number of rows, 5",
+          {"attention_pool: 2 queries for 1 sequences", with({2, 4}, {5, 8}, {0, 5}, 1)},
+          {"attention_pool: a layout of 4 rows on cpu does not fit (5, 8) on cpu",
            with({2, 4}, {5, 8}, {0, 2, 4}, 1)},
           {"attention_pool: needs a floating-point tensor", [] {
              return attention_pool(zeros({1, 2}, DType::i64), zeros({3, 4}, DType::i64),
-                                   i64({0, 3}), 1);
+                                   layout_of({0, 3}), 1);
            }}};
 }
 

@@ -16,28 +16,23 @@ void check_columns(const Tensor& x, const Tensor& weight, const Tensor& bias) {
         weight.device(), ", bias ", bias.dtype(), " on ", bias.device());
 }
 
-Tensor reciprocal_deviation(const Tensor& var, double eps) {
-  const NoGrad no_grad;
-  return full({}, 1, var.dtype(), var.device()) / sqrt(var + eps);
-}
-
-// of_batch: mean and rstd are functions of x, so its gradient passes through them too.
+// of_batch: mean and var are functions of x, so its gradient passes through them too.
 Tensor normalize(const Tensor& x, const Tensor& rows, const Tensor& weight, const Tensor& bias,
-                 const Tensor& mean, const Tensor& rstd, bool relu, bool of_batch) {
+                 const Tensor& mean, const Tensor& var, double eps, bool relu, bool of_batch) {
   const Tensor w = weight.contiguous(), b = bias.contiguous();
   Tensor y = empty_like(rows);
-  kernel::batch_norm(x.device(), rows, w, b, mean, rstd, relu, y);
+  kernel::batch_norm(x.device(), rows, w, b, mean, var, eps, relu, y);
 
   const bool need_x = needs_grad(x), need_w = needs_grad(weight), need_b = needs_grad(bias);
   return record("batch_norm", y.view(x.shape()), {x, weight, bias},
                 [=, x = Saved(rows), w = Saved(w), b = Saved(b), mean = Saved(mean),
-                 rstd = Saved(rstd)](const Tensor& g) -> Grads {
+                 var = Saved(var)](const Tensor& g) -> Grads {
                   Tensor dx = need_x ? empty_like(x.get()) : Tensor();
                   Tensor dw = need_w ? empty_like(w.get()) : Tensor();
                   Tensor db = need_b ? empty_like(b.get()) : Tensor();
                   kernel::batch_norm_grad(g.device(), x.get(), w.get(), b.get(), mean.get(),
-                                          rstd.get(), g.view(x.get().shape()), relu, of_batch, dx,
-                                          dw, db);
+                                          var.get(), eps, g.view(x.get().shape()), relu, of_batch,
+                                          dx, dw, db);
                   return {need_x ? dx.view(g.shape()) : dx, dw, db};
                 });
 }
@@ -52,8 +47,7 @@ BatchNormed batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias
         " has one value per column, and no variance; use a larger batch, or evaluation mode");
   Tensor mean = empty({rows.dim(1)}, statistics_dtype(x), x.device()), var = empty_like(mean);
   kernel::moments(x.device(), rows, mean, var);
-  const Tensor rstd = reciprocal_deviation(var, eps);
-  return {normalize(x, rows, weight, bias, mean, rstd, relu, true), mean, var};
+  return {normalize(x, rows, weight, bias, mean, var, eps, relu, true), mean, var};
 }
 
 Tensor batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& mean,
@@ -65,8 +59,8 @@ Tensor batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, con
             var.dtype() == dtype && mean.device() == x.device() && var.device() == x.device(),
         "batch_norm: needs mean and variance ", dtype, ' ', weight.shape(), " beside x, got ",
         mean.dtype(), ' ', mean.shape(), " and ", var.dtype(), ' ', var.shape());
-  return normalize(x, rows, weight, bias, mean.detach().contiguous(),
-                   reciprocal_deviation(var.contiguous(), eps), relu, false);
+  return normalize(x, rows, weight, bias, mean.detach().contiguous(), var.detach().contiguous(),
+                   eps, relu, false);
 }
 
 }  // namespace diptych

@@ -20,10 +20,9 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& target) {
   const Tensor total = sum(losses.view({N}), 0) / static_cast<double>(N);
 
   return record("cross_entropy", total, {logits},
-                [N, in = Saved(in), t = Saved(t), lse = Saved(lse)](const Tensor& g) -> Grads {
+                [in = Saved(in), t = Saved(t), lse = Saved(lse)](const Tensor& g) -> Grads {
                   Tensor dx = empty_like(in.get());
-                  const double scale = g.item() / static_cast<double>(N);
-                  kernel::cross_entropy_grad(g.device(), in.get(), lse.get(), t.get(), scale, dx);
+                  kernel::cross_entropy_grad(g.device(), in.get(), lse.get(), t.get(), g, dx);
                   return {dx};
                 });
 }

@@ -11,6 +11,7 @@
 #include "clip/cli/command.h"
 #include "clip/cost.h"
 #include "clip/loss.h"
+#include "clip/train/step.h"
 #include "nn/optim.h"
 #include "tensor/parallel.h"
 
@@ -32,28 +33,23 @@ int64_t peak_rss_mib() {
 }
 
 struct Pairs {
-  Tensor pixels, tokens, offsets;
+  Tensor pixels;
+  Captions captions;
 };
 
 // Random pictures, and captions of `length` tokens: what a step costs does not depend on what they
 // show.
 Pairs random_pairs(const ModelConfig& c, int64_t B, int64_t length) {
   PhiloxStream rng(0, 2);
-  std::vector<int64_t> tokens, offsets{0};
-  for (int64_t b = 0; b < B; ++b) {
-    for (int64_t t = 0; t < length; ++t) tokens.push_back(rng.below(c.text.vocab_size));
-    offsets.push_back(static_cast<int64_t>(tokens.size()));
-  }
+  std::vector<std::vector<int64_t>> captions(static_cast<size_t>(B));
+  for (auto& ids : captions)
+    for (int64_t t = 0; t < length; ++t) ids.push_back(rng.below(c.text.vocab_size));
   const int64_t R = c.image_size();
-  return {randn({B, c.channels(), R, R}, {0, 1}), from_vector(tokens, {B * length}),
-          from_vector(offsets, {B + 1})};
+  return {randn({B, c.channels(), R, R}, {0, 1}), pack(captions)};
 }
 
 void train_step(Clip& model, nn::AdamW& optimizer, const Pairs& pairs) {
-  const ContrastiveLoss out =
-      contrastive_loss(model.encode_image(pairs.pixels),
-                       model.encode_text(pairs.tokens, pairs.offsets), model.logit_scale());
-  backward(out.loss);
+  accumulate_gradients(model, pairs.pixels, pairs.captions);
   optimizer.step(1e-4);
   model.zero_grad();
 }
@@ -63,10 +59,9 @@ void infer(const Clip& model, const Pairs& pairs, const std::string& part) {
   if (part == "image") {
     model.encode_image(pairs.pixels);
   } else if (part == "text") {
-    model.encode_text(pairs.tokens, pairs.offsets);
+    model.encode_text(pairs.captions);
   } else {
-    contrastive_loss(model.encode_image(pairs.pixels),
-                     model.encode_text(pairs.tokens, pairs.offsets), model.logit_scale());
+    contrastive_loss(model, pairs.pixels, pairs.captions);
   }
 }
 

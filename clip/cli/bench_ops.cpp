@@ -16,7 +16,7 @@ struct Operands {
   Tensor gain = full({kWidth}, 1), shift = zeros({kWidth});
   Tensor dgain = zeros({kWidth}), dshift = zeros({kWidth});
   Tensor mean = zeros({kRows}), rstd = full({kRows}, 1);
-  Tensor column_mean = zeros({kWidth}), column_rstd = full({kWidth}, 1);
+  Tensor column_mean = zeros({kWidth}), column_var = full({kWidth}, 1);
   Tensor index = arange(kRows);
 };
 
@@ -44,14 +44,15 @@ std::vector<Case> cases(Operands& o) {
        }},
       {"batch_norm, relu", 2,
        [&o, cpu] {
-         kernel::batch_norm(cpu, o.x, o.gain, o.shift, o.column_mean, o.column_rstd, true, o.y);
+         kernel::batch_norm(cpu, o.x, o.gain, o.shift, o.column_mean, o.column_var, 1e-5, true,
+                            o.y);
        }},
       {"batch_norm, moments", 1,
-       [&o, cpu] { kernel::moments(cpu, o.x, o.column_mean, o.column_rstd); }},
+       [&o, cpu] { kernel::moments(cpu, o.x, o.column_mean, o.column_var); }},
       {"batch_norm, gradient", 5,
        [&o, cpu] {
-         kernel::batch_norm_grad(cpu, o.x, o.gain, o.shift, o.column_mean, o.column_rstd, o.g, true,
-                                 true, o.y, o.dgain, o.dshift);
+         kernel::batch_norm_grad(cpu, o.x, o.gain, o.shift, o.column_mean, o.column_var, 1e-5, o.g,
+                                 true, true, o.y, o.dgain, o.dshift);
        }},
       {"softmax", 2, [&o, cpu] { kernel::softmax(cpu, o.x, o.y); }},
       {"cross_entropy", 1,

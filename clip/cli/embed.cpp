@@ -36,8 +36,7 @@ Tensor features(const Flags& flags, const LoadedModel& loaded) {
                         flags.truncate ? Overflow::truncate : Overflow::error);
   }
   const NoGrad no_grad;
-  const PackedTokens packed = pack_tokens(load_npy(flags.tokens));
-  return model.encode_text(packed.tokens, packed.offsets);
+  return model.encode_text(pack_padded(load_npy(flags.tokens)));
 }
 
 int run(const Flags& flags) {

@@ -21,22 +21,22 @@ int run(const Flags& flags) {
   const Clip& model = *loaded.model;
   loaded.model->train();
   const Tensor pixels = load_npy(flags.pixels);
-  const PackedTokens packed = pack_tokens(load_npy(flags.tokens));
+  const Captions captions = pack_padded(load_npy(flags.tokens));
   check_finite(pixels);
-  const Tensor image = model.encode_image(pixels),
-               text = model.encode_text(packed.tokens, packed.offsets);
-  const ContrastiveLoss out = contrastive_loss(image, text, model.logit_scale());
-  backward(out.loss);
+  const Tensor image = model.encode_image(pixels), text = model.encode_text(captions);
+  const Tensor logits = logits_per_image(image, text, model.logit_scale());
+  const Tensor loss = contrastive_loss(image, text, model.logit_scale());
+  backward(loss);
 
   std::vector<NamedTensor> dump{{"image_features", image},
                                 {"text_features", text},
-                                {"logits_per_image", out.logits_per_image},
-                                {"loss", out.loss}};
+                                {"logits_per_image", logits},
+                                {"loss", loss}};
   for (const auto& entry : model.named_parameters())
     dump.push_back({"grad." + entry.name, grad(entry.tensor)});
   save_safetensors(flags.dump, dump);
-  fmt::print("loss {:.6f} for {} pairs; {} tensors in {}\n", out.loss.item(), image.dim(0),
-             dump.size(), flags.dump);
+  fmt::print("loss {:.6f} for {} pairs; {} tensors in {}\n", loss.item(), image.dim(0), dump.size(),
+             flags.dump);
   return 0;
 }
 

@@ -33,15 +33,11 @@ Tensor encode_texts(const Clip& model, const Tokenizer& words,
   check(!texts.empty(), "encode: there are no texts");
   const NoGrad no_grad;
   return in_batches(static_cast<int64_t>(texts.size()), [&](int64_t begin, int64_t end) {
-    std::vector<int64_t> tokens, offsets{0};
-    for (int64_t i = begin; i < end; ++i) {
-      const auto ids = words.tokenize(texts[static_cast<size_t>(i)],
-                                      model.config().text.context_length, overflow);
-      tokens.insert(tokens.end(), ids.begin(), ids.end());
-      offsets.push_back(static_cast<int64_t>(tokens.size()));
-    }
-    return model.encode_text(from_vector(tokens, {offsets.back()}),
-                             from_vector(offsets, {end - begin + 1}));
+    std::vector<std::vector<int64_t>> captions;
+    for (int64_t i = begin; i < end; ++i)
+      captions.push_back(words.tokenize(texts[static_cast<size_t>(i)],
+                                        model.config().text.context_length, overflow));
+    return model.encode_text(pack(captions));
   });
 }
 

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <csignal>
 
-#include "clip/loss.h"
+#include "clip/train/step.h"
 #include "nn/schedule.h"
 
 namespace diptych {
@@ -84,13 +84,7 @@ void Trainer::resume(const std::string& checkpoint) {
 StepResult Trainer::step(const Batch& batch) {
   StepResult result;
   result.lr = nn::cosine_with_warmup(state_.step, config_.lr, warmup_, total_steps_);
-  {
-    const ContrastiveLoss out =
-        contrastive_loss(model_.encode_image(batch.pixels),
-                         model_.encode_text(batch.tokens, batch.offsets), model_.logit_scale());
-    backward(out.loss);
-    result.loss = out.loss.item();
-  }
+  result.loss = accumulate_gradients(model_, batch.pixels, batch.captions);
   result.grad_norm = nn::grad_norm(model_);
   // Not check(), whose arguments are computed in any case: this one reads every gradient.
   if (!std::isfinite(result.loss) || !std::isfinite(result.grad_norm))
@@ -159,7 +153,6 @@ bool Trainer::run_epoch() {
     if (!batch) return true;
     account_for(*batch);
     ++state_.batch;
-    if (batch->indices.empty()) continue;
     const StepResult result = step(*batch);
     if (state_.step == 1 || state_.step % config_.log_every == 0 || state_.step == total_steps_) {
       report(result, static_cast<int64_t>(batch->indices.size()));

@@ -41,11 +41,9 @@ class Trainer {
   /// stop.
   bool run();
 
-  /// Forward, loss, backward, clipping, AdamW, clamp.
+  /// accumulate_gradients, clipping, AdamW, clamp.
   StepResult step(const Batch&);
   const TrainingState& state() const { return state_; }
-  int64_t total_steps() const { return total_steps_; }
-  int64_t warmup_steps() const { return warmup_; }
 
  private:
   bool run_epoch();

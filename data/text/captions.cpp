@@ -7,18 +7,23 @@
 
 namespace diptych {
 
-PackedTokens pack_tokens(const Tensor& padded) {
-  check(padded.rank() == 2 && padded.dtype() == DType::i64 && padded.numel() > 0,
-        "tokens: needs i64 (B, T), got ", padded.dtype(), ' ', padded.shape());
-  const auto ids = padded.to_vector<int64_t>();
-  const int64_t B = padded.dim(0), T = padded.dim(1);
-  std::vector<int64_t> tokens, offsets{0};
-  for (int64_t b = 0; b < B; ++b) {
-    const auto row = ids.begin() + b * T;
-    tokens.insert(tokens.end(), row, std::max_element(row, row + T) + 1);
-    offsets.push_back(static_cast<int64_t>(tokens.size()));
+Captions pack(const std::vector<std::vector<int64_t>>& captions) {
+  std::vector<int64_t> tokens, lengths;
+  for (const auto& ids : captions) {
+    tokens.insert(tokens.end(), ids.begin(), ids.end());
+    lengths.push_back(static_cast<int64_t>(ids.size()));
   }
-  return {from_vector(tokens, {offsets.back()}), from_vector(offsets, {B + 1})};
+  return {from_vector(tokens, {static_cast<int64_t>(tokens.size())}), Ragged::of_lengths(lengths)};
+}
+
+Captions pack_padded(const Tensor& tokens) {
+  check(tokens.rank() == 2 && tokens.dtype() == DType::i64 && tokens.numel() > 0,
+        "tokens: needs i64 (B, T), got ", tokens.dtype(), ' ', tokens.shape());
+  const auto ids = tokens.to_vector<int64_t>();
+  std::vector<std::vector<int64_t>> captions;
+  for (auto row = ids.begin(); row != ids.end(); row += tokens.dim(1))
+    captions.emplace_back(row, std::max_element(row, row + tokens.dim(1)) + 1);
+  return pack(captions);
 }
 
 }  // namespace diptych

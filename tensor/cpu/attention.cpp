@@ -72,7 +72,7 @@ void attend(const Head<T>& head, const T* q, T* y, acc_t<T>* lse) {
 
 }  // namespace
 
-void attention(const Tensor& qkv, const Tensor& offsets, int64_t heads, bool causal, Tensor& y,
+void attention(const Tensor& qkv, const Ragged& layout, int64_t heads, bool causal, Tensor& y,
                Tensor& lse) {
   const int64_t total = qkv.dim(0), d = y.dim(1);
   visit_float(qkv.dtype(), [&]<class T>(Type<T>) {
@@ -83,7 +83,7 @@ void attention(const Tensor& qkv, const Tensor& offsets, int64_t heads, bool cau
       const int64_t column = h * head.width;
       attend(head, px + first * 3 * d + column, py + first * d + column, ps + h * total + first);
     };
-    for_each_head<T>({{px, 3 * d}}, offsets, heads, d, causal, one);
+    for_each_head<T>({{px, 3 * d}}, layout, heads, d, causal, one);
   });
 }
 

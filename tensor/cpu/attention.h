@@ -18,6 +18,7 @@
 #include "tensor/cpu/scratch.h"
 #include "tensor/kernels.h"
 #include "tensor/parallel.h"
+#include "tensor/ragged.h"
 
 namespace diptych::cpu {
 
@@ -118,12 +119,12 @@ struct PackedRows {
 /// Calls f(head, first token of its sequence, number of the head) for every head of every
 /// sequence, in parallel.
 template <class T, class F>
-void for_each_head(std::initializer_list<PackedRows<T>> inputs, const Tensor& offsets,
-                   int64_t heads, int64_t row, bool causal, const F& f) {
+void for_each_head(std::initializer_list<PackedRows<T>> inputs, const Ragged& layout, int64_t heads,
+                   int64_t row, bool causal, const F& f) {
   using A = acc_t<T>;
-  const int64_t sequences = offsets.numel() - 1, width = row / heads;
+  const int64_t sequences = layout.count(), width = row / heads;
   const A scale = A(1) / std::sqrt(static_cast<A>(width));
-  const int64_t* first = offsets.data<int64_t>();
+  const int64_t* first = layout.ends().data();
   parallel_for(sequences * heads, 1, [&](int64_t begin, int64_t end) {
     for (int64_t item = begin; item < end; ++item) {
       const int64_t s = item / heads, h = item % heads, tokens = first[s + 1] - first[s];

@@ -91,7 +91,7 @@ void attend_grad(const Head<T>& head, const T* q, const T* y, const acc_t<T>* ls
 
 }  // namespace
 
-void attention_grad(const Tensor& qkv, const Tensor& offsets, int64_t heads, bool causal,
+void attention_grad(const Tensor& qkv, const Ragged& layout, int64_t heads, bool causal,
                     const Tensor& y, const Tensor& lse, const Tensor& g, Tensor& dqkv) {
   const int64_t total = qkv.dim(0), d = y.dim(1);
   visit_float(qkv.dtype(), [&]<class T>(Type<T>) {
@@ -102,7 +102,7 @@ void attention_grad(const Tensor& qkv, const Tensor& offsets, int64_t heads, boo
       const int64_t at = first * d + h * head.width, at_qkv = first * 3 * d + h * head.width;
       attend_grad(head, px + at_qkv, py + at, ps + h * total + first, pg + at, pd + at_qkv);
     };
-    for_each_head<T>({{px, 3 * d}, {py, d}, {pg, d}}, offsets, heads, d, causal, one);
+    for_each_head<T>({{px, 3 * d}, {py, d}, {pg, d}}, layout, heads, d, causal, one);
   });
 }
 

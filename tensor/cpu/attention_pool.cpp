@@ -92,11 +92,11 @@ void pool_grad(const PoolHead<T>& head, const PoolGrad<T>& x) {
 /// Calls f(head, where its queries start, where its keys start, its number) for every head of every
 /// sequence, in parallel.
 template <class T, class F>
-void for_each_pool(const Tensor& q, const Tensor& kv, const Tensor& offsets, int64_t heads,
+void for_each_pool(const Tensor& q, const Tensor& kv, const Ragged& layout, int64_t heads,
                    const F& f) {
   const int64_t B = q.dim(0), D = q.dim(1), width = D / heads, items = B * heads;
   const auto scale = acc_t<T>(1) / std::sqrt(static_cast<acc_t<T>>(width));
-  const int64_t* first = offsets.data<int64_t>();
+  const int64_t* first = layout.ends().data();
   parallel_for(items, row_grain(kv.numel() / std::max<int64_t>(1, items)),
                [&](int64_t begin, int64_t end) {
                  for (int64_t i = begin; i < end; ++i) {
@@ -109,20 +109,20 @@ void for_each_pool(const Tensor& q, const Tensor& kv, const Tensor& offsets, int
 
 }  // namespace
 
-void attention_pool(const Tensor& q, const Tensor& kv, const Tensor& offsets, int64_t heads,
+void attention_pool(const Tensor& q, const Tensor& kv, const Ragged& layout, int64_t heads,
                     Tensor& y, Tensor& lse) {
   visit_float(q.dtype(), [&]<class T>(Type<T>) {
     const T *pq = q.data<T>(), *pk = kv.data<T>();
     T* py = y.data<T>();
     auto* ps = lse.data<acc_t<T>>();
-    for_each_pool<T>(q, kv, offsets, heads,
+    for_each_pool<T>(q, kv, layout, heads,
                      [&](const PoolHead<T>& head, int64_t query, int64_t key, int64_t i) {
                        pool(head, pq + query, pk + key, py + query, ps + i);
                      });
   });
 }
 
-void attention_pool_grad(const Tensor& q, const Tensor& kv, const Tensor& offsets, int64_t heads,
+void attention_pool_grad(const Tensor& q, const Tensor& kv, const Ragged& layout, int64_t heads,
                          const Tensor& y, const Tensor& lse, const Tensor& g, Tensor& dq,
                          Tensor& dkv) {
   visit_float(q.dtype(), [&]<class T>(Type<T>) {
@@ -130,7 +130,7 @@ void attention_pool_grad(const Tensor& q, const Tensor& kv, const Tensor& offset
     T *pdq = dq.data<T>(), *pdk = dkv.data<T>();
     const auto* ps = lse.data<acc_t<T>>();
     for_each_pool<T>(
-        q, kv, offsets, heads, [&](const PoolHead<T>& head, int64_t query, int64_t key, int64_t i) {
+        q, kv, layout, heads, [&](const PoolHead<T>& head, int64_t query, int64_t key, int64_t i) {
           pool_grad(head,
                     {pq + query, pk + key, py + query, pg + query, pdq + query, pdk + key, ps[i]});
         });

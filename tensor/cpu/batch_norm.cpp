@@ -1,6 +1,7 @@
 // tensor/cpu/batch_norm.cpp — batch normalisation (Ioffe and Szegedy, 2015) of the columns of x
 // (N, D), with a ReLU behind it if wanted.
 //
+//   rstd = 1 / √(var + eps)
 //   x̂ = (x - mean) rstd,  y = x̂ w + b          g ← g where y > 0 (relu), dw = Σ g x̂, db = Σ g
 //   dx = rstd w (g - db / N - x̂ dw / N)         if mean and rstd are those of x, else rstd w g
 //
@@ -88,14 +89,18 @@ template <class T>
 struct Columns {
   using A = acc_t<T>;
 
-  Columns(const Tensor& weight, const Tensor& b, const Tensor& m, const Tensor& r, Scratch& room)
-      : mean(m.data<A>()), rstd(r.data<A>()) {
+  Columns(const Tensor& weight, const Tensor& b, const Tensor& m, const Tensor& var, double eps,
+          Scratch& room)
+      : mean(m.data<A>()) {
     const int64_t D = weight.numel();
-    A* memory = room.get<A>(3 * D);
+    A* memory = room.get<A>(4 * D);
     bias = widen(b.data<T>(), D, memory);
     const A* w = widen(weight.data<T>(), D, memory + D);
-    A* product = memory + 2 * D;
-    for (int64_t j = 0; j < D; ++j) product[j] = w[j] * rstd[j];
+    A *reciprocal = memory + 2 * D, *product = memory + 3 * D;
+    for (int64_t j = 0; j < D; ++j)
+      reciprocal[j] = A(1) / std::sqrt(var.data<A>()[j] + static_cast<A>(eps));
+    for (int64_t j = 0; j < D; ++j) product[j] = w[j] * reciprocal[j];
+    rstd = reciprocal;
     scale = product;
   }
 
@@ -173,6 +178,20 @@ struct BatchNormGrad {
   }
 };
 
+/// running ← (1 - momentum) running + momentum factor batch. In loops of their own the products are
+/// rounded before they are added.
+template <class A>
+void follow(const Tensor& batch, double factor, double momentum, Tensor& running) {
+  static thread_local Scratch scratch;
+  const int64_t D = batch.numel();
+  const A* value = batch.data<A>();
+  A *share = scratch.get<A>(D), *sum = running.data<A>();
+  for (int64_t j = 0; j < D; ++j)
+    share[j] = value[j] * static_cast<A>(factor) * static_cast<A>(momentum);
+  for (int64_t j = 0; j < D; ++j) sum[j] *= static_cast<A>(1 - momentum);
+  for (int64_t j = 0; j < D; ++j) sum[j] += share[j];
+}
+
 }  // namespace
 
 void moments(const Tensor& x, Tensor& mean, Tensor& var) {
@@ -191,13 +210,26 @@ void moments(const Tensor& x, Tensor& mean, Tensor& var) {
   });
 }
 
+void track_moments(const Tensor& mean, const Tensor& var, int64_t N, double momentum,
+                   Tensor& running_mean, Tensor& running_var, Tensor& count) {
+  const auto rows = static_cast<double>(N);
+  if (mean.dtype() == DType::f64) {
+    follow<double>(mean, 1, momentum, running_mean);
+    follow<double>(var, rows / (rows - 1), momentum, running_var);
+  } else {
+    follow<float>(mean, 1, momentum, running_mean);
+    follow<float>(var, rows / (rows - 1), momentum, running_var);
+  }
+  ++*count.data<int64_t>();
+}
+
 void batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& mean,
-                const Tensor& rstd, bool relu, Tensor& y) {
+                const Tensor& var, double eps, bool relu, Tensor& y) {
   const int64_t N = x.dim(0), D = x.dim(1);
   visit_float(x.dtype(), [&]<class T>(Type<T>) {
     using A = acc_t<T>;
     static thread_local Scratch room_columns;
-    const Columns<T> of(weight, bias, mean, rstd, room_columns);
+    const Columns<T> of(weight, bias, mean, var, eps, room_columns);
     const T* px = x.data<T>();
     T* py = y.data<T>();
     const A least = relu ? A(0) : -std::numeric_limits<A>::infinity();
@@ -214,14 +246,15 @@ void batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, const
 }
 
 void batch_norm_grad(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& mean,
-                     const Tensor& rstd, const Tensor& g, bool relu, bool of_batch, Tensor& dx,
-                     Tensor& dweight, Tensor& dbias) {
+                     const Tensor& var, double eps, const Tensor& g, bool relu, bool of_batch,
+                     Tensor& dx, Tensor& dweight, Tensor& dbias) {
   const int64_t N = x.dim(0), D = x.dim(1);
   visit_float(x.dtype(), [&]<class T>(Type<T>) {
     using A = acc_t<T>;
     static thread_local Scratch room_columns, room_sums;
     const BatchNormGrad<T> grad{
-        N, D, x.data<T>(), g.data<T>(), Columns<T>(weight, bias, mean, rstd, room_columns), relu};
+        N,   D, x.data<T>(), g.data<T>(), Columns<T>(weight, bias, mean, var, eps, room_columns),
+        relu};
     A *dw = room_sums.get<A>(2 * D), *db = dw + D;
     grad.sums(dw, db);
     if (dweight.defined()) convert(dw, D, dweight.data<T>());

@@ -1,6 +1,6 @@
 // tensor/cpu/loss.cpp — cross entropy of rows of logits against class indices.
 //
-//   lse = m + ln Σ eˣ⁻ᵐ,  m = max x;   loss = lse - x[target];   dx = scale (eˣ⁻ˡˢᵉ - onehot)
+//   lse = m + ln Σ eˣ⁻ᵐ,  m = max x;   loss = lse - x[target];   dx = g / N (eˣ⁻ˡˢᵉ - onehot)
 #include "tensor/cpu/rows.h"
 #include "tensor/kernels.h"
 
@@ -30,8 +30,8 @@ void cross_entropy(const Tensor& logits, const Tensor& target, Tensor& loss, Ten
   });
 }
 
-void cross_entropy_grad(const Tensor& logits, const Tensor& lse, const Tensor& target, double scale,
-                        Tensor& dlogits) {
+void cross_entropy_grad(const Tensor& logits, const Tensor& lse, const Tensor& target,
+                        const Tensor& g, Tensor& dlogits) {
   const int64_t rows = logits.dim(0), width = logits.dim(1);
   visit_float(logits.dtype(), [&]<class T>(Type<T>) {
     using A = acc_t<T>;
@@ -39,6 +39,7 @@ void cross_entropy_grad(const Tensor& logits, const Tensor& lse, const Tensor& t
     const int64_t* t = target.data<int64_t>();
     const A* ps = lse.data<A>();
     T* pd = dlogits.data<T>();
+    const double scale = static_cast<double>(*g.data<A>()) / static_cast<double>(rows);
     for_each_row<A>(rows, width, 2, [&, s = static_cast<A>(scale)](int64_t row, A* room) {
       const A* in = widen(x + row * width, width, room);
       const A shift = ps[row];

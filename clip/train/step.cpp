@@ -1,0 +1,15 @@
+// clip/train/step.cpp — forward, loss, backward.
+#include "clip/train/step.h"
+
+#include "clip/loss.h"
+
+namespace diptych {
+
+double accumulate_gradients(const Clip& model, const Tensor& pixels, const Captions& captions,
+                            const StepOptions& options) {
+  const Tensor loss = contrastive_loss(model, pixels, captions);
+  backward(loss, full({}, options.loss_scale, loss.dtype(), loss.device()));
+  return loss.item();
+}
+
+}  // namespace diptych

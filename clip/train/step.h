@@ -1,0 +1,17 @@
+// clip/train/step.h — one batch, forward and backward.
+#pragma once
+
+#include "clip/model.h"
+
+namespace diptych {
+
+struct StepOptions {
+  double loss_scale = 1;  ///< gradients are those of loss_scale times the loss
+};
+
+/// Adds the gradients of the contrastive loss of pixels (B, C, R, R) and B captions to the model's;
+/// returns the loss, unscaled. The only place that knows how a batch is worked through.
+double accumulate_gradients(const Clip&, const Tensor& pixels, const Captions&,
+                            const StepOptions& = {});
+
+}  // namespace diptych
