@@ -55,25 +55,25 @@ class Reader {
   std::vector<std::string> seen_;
 };
 
-Json tower_json(const nn::TransformerConfig& t) {
+Json tower_json(const nn::TransformerSize& t) {
   return {{"width", t.width}, {"layers", t.layers}, {"heads", t.heads}, {"mlp_width", t.inside()}};
 }
 
-Json vision_json(const nn::VitConfig& v) {
+Json vision_json(const nn::VitConfig& v, const Preprocess& pictures) {
   Json json{{"type", "vit"},
-            {"image_size", v.image_size},
+            {"image_size", pictures.size},
             {"patch_size", v.patch_size},
-            {"channels", v.channels}};
+            {"channels", pictures.channels}};
   json.update(tower_json(v.transformer));
   return json;
 }
 
-Json vision_json(const nn::ResNetConfig& r) {
-  return {{"type", "resnet"}, {"image_size", r.image_size}, {"channels", r.channels},
-          {"width", r.width}, {"layers", r.layers},         {"heads", r.heads}};
+Json vision_json(const nn::ResNetConfig& r, const Preprocess& pictures) {
+  return {{"type", "resnet"}, {"image_size", pictures.size}, {"channels", pictures.channels},
+          {"width", r.width}, {"layers", r.layers},          {"heads", r.heads}};
 }
 
-void read_tower(Reader& in, nn::TransformerConfig& t) {
+void read_tower(Reader& in, nn::TransformerSize& t) {
   t.width = in.size("width");
   t.layers = in.size("layers");
   t.heads = in.size("heads");
@@ -82,54 +82,64 @@ void read_tower(Reader& in, nn::TransformerConfig& t) {
         t.heads);
 }
 
-nn::VitConfig read_vit(Reader& in, int64_t embed_dim, double eps) {
+nn::VitConfig read_vit(Reader& in) {
   nn::VitConfig v;
-  v.image_size = in.size("image_size");
   v.patch_size = in.size("patch_size");
-  v.channels = in.size("channels");
-  v.embed_dim = embed_dim;
   read_tower(in, v.transformer);
-  v.transformer.eps = eps;
   return v;
 }
 
-nn::ResNetConfig read_resnet(Reader& in, int64_t embed_dim) {
+nn::ResNetConfig read_resnet(Reader& in) {
   nn::ResNetConfig r;
-  r.image_size = in.size("image_size");
-  r.channels = in.size("channels");
   r.width = in.size("width");
   r.layers = in.get<std::array<int64_t, 4>>("layers");
   for (const int64_t blocks : r.layers)
     check(blocks >= 1 && blocks <= 1000, "config: model.vision.layers: ", blocks, " blocks");
   r.heads = in.size("heads");
-  r.embed_dim = embed_dim;
   return r;
+}
+
+void read_vision(Reader in, ModelConfig& c) {
+  const auto type = in.get<std::string>("type");
+  check(type == "vit" || type == "resnet", "config: model.vision.type must be vit or resnet, got '",
+        type, "'");
+  c.preprocess.size = in.size("image_size");
+  c.preprocess.channels = in.size("channels");
+  if (type == "vit") {
+    c.vision = read_vit(in);
+  } else {
+    c.vision = read_resnet(in);
+  }
+  in.finish();
+}
+
+void read_text(Reader in, nn::TextConfig& c) {
+  c.context_length = in.size("context_length");
+  c.vocab_size = in.size("vocab_size");
+  read_tower(in, c.transformer);
+  in.finish();
+}
+
+void read_preprocess(Reader in, Preprocess& p) {
+  p.mean = in.get<std::array<float, 3>>("mean");
+  p.std = in.get<std::array<float, 3>>("std");
+  p.resize_mode = resize_mode_from(in.get<std::string>("resize_mode"));
+  p.training_crop = training_crop_from(in.get<std::string>("training_crop"));
+  in.finish();
 }
 
 }  // namespace
 
-int64_t ModelConfig::image_size() const {
-  return std::visit([](const auto& v) { return v.image_size; }, vision);
-}
-
-int64_t ModelConfig::channels() const {
-  return std::visit([](const auto& v) { return v.channels; }, vision);
-}
-
-void ModelConfig::set_activation(nn::Activation activation) {
-  text.transformer.activation = activation;
-  if (nn::VitConfig* v = vit()) v->transformer.activation = activation;
-}
-
 std::string to_json(const ModelConfig& c) {
-  const Json vision = std::visit([](const auto& v) { return vision_json(v); }, c.vision);
+  const Json vision =
+      std::visit([&c](const auto& v) { return vision_json(v, c.preprocess); }, c.vision);
   Json text{{"context_length", c.text.context_length}, {"vocab_size", c.text.vocab_size}};
   text.update(tower_json(c.text.transformer));
-  return Json{{"embed_dim", c.embed_dim()},
+  return Json{{"embed_dim", c.embed_dim},
               {"vision", vision},
               {"text", text},
-              {"activation", nn::name(c.activation())},
-              {"layer_norm_eps", c.text.transformer.eps},
+              {"activation", nn::name(c.activation)},
+              {"layer_norm_eps", c.layer_norm_eps},
               {"preprocess",
                {{"mean", c.preprocess.mean},
                 {"std", c.preprocess.std},
@@ -143,35 +153,12 @@ ModelConfig model_config_from_json(const std::string& text) {
   check(!json.is_discarded(), "config: not valid JSON: ", text.substr(0, 60));
   Reader in(json, "model");
   ModelConfig c;
-  c.text.embed_dim = in.size("embed_dim");
-  c.text.transformer.eps = in.get<double>("layer_norm_eps");
-
-  Reader vision = in.object("vision");
-  const auto type = vision.get<std::string>("type");
-  check(type == "vit" || type == "resnet", "config: model.vision.type must be vit or resnet, got '",
-        type, "'");
-  if (type == "vit") {
-    c.vision = read_vit(vision, c.embed_dim(), c.text.transformer.eps);
-  } else {
-    c.vision = read_resnet(vision, c.embed_dim());
-  }
-  vision.finish();
-
-  Reader words = in.object("text");
-  c.text.context_length = words.size("context_length");
-  c.text.vocab_size = words.size("vocab_size");
-  read_tower(words, c.text.transformer);
-  words.finish();
-
-  c.set_activation(nn::activation_from(in.get<std::string>("activation")));
-  c.preprocess.size = c.image_size();
-  c.preprocess.channels = c.channels();
-  Reader pixels = in.object("preprocess");
-  c.preprocess.mean = pixels.get<std::array<float, 3>>("mean");
-  c.preprocess.std = pixels.get<std::array<float, 3>>("std");
-  c.preprocess.resize_mode = resize_mode_from(pixels.get<std::string>("resize_mode"));
-  c.preprocess.training_crop = training_crop_from(pixels.get<std::string>("training_crop"));
-  pixels.finish();
+  c.embed_dim = in.size("embed_dim");
+  c.layer_norm_eps = in.get<double>("layer_norm_eps");
+  c.activation = nn::activation_from(in.get<std::string>("activation"));
+  read_vision(in.object("vision"), c);
+  read_text(in.object("text"), c.text);
+  read_preprocess(in.object("preprocess"), c.preprocess);
   in.finish();
   return c;
 }

@@ -17,13 +17,13 @@ namespace diptych {
 struct ModelConfig {
   std::variant<nn::VitConfig, nn::ResNetConfig> vision;
   nn::TextConfig text;
-  Preprocess preprocess;  ///< size and channels equal those of `vision`
+  int64_t embed_dim = 512;                                 ///< E
+  nn::Activation activation = nn::Activation::quick_gelu;  ///< of all transformers
+  double layer_norm_eps = 1e-5;
+  Preprocess preprocess;  ///< knows the pictures' size and channels
 
-  int64_t embed_dim() const { return text.embed_dim; }
-  int64_t image_size() const;
-  int64_t channels() const;
-  nn::Activation activation() const { return text.transformer.activation; }
-  void set_activation(nn::Activation);
+  int64_t image_size() const { return preprocess.size; }
+  int64_t channels() const { return preprocess.channels; }
 
   /// Null if the image tower is the other one.
   const nn::ResNetConfig* resnet() const { return std::get_if<nn::ResNetConfig>(&vision); }

@@ -25,20 +25,20 @@ double product(int64_t a, int64_t b, int64_t c = 1) {
 // of two norms (2 D), q, k, v (3 D), the result of attention (D), the MLP before its activation
 // (I). Of the last layer's result one row is read: the others have nothing but k and v, and a
 // norm's input.
-Work of(const nn::TransformerConfig& c, int64_t T) {
+Work of(const nn::TransformerSize& c, bool causal, int64_t T) {
   if (c.layers == 0) return {};
   const int64_t D = c.width, I = c.inside();
-  const double attention = product(T, T, D) * (c.causal ? 1 : 2);
+  const double attention = product(T, T, D) * (causal ? 1 : 2);
   const double block = product(4 * T, D, D) + product(2 * T, D, I) + attention;
   const double last = product(2 * T + 2, D, D) + product(2, D, I) + product(2, T, D);
   return {static_cast<double>(c.layers - 1) * block + last,
           (c.layers - 1) * T * (6 * D + I) + T * 3 * D + 4 * D + I};
 }
 
-Work of(const nn::VitConfig& c) {
-  const int64_t side = c.image_size / c.patch_size, patches = side * side;
-  const int64_t patch = c.channels * c.patch_size * c.patch_size, D = c.transformer.width;
-  Work work = of(c.transformer, patches + 1);
+Work of(const nn::VitConfig& v, const ModelConfig& c) {
+  const int64_t side = c.image_size() / v.patch_size, patches = side * side;
+  const int64_t patch = c.channels() * v.patch_size * v.patch_size, D = v.transformer.width;
+  Work work = of(v.transformer, /*causal=*/false, patches + 1);
   work += {product(patches, patch, D) + product(D, c.embed_dim), patches * patch};
   return work;
 }
@@ -58,14 +58,14 @@ Work bottleneck(int64_t side, int64_t stride, int64_t in, int64_t inside) {
   return work;
 }
 
-Work of(const nn::ResNetConfig& c) {
-  const int64_t half = c.image_size / 2, w = c.width, D = c.features();
-  Work work = conv(half * half, 9, c.channels, w / 2);
+Work of(const nn::ResNetConfig& r, const ModelConfig& c) {
+  const int64_t half = c.image_size() / 2, w = r.width, D = r.features();
+  Work work = conv(half * half, 9, c.channels(), w / 2);
   work += conv(half * half, 9, w / 2, w / 2);
   work += conv(half * half, 9, w / 2, w);
   int64_t side = half / 2, in = w;
-  for (size_t stage = 0; stage < c.layers.size(); ++stage) {
-    for (int64_t i = 0; i < c.layers[stage]; ++i) {
+  for (size_t stage = 0; stage < r.layers.size(); ++stage) {
+    for (int64_t i = 0; i < r.layers[stage]; ++i) {
       const int64_t stride = stage > 0 && i == 0 ? 2 : 1, inside = w << stage;
       work += bottleneck(side, stride, in, inside);
       side /= stride;
@@ -78,9 +78,10 @@ Work of(const nn::ResNetConfig& c) {
   return work;
 }
 
-Work of(const nn::TextConfig& c, int64_t T) {
-  Work work = of(c.transformer, T);
-  work += {product(c.transformer.width, c.embed_dim), T * c.transformer.width};
+Work of(const nn::TextConfig& text, int64_t embed_dim, int64_t T) {
+  const int64_t D = text.transformer.width;
+  Work work = of(text.transformer, /*causal=*/true, T);
+  work += {product(D, embed_dim), T * D};
   return work;
 }
 
@@ -88,8 +89,8 @@ Work of(const nn::TextConfig& c, int64_t T) {
 
 Cost estimate_cost(const ModelConfig& c, int64_t parameters, int64_t batch_size,
                    int64_t text_length) {
-  Work pair = std::visit([](const auto& vision) { return of(vision); }, c.vision);
-  pair += of(c.text, text_length);
+  Work pair = std::visit([&c](const auto& vision) { return of(vision, c); }, c.vision);
+  pair += of(c.text, c.embed_dim, text_length);
   Cost cost;
   cost.forward_flops = 2 * pair.multiply_adds;
   cost.state_bytes = 4 * parameters * 4;

@@ -6,15 +6,19 @@
 namespace diptych {
 
 nn::ImageTower& Clip::add_image_tower() {
-  if (const nn::ResNetConfig* resnet = config_.resnet())
-    return child<nn::ModifiedResNet>("visual", *resnet);
-  return child<nn::VisionTransformer>("visual", *config_.vit());
+  const ModelConfig& c = config_;
+  const nn::PictureShape pictures{c.image_size(), c.channels()};
+  if (const nn::ResNetConfig* resnet = c.resnet())
+    return child<nn::ModifiedResNet>("visual", *resnet, pictures, c.embed_dim);
+  return child<nn::VisionTransformer>("visual", *c.vit(), pictures, c.embed_dim, c.activation,
+                                      c.layer_norm_eps);
 }
 
-Clip::Clip(const ModelConfig& config)
-    : config_(config),
+Clip::Clip(const ModelConfig& c)
+    : config_(c),
       visual_(add_image_tower()),
-      text_(child<nn::TextTransformer>("", config.text)),  // its names have no prefix
+      text_(child<nn::TextTransformer>("", c.text, c.embed_dim, c.activation,
+                                       c.layer_norm_eps)),  // its names have no prefix
       logit_scale_(parameter("logit_scale", {}, nn::Init::constant(std::log(1 / 0.07)))) {}
 
 void Clip::set_checkpointing(bool on) {

@@ -60,40 +60,24 @@ constexpr ResNetRow kResNets[] = {
 
 template <class Row>
 nn::TextConfig text_of(const Row& r) {
-  nn::TextConfig text;
-  text.vocab_size = r.vocab_size;
-  text.context_length = r.context_length;
-  text.embed_dim = r.embed_dim;
-  text.transformer.width = r.text_width;
-  text.transformer.layers = r.text_layers;
-  text.transformer.heads = r.text_heads;
-  return text;
+  return {.context_length = r.context_length,
+          .vocab_size = r.vocab_size,
+          .transformer = {.width = r.text_width, .layers = r.text_layers, .heads = r.text_heads}};
 }
 
 nn::VitConfig vision_of(const VitRow& r) {
-  nn::VitConfig v;
-  v.image_size = r.image_size;
-  v.patch_size = r.patch_size;
-  v.channels = r.channels;
-  v.embed_dim = r.embed_dim;
-  v.transformer.width = r.width;
-  v.transformer.layers = r.layers;
-  v.transformer.heads = r.heads;
-  v.transformer.mlp_width = r.mlp_width;
-  return v;
+  return {r.patch_size, {r.width, r.layers, r.heads, r.mlp_width}};
 }
 
-nn::ResNetConfig vision_of(const ResNetRow& r) {
-  return {r.image_size, r.channels, r.width, r.layers, r.width / 2, r.embed_dim};
-}
+nn::ResNetConfig vision_of(const ResNetRow& r) { return {r.width, r.layers, r.width / 2}; }
 
 template <class Row>
 ModelConfig config_of(const Row& r, nn::Activation activation) {
-  ModelConfig c{vision_of(r), text_of(r), {}};
-  c.set_activation(activation);
-  c.preprocess.size = r.image_size;
-  c.preprocess.channels = r.channels;
-  return c;
+  return {.vision = vision_of(r),
+          .text = text_of(r),
+          .embed_dim = r.embed_dim,
+          .activation = activation,
+          .preprocess = {.size = r.image_size, .channels = r.channels}};
 }
 
 // "ViT-L/14@336px", as OpenAI writes it, is "ViT-L-14-336".

@@ -29,9 +29,9 @@ Tensor pictures(int64_t step) {
 
 ModelConfig small_config(const Tokenizer& tokenizer) {
   ModelConfig c = preset("tiny");
-  c.vit()->image_size = c.preprocess.size = kSide;
+  c.preprocess.size = kSide;
   c.vit()->patch_size = 4;
-  c.vit()->channels = c.preprocess.channels = 3;
+  c.preprocess.channels = 3;
   c.text.vocab_size = tokenizer.vocab_size();
   return c;
 }

@@ -5,6 +5,12 @@
 
 namespace diptych::nn {
 
+/// The pictures that a tower takes: (C, R, R).
+struct PictureShape {
+  int64_t size = 224;    ///< R, pixels
+  int64_t channels = 3;  ///< C
+};
+
 /// From pictures to embeddings.
 class ImageTower : public Module {
  public:

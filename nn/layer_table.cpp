@@ -14,14 +14,7 @@ constexpr int64_t kWidth = 8, kRows = 7;
 
 Ragged layout() { return Ragged::of_lengths({4, kRows - 4}); }
 
-TransformerConfig small_transformer(bool causal) {
-  TransformerConfig c;
-  c.width = kWidth;
-  c.layers = 2;
-  c.heads = 2;
-  c.causal = causal;
-  return c;
-}
+constexpr TransformerSize kSmall{.width = kWidth, .layers = 2, .heads = 2};
 
 // Random values for all parameters, gains and biases too: a gradient that is only right at one and
 // zero is wrong.
@@ -57,23 +50,18 @@ const auto kCallAttention = [](const auto& layer, const Tensor& x) {
 const auto kCallPacked = [](const auto& layer, const Tensor& x) { return layer(x, layout()); };
 
 LayerCase vit_case() {
-  VitConfig c;
-  c.image_size = 4;
-  c.patch_size = 2;
-  c.channels = 2;
-  c.embed_dim = 5;
-  c.transformer = small_transformer(false);
-  return make_case("VisionTransformer", std::make_shared<VisionTransformer>(c),
-                   randn({2, 2, 4, 4}, {7, 0}, DType::f64), kCall);
+  const VitConfig c{.patch_size = 2, .transformer = kSmall};
+  const PictureShape pictures{.size = 4, .channels = 2};
+  return make_case(
+      "VisionTransformer",
+      std::make_shared<VisionTransformer>(c, pictures, 5, Activation::quick_gelu, 1e-5),
+      randn({2, 2, 4, 4}, {7, 0}, DType::f64), kCall);
 }
 
 LayerCase text_case() {
-  TextConfig c;
-  c.context_length = 6;
-  c.vocab_size = 9;
-  c.embed_dim = 5;
-  c.transformer = small_transformer(true);
-  return make_case("TextTransformer", std::make_shared<TextTransformer>(c), {},
+  const TextConfig c{.context_length = 6, .vocab_size = 9, .transformer = kSmall};
+  return make_case("TextTransformer",
+                   std::make_shared<TextTransformer>(c, 5, Activation::quick_gelu, 1e-5), {},
                    [](const TextTransformer& text, const Tensor&) {
                      return text(from_vector<int64_t>({7, 3, 1, 8, 7, 2, 8}, {kRows}), layout());
                    });
@@ -88,7 +76,7 @@ LayerCase batch_norm_case(const char* name, bool training) {
 }  // namespace
 
 std::vector<LayerCase> layer_table() {
-  const TransformerConfig full = small_transformer(false), causal = small_transformer(true);
+  const TransformerConfig full{kSmall}, causal{kSmall, true};
   TransformerConfig gelu = full;
   gelu.activation = Activation::gelu;
   auto checkpointed = std::make_shared<Transformer>(causal);

@@ -14,12 +14,15 @@ Linear::Options pool_init(int64_t width) {
   return {Init::normal(1 / std::sqrt(static_cast<double>(width))), Init::fan_in(width)};
 }
 
-const ResNetConfig& checked(const ResNetConfig& c) {
-  check(c.image_size > 0 && c.image_size % 32 == 0, "resnet: the image size, ", c.image_size,
+const PictureShape& checked(const PictureShape& pictures, const ResNetConfig& c) {
+  check(pictures.size > 0 && pictures.size % 32 == 0, "resnet: the image size, ", pictures.size,
         ", must be a multiple of 32");
   check(c.width > 0 && c.width % 2 == 0, "resnet: the width, ", c.width, ", must be even");
-  return c;
+  return pictures;
 }
+
+// Pixels of the last stage: each is 32 × 32 of the picture's.
+int64_t pixels_pooled(int64_t image_size) { return image_size / 32 * (image_size / 32); }
 
 // (B, C, H, W) → (B, H, W, C)
 Tensor channels_last(const Tensor& x) { return transpose(transpose(x, 1, 2), 2, 3); }
@@ -71,24 +74,25 @@ Tensor AttentionPool2d::operator()(const Tensor& x) const {
   return c_proj_(attention_pool(q, kv, Ragged::equal(B, T, x.device()), heads_));
 }
 
-ModifiedResNet::ModifiedResNet(const ResNetConfig& c)
-    : config_(checked(c)),
-      conv1_(child<Conv2d>("conv1", c.channels, c.width / 2, 3, 2, 1)),
+ModifiedResNet::ModifiedResNet(const ResNetConfig& c, const PictureShape& pictures,
+                               int64_t embed_dim)
+    : pictures_(checked(pictures, c)),
+      conv1_(child<Conv2d>("conv1", pictures.channels, c.width / 2, 3, 2, 1)),
       bn1_(child<BatchNorm2d>("bn1", c.width / 2)),
       conv2_(child<Conv2d>("conv2", c.width / 2, c.width / 2, 3, 1, 1)),
       bn2_(child<BatchNorm2d>("bn2", c.width / 2)),
       conv3_(child<Conv2d>("conv3", c.width / 2, c.width, 3, 1, 1)),
       bn3_(child<BatchNorm2d>("bn3", c.width)),
-      blocks_(add_blocks()),
-      attnpool_(child<AttentionPool2d>("attnpool", c.grid() * c.grid(), c.features(), c.heads,
-                                       c.embed_dim)) {}
+      blocks_(add_blocks(c)),
+      attnpool_(child<AttentionPool2d>("attnpool", pixels_pooled(pictures.size), c.features(),
+                                       c.heads, embed_dim)) {}
 
-std::vector<Bottleneck*> ModifiedResNet::add_blocks() {
+std::vector<Bottleneck*> ModifiedResNet::add_blocks(const ResNetConfig& c) {
   std::vector<Bottleneck*> blocks;
-  int64_t in = config_.width;
-  for (size_t stage = 0; stage < config_.layers.size(); ++stage) {
-    const int64_t inside = config_.width << stage;
-    for (int64_t i = 0; i < config_.layers[stage]; ++i) {
+  int64_t in = c.width;
+  for (size_t stage = 0; stage < c.layers.size(); ++stage) {
+    const int64_t inside = c.width << stage;
+    for (int64_t i = 0; i < c.layers[stage]; ++i) {
       const std::string name = "layer" + std::to_string(stage + 1) + '.' + std::to_string(i);
       const int64_t stride = stage > 0 && i == 0 ? 2 : 1;
       blocks.push_back(&child<Bottleneck>(name, in, inside, stride));
@@ -99,9 +103,9 @@ std::vector<Bottleneck*> ModifiedResNet::add_blocks() {
 }
 
 Tensor ModifiedResNet::operator()(const Tensor& pixels) const {
-  const int64_t R = config_.image_size;
-  check(pixels.rank() == 4 && pixels.shape() == Shape{pixels.dim(0), config_.channels, R, R},
-        "resnet: needs pixels (B, ", config_.channels, ", ", R, ", ", R, "), got ", pixels.shape());
+  const int64_t R = pictures_.size, C = pictures_.channels;
+  check(pixels.rank() == 4 && pixels.shape() == Shape{pixels.dim(0), C, R, R},
+        "resnet: needs pixels (B, ", C, ", ", R, ", ", R, "), got ", pixels.shape());
   Tensor x = bn1_(conv1_(channels_last(pixels)), true);
   x = bn2_(conv2_(x), true);
   x = avg_pool(bn3_(conv3_(x), true), 2);

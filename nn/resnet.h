@@ -9,15 +9,11 @@
 namespace diptych::nn {
 
 struct ResNetConfig {
-  int64_t image_size = 224;  ///< R, pixels, a multiple of 32
-  int64_t channels = 3;
   int64_t width = 64;                            ///< of the stem; the last stage has 32 times that
   std::array<int64_t, 4> layers = {3, 4, 6, 3};  ///< blocks per stage
   int64_t heads = 32;                            ///< of the attention pool
-  int64_t embed_dim = 1024;                      ///< E
 
   int64_t features() const { return 32 * width; }
-  int64_t grid() const { return image_size / 32; }
 };
 
 /// 1 × 1, 3 × 3 and 1 × 1 convolutions beside a shortcut; four times as wide outside as inside.
@@ -59,14 +55,15 @@ class AttentionPool2d : public Module {
 /// Parameter names and numerics: openai/CLIP clip/model.py, ModifiedResNet.
 class ModifiedResNet : public ImageTower {
  public:
-  explicit ModifiedResNet(const ResNetConfig&);
+  /// The pictures' size, R, must be a multiple of 32. embed_dim: E.
+  ModifiedResNet(const ResNetConfig&, const PictureShape&, int64_t embed_dim);
   Tensor operator()(const Tensor& pixels) const override;
   void set_checkpointing(bool on) override { checkpointing_ = on; }
 
  private:
-  std::vector<Bottleneck*> add_blocks();
+  std::vector<Bottleneck*> add_blocks(const ResNetConfig&);
 
-  ResNetConfig config_;
+  PictureShape pictures_;
   Conv2d& conv1_;
   BatchNorm2d& bn1_;
   Conv2d& conv2_;

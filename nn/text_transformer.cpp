@@ -16,20 +16,23 @@ void check_captions(const Tensor& tokens, const Ragged& layout, int64_t context)
 
 }  // namespace
 
-TextTransformer::TextTransformer(const TextConfig& c)
-    : config_(c),
+TextTransformer::TextTransformer(const TextConfig& c, int64_t embed_dim, Activation activation,
+                                 double eps)
+    : context_length_(c.context_length),
       token_embedding_(child<Embedding>("token_embedding", c.vocab_size, c.transformer.width,
                                         Init::normal(0.02))),
       positional_embedding_(parameter("positional_embedding",
                                       {c.context_length, c.transformer.width}, Init::normal(0.01))),
-      transformer_(child<Transformer>("transformer", c.transformer)),
-      ln_final_(child<LayerNorm>("ln_final", c.transformer.width, c.transformer.eps)),
+      transformer_(child<Transformer>(
+          "transformer", TransformerConfig{c.transformer, /*causal=*/true, activation, eps,
+                                           /*scaled_init=*/true})),
+      ln_final_(child<LayerNorm>("ln_final", c.transformer.width, eps)),
       text_projection_(
-          parameter("text_projection", {c.transformer.width, c.embed_dim},
+          parameter("text_projection", {c.transformer.width, embed_dim},
                     Init::normal(1 / std::sqrt(static_cast<double>(c.transformer.width))))) {}
 
 Tensor TextTransformer::operator()(const Tensor& tokens, const Ragged& layout) const {
-  check_captions(tokens, layout, config_.context_length);
+  check_captions(tokens, layout, context_length_);
   const Tensor x =
       token_embedding_(tokens) + gather_rows(positional_embedding_, layout.positions());  // (ΣT, D)
   return matmul(ln_final_(transformer_.pooled(x, layout, Pooling::last)), text_projection_);

@@ -8,8 +8,7 @@ namespace diptych::nn {
 struct TextConfig {
   int64_t context_length = 77;  ///< longest caption, start and end tokens included
   int64_t vocab_size = 49408;   ///< V
-  int64_t embed_dim = 512;      ///< E
-  TransformerConfig transformer{.causal = true, .scaled_init = true};
+  TransformerSize transformer;
 };
 
 /// Token and position embeddings, causal blocks, and the projection of each caption's last token,
@@ -18,14 +17,15 @@ struct TextConfig {
 /// clip/model.py.
 class TextTransformer : public Module {
  public:
-  explicit TextTransformer(const TextConfig&);
+  /// embed_dim: E; activation and eps, of the layer norms, as in TransformerConfig.
+  TextTransformer(const TextConfig&, int64_t embed_dim, Activation, double eps);
   /// tokens i64 (ΣT), packed as `layout` says → (B, E), not normalised. Throws Error if a caption
   /// is empty or longer than the context, or an id is outside the vocabulary.
   Tensor operator()(const Tensor& tokens, const Ragged& layout) const;
   void set_checkpointing(bool on) { transformer_.checkpointing = on; }
 
  private:
-  TextConfig config_;
+  int64_t context_length_;
   Embedding& token_embedding_;
   Tensor positional_embedding_;  // (context, D)
   Transformer& transformer_;

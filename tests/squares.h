@@ -14,12 +14,12 @@ namespace diptych::test {
 
 inline ModelConfig tiny_config() {
   ModelConfig c;
-  c.vit()->image_size = c.preprocess.size = 8;
+  c.preprocess.size = 8;
   c.vit()->patch_size = 4;
-  c.vit()->embed_dim = c.text.embed_dim = 16;
+  c.embed_dim = 16;
   c.text.context_length = 8;
   c.text.vocab_size = 520;
-  for (nn::TransformerConfig* t : {&c.vit()->transformer, &c.text.transformer}) {
+  for (nn::TransformerSize* t : {&c.vit()->transformer, &c.text.transformer}) {
     t->width = 16;
     t->layers = 1;
     t->heads = 2;

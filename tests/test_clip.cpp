@@ -27,6 +27,13 @@ TEST_CASE("config: JSON and back is the identity, for every preset") {
   }
 }
 
+TEST_CASE("config: the JSON of model files does not change by a byte") {
+  for (const std::string name : {"fashion", "tiny-resnet", "ViT-S-16"}) {
+    CAPTURE(name);
+    CHECK(to_json(preset(name)) + '\n' == get_file("tests/golden/config_" + name + ".json"));
+  }
+}
+
 TEST_CASE("config: a missing, unknown or odd key is named") {
   const std::string json = to_json(tiny_config());
   const auto edited = [&](const std::string& from, const std::string& to) {
@@ -198,7 +205,7 @@ TEST_CASE("zero-shot: a prompt longer than the context is an error, unless it ma
                                  {"a far longer sentence than fits around a {} square"}, dir.path(),
                                  overflow);
   };
-  CHECK(head(Overflow::truncate).shape() == Shape{2, model.config().embed_dim()});
+  CHECK(head(Overflow::truncate).shape() == Shape{2, model.config().embed_dim});
   CHECK(contains(error_of([&] { head(Overflow::error); }), "a far longer sentence"));  // no cache
 }
 

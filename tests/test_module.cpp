@@ -196,7 +196,7 @@ TEST_CASE("text: packed captions and pooled rows give what padded ones do, and g
 }
 
 TEST_CASE("transformer: under a causal mask only a last row can be pooled") {
-  TransformerConfig config{.width = 4, .layers = 1, .heads = 1, .causal = true};
+  TransformerConfig config{{.width = 4, .layers = 1, .heads = 1}, /*causal=*/true};
   const Transformer causal(config);
   CHECK(contains(error_of([&] {
                    causal.pooled(zeros({3, 4}), Ragged::of_lengths({2, 1}), Pooling::first);

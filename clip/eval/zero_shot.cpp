@@ -72,7 +72,7 @@ Tensor cached_zero_shot_head(const Clip& model, const Tokenizer& words,
   if (folder.empty()) return zero_shot_head(model, words, names, templates, overflow);
   const std::string path = fmt::format("{}/{:016x}.safetensors", folder,
                                        fingerprint(model, words, names, templates, overflow));
-  const Shape shape{static_cast<int64_t>(names.size()), model.config().embed_dim()};
+  const Shape shape{static_cast<int64_t>(names.size()), model.config().embed_dim};
   try {
     const SafeTensors file = load_safetensors(path);
     if (const Tensor* head = file.find("head"); head && head->shape() == shape) return *head;

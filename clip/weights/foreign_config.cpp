@@ -45,31 +45,32 @@ nn::Activation hugging_face_activation(const Json& tower) {
   return nn::activation_from(get<std::string>(tower, "hidden_act", "quick_gelu"));
 }
 
-void apply_hugging_face_tower(const Json& json, int64_t heads, nn::TransformerConfig& tower) {
+double hugging_face_eps(const Json& tower) { return get(tower, "layer_norm_eps", 1e-5); }
+
+void apply_hugging_face_tower(const Json& json, int64_t heads, nn::TransformerSize& tower) {
   tower.heads = positive(json, "num_attention_heads", heads);
-  tower.eps = get(json, "layer_norm_eps", 1e-5);
   check(tower.width % tower.heads == 0, "config: ", tower.heads, " heads do not divide the width, ",
         tower.width);
 }
 
-Json hugging_face_tower(const char* type, const nn::TransformerConfig& tower, int64_t embed_dim) {
+Json hugging_face_tower(const char* type, const nn::TransformerSize& tower, const ModelConfig& c) {
   return {{"model_type", type},
           {"hidden_size", tower.width},
           {"intermediate_size", tower.inside()},
           {"num_hidden_layers", tower.layers},
           {"num_attention_heads", tower.heads},
-          {"hidden_act", nn::name(tower.activation)},
-          {"layer_norm_eps", tower.eps},
-          {"projection_dim", embed_dim}};
+          {"hidden_act", nn::name(c.activation)},
+          {"layer_norm_eps", c.layer_norm_eps},
+          {"projection_dim", c.embed_dim}};
 }
 
 // open_clip stores the factor, and the width as its product rounded down.
-double mlp_ratio(const nn::TransformerConfig& tower) {
+double mlp_ratio(const nn::TransformerSize& tower) {
   return (static_cast<double>(tower.inside()) + 0.5) / static_cast<double>(tower.width);
 }
 
-Json open_clip_vision(const nn::VitConfig& v) {
-  Json json{{"image_size", v.image_size},
+Json open_clip_vision(const nn::VitConfig& v, int64_t image_size) {
+  Json json{{"image_size", image_size},
             {"layers", v.transformer.layers},
             {"width", v.transformer.width},
             {"head_width", v.transformer.width / v.transformer.heads},
@@ -79,8 +80,8 @@ Json open_clip_vision(const nn::VitConfig& v) {
   return json;
 }
 
-Json open_clip_vision(const nn::ResNetConfig& r) {
-  return {{"image_size", r.image_size},
+Json open_clip_vision(const nn::ResNetConfig& r, int64_t image_size) {
+  return {{"image_size", image_size},
           {"layers", r.layers},
           {"width", r.width},
           {"head_width", r.features() / r.heads},
@@ -102,10 +103,12 @@ void apply_hugging_face_config(const std::string& text, ModelConfig& c) {
   const Json json = parse("config.json", text);
   const Json words = object(json, "text_config"), vision = object(json, "vision_config");
   check(c.vit() != nullptr, "config.json: Hugging Face's CLIP has no ResNet");
-  const nn::Activation activation = hugging_face_activation(words);
-  check(activation == hugging_face_activation(vision),
+  c.activation = hugging_face_activation(words);
+  check(c.activation == hugging_face_activation(vision),
         "config.json: the towers have different activations, which is not supported");
-  c.set_activation(activation);
+  c.layer_norm_eps = hugging_face_eps(words);
+  check(c.layer_norm_eps == hugging_face_eps(vision),
+        "config.json: the towers have different layer_norm_eps, which is not supported");
   apply_hugging_face_tower(words, 8, c.text.transformer);
   apply_hugging_face_tower(vision, 12, c.vit()->transformer);
 }
@@ -117,8 +120,8 @@ void apply_open_clip_config(const std::string& text, ModelConfig& c) {
   for (const auto& [part, key] : {std::pair(&vision, "timm_model_name"), {&words, "hf_model_name"}})
     check(get<std::string>(*part, key, "").empty(), "open_clip_config.json: ", key,
           " names a tower from another library, which is not supported");
-  c.set_activation(get(model, "quick_gelu", false) ? nn::Activation::quick_gelu
-                                                   : nn::Activation::gelu);
+  c.activation =
+      get(model, "quick_gelu", false) ? nn::Activation::quick_gelu : nn::Activation::gelu;
   set_open_clip_heads(vision, c);
   c.text.transformer.heads = positive(words, "heads", 8);
   if (!json.contains("preprocess_cfg")) return;
@@ -135,17 +138,18 @@ void apply_open_clip_config(const std::string& text, ModelConfig& c) {
 std::string hugging_face_config(const ModelConfig& c) {
   check(c.vit() != nullptr, "convert: Hugging Face's CLIPModel has no ResNet");
   const nn::VitConfig& v = *c.vit();
-  Json words = hugging_face_tower("clip_text_model", c.text.transformer, c.embed_dim());
+  Json words = hugging_face_tower("clip_text_model", c.text.transformer, c);
   words.update({{"vocab_size", c.text.vocab_size},
                 {"max_position_embeddings", c.text.context_length},
                 {"bos_token_id", c.text.vocab_size - 2},
                 {"eos_token_id", c.text.vocab_size - 1}});
-  Json vision = hugging_face_tower("clip_vision_model", v.transformer, c.embed_dim());
-  vision.update(
-      {{"image_size", v.image_size}, {"patch_size", v.patch_size}, {"num_channels", v.channels}});
+  Json vision = hugging_face_tower("clip_vision_model", v.transformer, c);
+  vision.update({{"image_size", c.image_size()},
+                 {"patch_size", v.patch_size},
+                 {"num_channels", c.channels()}});
   return Json{{"architectures", {"CLIPModel"}},
               {"model_type", "clip"},
-              {"projection_dim", c.embed_dim()},
+              {"projection_dim", c.embed_dim},
               {"text_config", words},
               {"vision_config", vision}}
              .dump(2) +
@@ -171,8 +175,9 @@ std::string hugging_face_preprocessor(const ModelConfig& c) {
 }
 
 std::string open_clip_config(const ModelConfig& c) {
-  const nn::TransformerConfig& text = c.text.transformer;
-  check(text.eps == 1e-5, "convert: open_clip's layer norms have eps 1e-5, this model ", text.eps);
+  const nn::TransformerSize& text = c.text.transformer;
+  check(c.layer_norm_eps == 1e-5, "convert: open_clip's layer norms have eps 1e-5, this model ",
+        c.layer_norm_eps);
   Json words{{"context_length", c.text.context_length},
              {"vocab_size", c.text.vocab_size},
              {"width", text.width},
@@ -180,10 +185,11 @@ std::string open_clip_config(const ModelConfig& c) {
              {"layers", text.layers}};
   if (text.inside() != 4 * text.width) words["mlp_ratio"] = mlp_ratio(text);
   return Json{{"model_cfg",
-               {{"embed_dim", c.embed_dim()},
-                {"quick_gelu", c.activation() == nn::Activation::quick_gelu},
+               {{"embed_dim", c.embed_dim},
+                {"quick_gelu", c.activation == nn::Activation::quick_gelu},
                 {"vision_cfg",
-                 std::visit([](const auto& v) { return open_clip_vision(v); }, c.vision)},
+                 std::visit([&c](const auto& v) { return open_clip_vision(v, c.image_size()); },
+                            c.vision)},
                 {"text_cfg", words}}},
               {"preprocess_cfg",
                {{"mean", c.preprocess.mean},

@@ -47,8 +47,8 @@ class Shapes {
   std::map<std::string, Shape> shapes_;
 };
 
-nn::TransformerConfig infer_tower(const Shapes& shapes, const std::string& prefix, int64_t width) {
-  nn::TransformerConfig t;
+nn::TransformerSize infer_tower(const Shapes& shapes, const std::string& prefix, int64_t width) {
+  nn::TransformerSize t;
   t.width = width;
   t.layers = shapes.count(prefix + "resblocks.", ".attn.in_proj_weight");
   t.mlp_width = shapes.get(prefix + "resblocks.0.mlp.c_fc.weight", 2)[0];
@@ -59,23 +59,17 @@ nn::VitConfig infer_vit(const Shapes& shapes) {
   const Shape conv = shapes.get("visual.conv1.weight", 4);
   nn::VitConfig v;
   v.patch_size = conv[3];
-  v.channels = conv[1];
-  v.image_size = conv[3] * shapes.grid("visual.positional_embedding");
-  v.embed_dim = shapes.get("visual.proj", 2)[1];
   v.transformer = infer_tower(shapes, "visual.transformer.", conv[0]);
   return v;
 }
 
 nn::ResNetConfig infer_resnet(const Shapes& shapes) {
   nn::ResNetConfig r;
-  r.channels = shapes.get("visual.conv1.weight", 4)[1];
   r.width = shapes.get("visual.layer1.0.conv1.weight", 4)[0];
   for (size_t stage = 0; stage < r.layers.size(); ++stage)
     r.layers[stage] =
         shapes.count("visual.layer" + std::to_string(stage + 1) + '.', ".conv1.weight");
-  r.image_size = 32 * shapes.grid("visual.attnpool.positional_embedding");
   r.heads = r.features() / kHeadWidth;
-  r.embed_dim = shapes.get("visual.attnpool.c_proj.weight", 2)[0];
   return r;
 }
 
@@ -84,17 +78,13 @@ nn::TextConfig infer_text(const Shapes& shapes) {
   const Shape table = shapes.get("token_embedding.weight", 2);
   text.vocab_size = table[0];
   text.context_length = shapes.get("positional_embedding", 2)[0];
-  text.embed_dim = shapes.get("text_projection", 2)[1];
-  const nn::TransformerConfig found = infer_tower(shapes, "transformer.", table[1]);
-  text.transformer.width = found.width;
-  text.transformer.layers = found.layers;
-  text.transformer.mlp_width = found.mlp_width;
+  text.transformer = infer_tower(shapes, "transformer.", table[1]);
   return text;
 }
 
 // Heads leave no trace in a shape. A tower as wide and deep as that of a model known here has that
 // model's; else they are 64 wide, or unknown (0).
-int64_t infer_heads(const nn::TransformerConfig& tower, bool vision) {
+int64_t infer_heads(const nn::TransformerSize& tower, bool vision) {
   for (const std::string& name : preset_names()) {
     const ModelConfig known = preset(name);
     if (vision && known.vit() == nullptr) continue;
@@ -104,24 +94,24 @@ int64_t infer_heads(const nn::TransformerConfig& tower, bool vision) {
   return tower.width % kHeadWidth == 0 ? tower.width / kHeadWidth : 0;
 }
 
-void check_heads(const nn::TransformerConfig& tower) {
+void check_heads(const nn::TransformerSize& tower) {
   check(tower.heads > 0, "infer: width ", tower.width, " is not a multiple of ", kHeadWidth,
         ", so the number of heads cannot be inferred; the file needs a configuration");
 }
 
-std::string describe(const nn::VitConfig& v) {
+std::string describe(const nn::VitConfig& v, const Preprocess& pictures) {
   std::ostringstream notes;
-  notes << "image size " << v.image_size << ", patch size " << v.patch_size << ", channels "
-        << v.channels << ": from visual.conv1.weight and visual.positional_embedding\n"
+  notes << "image size " << pictures.size << ", patch size " << v.patch_size << ", channels "
+        << pictures.channels << ": from visual.conv1.weight and visual.positional_embedding\n"
         << "vision width " << v.transformer.width << ", layers " << v.transformer.layers
         << ": from visual.conv1.weight and visual.transformer.resblocks.*\n"
         << "vision heads " << v.transformer.heads << ": assumed\n";
   return notes.str();
 }
 
-std::string describe(const nn::ResNetConfig& r) {
+std::string describe(const nn::ResNetConfig& r, const Preprocess& pictures) {
   std::ostringstream notes;
-  notes << "image size " << r.image_size << ": from visual.attnpool.positional_embedding\n"
+  notes << "image size " << pictures.size << ": from visual.attnpool.positional_embedding\n"
         << "ResNet width " << r.width << ", blocks " << r.layers[0] << ' ' << r.layers[1] << ' '
         << r.layers[2] << ' ' << r.layers[3] << ": from visual.layer*.*.conv1.weight\n"
         << "heads of the attention pool " << r.heads << ": assumed\n";
@@ -131,11 +121,11 @@ std::string describe(const nn::ResNetConfig& r) {
 std::string describe(const ModelConfig& c) {
   const auto& t = c.text;
   std::ostringstream notes;
-  notes << std::visit([](const auto& vision) { return describe(vision); }, c.vision)
+  notes << std::visit([&c](const auto& vision) { return describe(vision, c.preprocess); }, c.vision)
         << "vocabulary " << t.vocab_size << ", context " << t.context_length << ", text width "
         << t.transformer.width << ", layers " << t.transformer.layers
         << ": from token_embedding.weight, positional_embedding and transformer.resblocks.*\n"
-        << "embedding " << c.embed_dim() << ": from text_projection\n"
+        << "embedding " << c.embed_dim << ": from text_projection\n"
         << "text heads " << t.transformer.heads << ", layer norm eps 1e-5, OpenAI's mean and std: "
         << "assumed\n";
   return notes.str();
@@ -152,15 +142,17 @@ InferredConfig infer_config(const std::vector<NamedTensor>& tensors) {
   const Shapes shapes(tensors);
   ModelConfig c;
   c.text = infer_text(shapes);
+  c.embed_dim = shapes.get("text_projection", 2)[1];
+  c.preprocess.channels = shapes.get("visual.conv1.weight", 4)[1];
   c.text.transformer.heads = infer_heads(c.text.transformer, false);
   if (shapes.has("visual.layer1.0.conv1.weight")) {
     c.vision = infer_resnet(shapes);
+    c.preprocess.size = 32 * shapes.grid("visual.attnpool.positional_embedding");
   } else {
     c.vision = infer_vit(shapes);
+    c.preprocess.size = c.vit()->patch_size * shapes.grid("visual.positional_embedding");
     c.vit()->transformer.heads = infer_heads(c.vit()->transformer, true);
   }
-  c.preprocess.size = c.image_size();
-  c.preprocess.channels = c.channels();
   return {c, describe(c)};
 }
 

@@ -83,7 +83,7 @@ void add_activation_in_code(const std::string& path, Weights& weights) {
         "nothing tells which activation it was trained with; give --activation quick_gelu "
         "(OpenAI's weights, MetaCLIP, DFN, open_clip's *-quickgelu) or --activation gelu "
         "(open_clip's others)");
-  weights.config.set_activation(*activation);
+  weights.config.activation = *activation;
   weights.notes +=
       std::string("activation ") + nn::name(*activation) + ": from the code in the archive\n";
 }
@@ -112,7 +112,6 @@ void resize(Weights& weights, int64_t image_size) {
       c.vit() ? "visual.positional_embedding" : "visual.attnpool.positional_embedding";
   for (NamedTensor& t : weights.tensors)
     if (t.name == name) t.tensor = resize_positions(t.tensor, image_size / cell);
-  std::visit([image_size](auto& vision) { vision.image_size = image_size; }, c.vision);
   c.preprocess.size = image_size;
 }
 
@@ -129,7 +128,7 @@ Weights read_any(const std::string& path, const LoadOptions& options) {
   } else {
     infer(path, hugging_face, options, weights);
   }
-  if (options.activation) weights.config.set_activation(*options.activation);
+  if (options.activation) weights.config.activation = *options.activation;
   resize(weights, options.image_size);
   return weights;
 }
