@@ -5,13 +5,6 @@
 
 namespace diptych {
 
-void check_index(const char* what, const Tensor& index, int64_t n) {
-  if (index.device() != Device::cpu) return;
-  for (int64_t i : index.to_vector<int64_t>()) {
-    check(0 <= i && i < n, what, " ", i, " is out of range [0, ", n, ")");
-  }
-}
-
 Tensor gather_rows(const Tensor& x, const Tensor& index) {
   check(x.rank() == 2 && index.rank() == 1 && index.dtype() == DType::i64 &&
             index.device() == x.device(),
