@@ -1,24 +1,28 @@
 // autograd/operands.h — what operators check about their operands, and how kernels see them.
 #pragma once
 
+#include <functional>
+#include <initializer_list>
+
 #include "tensor/tensor.h"
 
 namespace diptych {
 
+/// Throws Error naming `op` unless x is floating-point.
+void check_float(const char* op, const Tensor& x);
+
+using Operands = std::initializer_list<std::reference_wrapper<const Tensor>>;
+
+/// Throws Error naming `op`, and the dtype and device of each operand, unless all agree. Undefined
+/// ones are skipped: operands that may be absent.
+void check_alike(const char* op, Operands);
+
 /// x (…, D) → contiguous (N, D). Throws Error naming `op` if x has no axis or is not
 /// floating-point.
-inline Tensor as_rows(const char* op, const Tensor& x) {
-  check(is_float(x.dtype()), op, ": needs a floating-point tensor, got ", x.dtype());
-  check(x.rank() >= 1, op, ": needs at least one axis, got ", x.shape());
-  const int64_t D = x.dim(-1);
-  return x.contiguous().view({D ? x.numel() / D : 0, D});
-}
+Tensor as_rows(const char* op, const Tensor& x);
 
 /// Throws Error naming `op` unless x is a batch of floating-point pictures (B, H, W, C).
-inline void check_picture(const char* op, const Tensor& x) {
-  check(is_float(x.dtype()) && x.rank() == 4, op,
-        ": needs floating-point pictures (B, H, W, C), got ", x.dtype(), ' ', x.shape());
-}
+void check_picture(const char* op, const Tensor& x);
 
 /// Throws Error unless every value of an i64 tensor is in [0, n). Only host memory is looked at: on
 /// a device the test would cost a synchronisation per call.

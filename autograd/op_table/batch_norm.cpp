@@ -65,7 +65,8 @@ std::vector<OpCase> batch_norm_rows() {
                               given_moments("given moments, relu", {3, 4, 5}, true)};
   const Tensor one = f64({1, 1}, {2}), shift = f64({0.5, -1}, {2});
   rows[0].special = {{f64({2, 2, 2, 2}, {2, 2}), one, shift},  // no variance
-                     {f64({1e4, 1, -1e4, 1}, {2, 2}), one, shift}};
+                     {f64({1e4, 1, -1e4, 1}, {2, 2}), one, shift},
+                     {f64({}, {2, 0}), f64({}, {0}), f64({}, {0})}};
   rows[0].bad = {
       {"batch_norm: x (1, 3) has one value per column",
        [] {
@@ -75,7 +76,7 @@ std::vector<OpCase> batch_norm_rows() {
        [] {
          return batch_norm(zeros({2, 3}), zeros({2}), zeros({3})).y;
        }},
-      {"batch_norm: x is f32 on cpu, weight f64",
+      {"batch_norm: needs operands of one dtype on one device, got f32 on cpu, f64 on cpu",
        [] {
          return batch_norm(zeros({2, 3}), zeros({3}, DType::f64), zeros({3})).y;
        }},

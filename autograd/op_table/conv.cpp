@@ -79,8 +79,8 @@ std::vector<OpCase> conv_rows() {
   bad("conv2d: the kernel of w (1, 2, 3, 3) is larger than x (1, 4, 2, 2)", zeros({1, 4, 2, 2}),
       zeros({1, 2, 3, 3}), 1, 0);
   bad("conv2d: stride 0 and padding 1", zeros({1, 4, 4, 2}), zeros({1, 2, 3, 3}), 0, 1);
-  bad("conv2d: x is f32 on cpu, w f64 on cpu", zeros({1, 4, 4, 2}), zeros({1, 2, 3, 3}, DType::f64),
-      1, 1);
+  bad("conv2d: needs operands of one dtype on one device, got f32 on cpu, f64 on cpu",
+      zeros({1, 4, 4, 2}), zeros({1, 2, 3, 3}, DType::f64), 1, 1);
   return rows;
 }
 

@@ -121,14 +121,14 @@ std::vector<OpCase> rows_of(const BinaryOp& op) {
                      {f64({1}, {1}), f64({2}, {1, 1})},
                      {f64({-1e4, 1e4}, {2}), f64({1, 3}, {2})}};
   const auto f = op.f;
-  rows[0].bad = {{": shapes do not broadcast: a (2, 3), b (2)",
-                  [f] {
-                    return f(zeros({2, 3}), zeros({2}));
-                  }},
-                 {"got f32 and f16; cast() one of them",
-                  [f] { return f(zeros({2}), zeros({2}, DType::f16)); }},
-                 {": needs two floating-point tensors of one dtype, got i64 and i64",
-                  [f] { return f(arange(3), arange(3)); }}};
+  rows[0].bad = {
+      {": shapes do not broadcast: a (2, 3), b (2)",
+       [f] {
+         return f(zeros({2, 3}), zeros({2}));
+       }},
+      {"got f32 on cpu, f16 on cpu; cast() or move what differs",
+       [f] { return f(zeros({2}), zeros({2}, DType::f16)); }},
+      {": needs a floating-point tensor, got i64", [f] { return f(arange(3), arange(3)); }}};
   return rows;
 }
 
@@ -150,8 +150,8 @@ std::vector<OpCase> operator_rows() {
        normal({{3, 4}}), plain([](double x) { return std::tanh(x); })},
   };
   for (OpCase& row : rows) row.composed = true;
-  rows[0].bad = {{"add: needs two floating-point", [] { return arange(3) + 1.0; }}};
-  rows[2].bad = {{"mul: needs two floating-point", [] { return arange(3) * 2.0; }}};
+  rows[0].bad = {{"add: needs a floating-point tensor", [] { return arange(3) + 1.0; }}};
+  rows[2].bad = {{"mul: needs a floating-point tensor", [] { return arange(3) * 2.0; }}};
   return rows;
 }
 

@@ -44,7 +44,7 @@ std::vector<OpCase> index_rows() {
                   [] {
                     return gather_rows(zeros({3, 1}), zeros({1}));
                   }},
-                 {"gather_rows: needs a floating-point table", [] {
+                 {"gather_rows: needs a floating-point tensor", [] {
                     return gather_rows(zeros({3, 1}, DType::i64), i64({0}));
                   }}};
   return rows;

@@ -76,11 +76,11 @@ std::vector<OpCase> product_rows() {
                   [] {
                     return matmul(zeros({2, 1, 1}), zeros({3, 1, 1}));
                   }},
-                 {"matmul: needs two floating-point tensors of one dtype and device, got f32 on",
+                 {"matmul: needs operands of one dtype on one device, got f32 on cpu, bf16 on cpu",
                   [] {
                     return matmul(zeros({1, 1}), zeros({1, 1}, DType::bf16));
                   }},
-                 {"matmul: needs two floating-point", [] {
+                 {"matmul: needs a floating-point tensor, got i64", [] {
                     return matmul(zeros({1, 1}, DType::i64), zeros({1, 1}, DType::i64));
                   }}};
   return rows;
@@ -135,19 +135,19 @@ std::vector<OpCase> linear_rows() {
                   [] {
                     return linear(zeros({1, 3}), zeros({4, 3}), {}, zeros({4}));
                   }},
-                 {"linear: needs floating-point operands of one dtype",
+                 {"got f32 on cpu, f32 on cpu, f64 on cpu",
                   [] {
                     return linear(zeros({3}), zeros({4, 3}), {}, zeros({4}, DType::f64));
                   }},
-                 {"x is f32 on cpu, w is f16 on cpu",
+                 {"linear: needs operands of one dtype on one device, got f32 on cpu, f16 on cpu",
                   [] {
                     return linear(zeros({3}), zeros({4, 3}, DType::f16));
                   }},
-                 {"linear: needs floating-point operands of one dtype",
+                 {"got f32 on cpu, f32 on cpu, f16 on cpu",
                   [] {
                     return linear(zeros({3}), zeros({4, 3}), zeros({4}, DType::f16));
                   }},
-                 {"linear: needs floating-point", [] {
+                 {"linear: needs a floating-point tensor, got i64", [] {
                     return linear(zeros({3}, DType::i64), zeros({4, 3}, DType::i64));
                   }}};
   return rows;

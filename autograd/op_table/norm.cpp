@@ -39,7 +39,7 @@ std::vector<OpCase> layer_norm_rows() {
                   [] {
                     return layer_norm(zeros({2, 3}), zeros({3}), zeros({1}));
                   }},
-                 {"layer_norm: x is f16 on cpu, weight f32 on cpu",
+                 {"got f16 on cpu, f32 on cpu, f32 on cpu; cast() or move what differs",
                   [] { return layer_norm(zeros({3}, DType::f16), zeros({3}), zeros({3})); }},
                  {"layer_norm: needs at least one axis",
                   [] { return layer_norm(zeros({}), zeros({1}), zeros({1})); }},

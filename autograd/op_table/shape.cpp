@@ -161,7 +161,7 @@ std::vector<OpCase> cat_rows() {
          [] {
            return cat({zeros({2}), zeros({2, 1})}, 0);
          }},
-        {"cat: f32 on cpu with f16 on cpu",
+        {"cat: needs operands of one dtype on one device, got f32 on cpu, f16 on cpu",
          [] {
            return cat({zeros({2}), zeros({2}, DType::f16)}, 0);
          }},

@@ -10,10 +10,7 @@ void check_columns(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   const Shape D{x.dim(-1)};
   check(weight.shape() == D && bias.shape() == D, "batch_norm: x ", x.shape(),
         " needs weight and bias ", D, ", got ", weight.shape(), " and ", bias.shape());
-  check(weight.dtype() == x.dtype() && bias.dtype() == x.dtype() && weight.device() == x.device() &&
-            bias.device() == x.device(),
-        "batch_norm: x is ", x.dtype(), " on ", x.device(), ", weight ", weight.dtype(), " on ",
-        weight.device(), ", bias ", bias.dtype(), " on ", bias.device());
+  check_alike("batch_norm", {x, weight, bias});
 }
 
 // of_batch: mean and var are functions of x, so its gradient passes through them too.

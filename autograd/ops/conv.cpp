@@ -10,8 +10,7 @@ void check_conv(const Tensor& x, const Tensor& w, const Window& window) {
   check_picture("conv2d", x);
   check(w.rank() == 4 && w.dim(1) == x.dim(3), "conv2d: x ", x.shape(), " with ", x.dim(3),
         " channels does not fit w ", w.shape(), " (O, C, kh, kw)");
-  check(w.dtype() == x.dtype() && w.device() == x.device(), "conv2d: x is ", x.dtype(), " on ",
-        x.device(), ", w ", w.dtype(), " on ", w.device());
+  check_alike("conv2d", {x, w});
   check(window.stride >= 1 && window.padding >= 0, "conv2d: stride ", window.stride,
         " and padding ", window.padding, "; they must be at least 1 and 0");
   check(w.dim(2) >= 1 && w.dim(3) >= 1 && w.dim(2) <= x.dim(1) + 2 * window.padding &&

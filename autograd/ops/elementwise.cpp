@@ -1,5 +1,6 @@
 // autograd/ops/elementwise.cpp — one generic forward and derivative for each arity; the formulas
 // are in tensor/scalar_ops.h.
+#include "autograd/operands.h"
 #include "autograd/ops.h"
 #include "tensor/kernels.h"
 
@@ -7,7 +8,7 @@ namespace diptych {
 namespace {
 
 Tensor unary(Unary op, const char* name, const Tensor& x) {
-  check(is_float(x.dtype()), name, ": needs a floating-point tensor, got ", x.dtype());
+  check_float(name, x);
   const Tensor in = x.contiguous();
   Tensor y = empty_like(in);
   kernel::unary(x.device(), op, in, y);
@@ -23,15 +24,9 @@ Tensor unary(Unary op, const char* name, const Tensor& x) {
   });
 }
 
-void check_operands(const char* name, const Tensor& a, const Tensor& b) {
-  check(is_float(a.dtype()) && a.dtype() == b.dtype(), name,
-        ": needs two floating-point tensors of one dtype, got ", a.dtype(), " and ", b.dtype(),
-        "; cast() one of them");
-  check(a.device() == b.device(), name, ": operands on ", a.device(), " and ", b.device());
-}
-
 Tensor apply(Binary op, const char* name, const Tensor& a, const Tensor& b) {
-  check_operands(name, a, b);
+  check_float(name, a);
+  check_alike(name, {a, b});
   Tensor y = empty(broadcast_shape(name, a.shape(), b.shape()), a.dtype(), a.device());
   kernel::binary(a.device(), op, a.expand(y.shape()), b.expand(y.shape()), y);
   return y;

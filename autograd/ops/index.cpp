@@ -10,7 +10,7 @@ Tensor gather_rows(const Tensor& x, const Tensor& index) {
             index.device() == x.device(),
         "gather_rows: needs x (V, D) and i64 index (N) beside it, got ", x.shape(), " and ",
         index.dtype(), ' ', index.shape());
-  check(is_float(x.dtype()), "gather_rows: needs a floating-point table, got ", x.dtype());
+  check_float("gather_rows", x);
   check_index("gather_rows: index", index, x.dim(0));
   const Tensor rows = index.contiguous();
   Tensor y = empty({index.dim(0), x.dim(1)}, x.dtype(), x.device());

@@ -2,6 +2,7 @@
 // packing.
 #include <utility>
 
+#include "autograd/operands.h"
 #include "autograd/ops.h"
 #include "tensor/kernels.h"
 
@@ -17,10 +18,6 @@ Tensor expand_batch(const Tensor& x, const Shape& c) {
   return x.expand(shape);
 }
 
-bool alike(const Tensor& a, const Tensor& b) {
-  return a.dtype() == b.dtype() && a.device() == b.device();
-}
-
 Tensor product(const Tensor& a, const Tensor& b, Shape shape) {
   Tensor c = empty(shape, a.dtype(), a.device());
   kernel::matmul(a.device(), expand_batch(a, shape), expand_batch(b, shape), {}, c);
@@ -30,9 +27,8 @@ Tensor product(const Tensor& a, const Tensor& b, Shape shape) {
 Shape product_shape(const Tensor& a, const Tensor& b) {
   check(a.rank() >= 2 && b.rank() >= 2 && a.dim(-1) == b.dim(-2),
         "matmul: inner dimensions differ: a ", a.shape(), ", b ", b.shape());
-  check(is_float(a.dtype()) && alike(a, b),
-        "matmul: needs two floating-point tensors of one dtype and device, got ", a.dtype(), " on ",
-        a.device(), " and ", b.dtype(), " on ", b.device());
+  check_float("matmul", a);
+  check_alike("matmul", {a, b});
   Shape batch_a, batch_b;
   for (int i = 0; i < a.rank() - 2; ++i) batch_a.push_back(a.shape()[i]);
   for (int i = 0; i < b.rank() - 2; ++i) batch_b.push_back(b.shape()[i]);
@@ -56,23 +52,14 @@ void check_linear(const Tensor& x, const Tensor& w, const Tensor& b, const Tenso
   check(!residual.defined() || residual.shape() == linear_shape(x, w), "linear: residual ",
         residual.defined() ? residual.shape() : Shape{}, " must have the shape of the result, ",
         linear_shape(x, w));
-  check(is_float(x.dtype()) && alike(x, w) && (!b.defined() || alike(x, b)) &&
-            (!residual.defined() || alike(x, residual)),
-        "linear: needs floating-point operands of one dtype and device; x is ", x.dtype(), " on ",
-        x.device(), ", w is ", w.dtype(), " on ", w.device());
-}
-
-// (…, K) → (M, K)
-Tensor rows_of(const Tensor& x) {
-  Shape shape = x.shape();
-  shape[x.rank() - 1] = 1;  // not numel / K: K may be 0
-  return x.contiguous().view({shape.numel(), x.dim(-1)});
+  check_float("linear", x);
+  check_alike("linear", {x, w, b, residual});
 }
 
 // f(x wᵀ + b + residual), without history.
 Tensor linear_forward(const Tensor& x, const Tensor& w, const Tensor& b, const Tensor& residual,
                       std::optional<Unary> f = {}) {
-  const Tensor rows = rows_of(x), bias = b.defined() ? b.contiguous() : b;
+  const Tensor rows = as_rows("linear", x), bias = b.defined() ? b.contiguous() : b;
   Tensor y = empty({rows.dim(0), w.dim(0)}, x.dtype(), x.device());
   const Tensor add = residual.defined() ? residual.contiguous().view(y.shape()) : residual;
   kernel::matmul(x.device(), rows, w.transpose(0, 1), {bias, add, f}, y);
@@ -86,7 +73,7 @@ struct LinearGrad {
 
   /// x, w: undefined where no gradient needs them.
   Grads operator()(const Tensor& grad, const Tensor& x, const Tensor& w, const Shape& from) const {
-    const Tensor g = rows_of(grad);
+    const Tensor g = as_rows("linear", grad);
     const int64_t M = g.dim(0), N = g.dim(1);
     Grads grads(4);
     grads[3] = grad;                                             // of the residual, if there is one
@@ -102,8 +89,8 @@ struct LinearGrad {
 
   /// gᵀ x
   static Tensor of_weight(const Tensor& grad, const Tensor& x) {
-    const Tensor g = rows_of(grad);
-    return product(g.transpose(0, 1), rows_of(x), {g.dim(1), x.dim(-1)});
+    const Tensor g = as_rows("linear", grad);
+    return product(g.transpose(0, 1), as_rows("linear", x), {g.dim(1), x.dim(-1)});
   }
 
   bool dx, dw, db;

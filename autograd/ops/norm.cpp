@@ -10,10 +10,7 @@ Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, dou
   const int64_t N = in.dim(0), D = in.dim(1);
   check(weight.shape() == Shape{D} && bias.shape() == Shape{D}, "layer_norm: x ", x.shape(),
         " needs weight and bias (", D, "), got ", weight.shape(), " and ", bias.shape());
-  check(weight.dtype() == x.dtype() && bias.dtype() == x.dtype() && weight.device() == x.device() &&
-            bias.device() == x.device(),
-        "layer_norm: x is ", x.dtype(), " on ", x.device(), ", weight ", weight.dtype(), " on ",
-        weight.device(), ", bias ", bias.dtype(), " on ", bias.device());
+  check_alike("layer_norm", {x, weight, bias});
   Tensor y = empty_like(in);
   Tensor mean = empty({N}, statistics_dtype(x), x.device()), rstd = empty_like(mean);
   kernel::layer_norm(x.device(), in, weight.contiguous(), bias.contiguous(), eps, y, mean, rstd);

@@ -1,4 +1,5 @@
 // autograd/ops/reduce.cpp — sums, means and maxima along an axis.
+#include "autograd/operands.h"
 #include "autograd/ops.h"
 #include "tensor/kernels.h"
 
@@ -24,10 +25,6 @@ Tensor reduced(Reduce op, const Tensor& x, int axis, bool keep) {
 // Puts the reduced axis back, with extent 1, and repeats it.
 Tensor spread(const Tensor& g, const Shape& to, int axis) {
   return g.view(without(to, axis, true)).expand(to);
-}
-
-void check_float(const char* op, const Tensor& x) {
-  check(is_float(x.dtype()), op, ": needs a floating-point tensor, got ", x.dtype());
 }
 
 }  // namespace

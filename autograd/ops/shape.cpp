@@ -1,4 +1,5 @@
 // autograd/ops/shape.cpp — views and their adjoints.
+#include "autograd/operands.h"
 #include "autograd/ops.h"
 
 namespace diptych {
@@ -33,9 +34,7 @@ Tensor cat(const std::vector<Tensor>& xs, int axis) {
   Shape shape = xs[0].shape();
   std::vector<int64_t> ends{shape[axis]};
   for (size_t i = 1; i < xs.size(); ++i) {
-    check(xs[i].dtype() == xs[0].dtype() && xs[i].device() == xs[0].device(),
-          "cat: ", xs[0].dtype(), " on ", xs[0].device(), " with ", xs[i].dtype(), " on ",
-          xs[i].device());
+    check_alike("cat", {xs[0], xs[i]});
     Shape like = xs[i].shape();
     const bool fits = like.rank() == shape.rank();
     ends.push_back(ends.back() + (fits ? like[axis] : 0));

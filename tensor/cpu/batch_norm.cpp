@@ -37,7 +37,7 @@ struct Patch {
 template <class F>
 void for_each_patch(int64_t N, int64_t D, const F& f) {
   constexpr int64_t kBand = 2048;
-  const int64_t bands = ceil_div(D, kBand), work = kChunk * std::min(D, kBand);
+  const int64_t bands = ceil_div(D, kBand), work = kChunk * std::clamp<int64_t>(D, 1, kBand);
   parallel_for(ceil_div(N, kChunk) * bands, ceil_div(8192, work), [&](int64_t begin, int64_t end) {
     for (int64_t task = begin; task < end; ++task) {
       const int64_t chunk = task / bands, row = chunk * kChunk, column = task % bands * kBand;
