@@ -76,6 +76,12 @@ std::vector<Module::Entry> Module::state() const {
   return entries;
 }
 
+std::vector<NamedTensor> Module::state_dict() const {
+  std::vector<NamedTensor> values;
+  for (const Entry& entry : state()) values.push_back({entry.name, entry.tensor.detach()});
+  return values;
+}
+
 std::vector<Module::Entry> Module::named_parameters() const {
   std::vector<Entry> entries = state();
   std::erase_if(entries, [](const Entry& entry) { return !entry.trained; });

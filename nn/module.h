@@ -32,6 +32,8 @@ class Module {
   /// All parameters and buffers below: a module's own first, then each child's, in the order of
   /// declaration.
   std::vector<Entry> state() const;
+  /// The names and values of that: what load_state takes. Without history; the memory is shared.
+  std::vector<NamedTensor> state_dict() const;
   std::vector<Entry> named_parameters() const;
   std::vector<Tensor> parameters() const;
   int64_t parameter_count() const;  ///< number of elements

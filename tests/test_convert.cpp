@@ -21,12 +21,6 @@ namespace {
 const std::string kVit = "tests/golden/tiny_clip.safetensors",
                   kResNet = "tests/golden/tiny_resnet.safetensors";
 
-std::vector<NamedTensor> tensors_of(const Clip& model) {
-  std::vector<NamedTensor> tensors;
-  for (const auto& entry : model.state()) tensors.push_back({entry.name, entry.tensor.detach()});
-  return tensors;
-}
-
 void check_same_tensors(const std::vector<NamedTensor>& got, const std::vector<NamedTensor>& want) {
   REQUIRE(got.size() == want.size());
   for (const NamedTensor& w : want) {
@@ -40,7 +34,7 @@ void check_same_tensors(const std::vector<NamedTensor>& got, const std::vector<N
 
 void check_same_model(const LoadedModel& got, const LoadedModel& want) {
   CHECK(to_json(got.model->config()) == to_json(want.model->config()));
-  check_same_tensors(tensors_of(*got.model), tensors_of(*want.model));
+  check_same_tensors(got.model->state_dict(), want.model->state_dict());
 }
 
 const Tensor& named(const std::vector<NamedTensor>& tensors, const std::string& name) {
@@ -54,7 +48,7 @@ const Tensor& named(const std::vector<NamedTensor>& tensors, const std::string& 
 
 TEST_CASE("names: Hugging Face's have q, k and v apart and projections transposed, and come back") {
   const LoadedModel loaded = load_model(kVit);
-  const auto ours = tensors_of(*loaded.model), theirs = with_hugging_face_names(ours);
+  const auto ours = loaded.model->state_dict(), theirs = with_hugging_face_names(ours);
   CHECK(theirs.size() == ours.size() + 2 * 2 * 4);  // q, k, v: 4 more per layer
   CHECK(named(theirs, "visual_projection.weight").shape() == Shape{24, 32});
   CHECK(same_bits(named(theirs, "text_projection.weight").transpose(0, 1).contiguous(),
@@ -79,7 +73,7 @@ TEST_CASE("names: Hugging Face's have q, k and v apart and projections transpose
 
 TEST_CASE("names: wrappers in front, masks, position ids and sizes are taken off") {
   const LoadedModel loaded = load_model(kVit);
-  const auto ours = tensors_of(*loaded.model);
+  const auto ours = loaded.model->state_dict();
   for (const std::string prefix : {"module.", "_orig_mod.", "module._orig_mod."}) {
     std::vector<NamedTensor> wrapped;
     for (const NamedTensor& t : ours) {
@@ -162,7 +156,7 @@ TEST_CASE("positions: another resolution has open_clip's positions") {
     CAPTURE(R);
     const LoadedModel loaded = load_model(kVit, {.image_size = R});
     CHECK(loaded.model->config().image_size() == R);
-    const Tensor got = named(tensors_of(*loaded.model), "visual.positional_embedding"),
+    const Tensor got = named(loaded.model->state_dict(), "visual.positional_embedding"),
                  want = *expected.find("positions." + std::to_string(R));
     REQUIRE(got.shape() == want.shape());
     for (int64_t i = 0; i < got.numel(); ++i)

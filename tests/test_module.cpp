@@ -23,7 +23,7 @@ ModelConfig tiny_config() {
 
 std::vector<NamedTensor> values_of(const Module& module) {
   std::vector<NamedTensor> values;
-  for (const auto& entry : module.state()) values.push_back({entry.name, entry.tensor.clone()});
+  for (const auto& [name, value] : module.state_dict()) values.push_back({name, value.clone()});
   return values;
 }
 
@@ -41,7 +41,7 @@ TEST_CASE("layers: every layer passes gradcheck to 1e-6, inputs and parameters")
 TEST_CASE("module: names are OpenAI's") {
   const Clip model(tiny_config());
   std::vector<std::string> names;
-  for (const auto& entry : model.state()) names.push_back(entry.name);
+  for (const NamedTensor& value : model.state_dict()) names.push_back(value.name);
   for (const char* name :
        {"logit_scale", "visual.conv1.weight", "visual.class_embedding", "visual.ln_pre.weight",
         "visual.transformer.resblocks.0.attn.in_proj_weight",
@@ -51,6 +51,19 @@ TEST_CASE("module: names are OpenAI's") {
     CAPTURE(name);
     CHECK(std::count(names.begin(), names.end(), name) == 1);
   }
+}
+
+TEST_CASE("module: a state dict is the module's own memory, without history") {
+  const BatchNorm2d norm(2);
+  std::vector<std::string> names;
+  for (NamedTensor& value : norm.state_dict()) {
+    names.push_back(value.name);
+    CHECK(!needs_grad(value.tensor));
+    value.tensor.fill_(3);
+  }
+  CHECK(names == std::vector<std::string>{"weight", "bias", "running_mean", "running_var",
+                                          "num_batches_tracked"});
+  for (const auto& entry : norm.state()) CHECK(entry.tensor.to_vector<double>()[0] == 3);
 }
 
 TEST_CASE("module: initial values depend on the seed and the name alone") {

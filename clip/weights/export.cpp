@@ -11,12 +11,6 @@
 namespace diptych {
 namespace {
 
-std::vector<NamedTensor> tensors_of(const Clip& model) {
-  std::vector<NamedTensor> tensors;
-  for (const auto& entry : model.state()) tensors.push_back({entry.name, entry.tensor.detach()});
-  return tensors;
-}
-
 void make_folder(const std::string& folder) {
   std::error_code error;
   std::filesystem::create_directories(folder, error);
@@ -32,7 +26,7 @@ void write_text(const std::string& path, const std::string& text) {
 void export_open_clip(const std::string& folder, const Clip& model) {
   const std::string config = open_clip_config(model.config());
   make_folder(folder);
-  save_safetensors(folder + "/open_clip_model.safetensors", tensors_of(model), {{"format", "pt"}});
+  save_safetensors(folder + "/open_clip_model.safetensors", model.state_dict(), {{"format", "pt"}});
   write_text(folder + "/open_clip_config.json", config);
 }
 
@@ -40,7 +34,7 @@ void export_hugging_face(const std::string& folder, const Clip& model) {
   const std::string config = hugging_face_config(model.config()),
                     preprocessor = hugging_face_preprocessor(model.config());
   make_folder(folder);
-  save_safetensors(folder + "/model.safetensors", with_hugging_face_names(tensors_of(model)),
+  save_safetensors(folder + "/model.safetensors", with_hugging_face_names(model.state_dict()),
                    {{"format", "pt"}});
   write_text(folder + "/config.json", config);
   write_text(folder + "/preprocessor_config.json", preprocessor);

@@ -36,11 +36,9 @@ std::string LoadedModel::head_folder() const {
 }
 
 void save_model(const std::string& path, const Clip& model, const Tokenizer* tokenizer) {
-  std::vector<NamedTensor> tensors;
-  for (const auto& entry : model.state()) tensors.push_back({entry.name, entry.tensor});
   Metadata metadata{{"format", "diptych"}, {"config", to_json(model.config())}};
   if (tokenizer) metadata["vocabulary"] = tokenizer->merges_text();
-  save_safetensors(path, tensors, metadata);
+  save_safetensors(path, model.state_dict(), metadata);
 }
 
 LoadedModel load_model(const std::string& path, const LoadOptions& options) {
