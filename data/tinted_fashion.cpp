@@ -111,9 +111,9 @@ void augment(const TintedOptions& options, PhiloxStream& random, Look& look) {
   }
 }
 
-Image render(const uint8_t* grey, const Look& look) {
+RgbImage render(const uint8_t* grey, const Look& look) {
   constexpr int64_t n = FashionMnist::kSide;
-  Image image{n, n, std::vector<uint8_t>(3 * n * n)};
+  RgbImage image{n, n, std::vector<uint8_t>(3 * n * n)};
   for (int64_t y = 0; y < n; ++y) {
     for (int64_t x = 0; x < n; ++x) {
       const int64_t column = (look.flip ? n - 1 - x : x) - look.shift_x, row = y - look.shift_y;

@@ -64,7 +64,7 @@ class TintedFashion : public Dataset {
 
   /// The same pair as get(), as a picture to look at.
   struct View {
-    Image image;  ///< 28 × 28
+    RgbImage image;  ///< 28 × 28
     std::string caption;
     int colour, garment;
   };

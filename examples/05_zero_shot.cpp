@@ -26,7 +26,7 @@ LoadedModel untrained() {
 }
 
 Picture red_square() {
-  Image image{40, 40, std::vector<uint8_t>(3 * 40 * 40, 0)};
+  RgbImage image{40, 40, std::vector<uint8_t>(3 * 40 * 40, 0)};
   for (size_t i = 0; i < image.rgb.size(); i += 3) image.rgb[i] = 255;
   return to_picture(image);
 }

@@ -27,9 +27,9 @@ std::vector<GoldenPicture> read_golden_pictures() {
 
 }  // namespace
 
-Image noise(int64_t width, int64_t height, uint64_t seed) {
+RgbImage noise(int64_t width, int64_t height, uint64_t seed) {
   PhiloxStream random(seed, 0);
-  Image image{width, height, std::vector<uint8_t>(static_cast<size_t>(3 * width * height))};
+  RgbImage image{width, height, std::vector<uint8_t>(static_cast<size_t>(3 * width * height))};
   for (uint8_t& v : image.rgb) v = static_cast<uint8_t>(random.below(256));
   return image;
 }

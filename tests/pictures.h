@@ -8,7 +8,7 @@
 
 namespace diptych::test {
 
-Image noise(int64_t width, int64_t height, uint64_t seed);
+RgbImage noise(int64_t width, int64_t height, uint64_t seed);
 
 uint32_t crc32_of(const void* data, size_t bytes);
 std::string big_endian(uint32_t value);

@@ -36,8 +36,8 @@ Outcome diptych_run(const std::string& arguments, const std::string& input = "",
           get_file(dir / "err")};
 }
 
-Image plain(int64_t width, int64_t height, std::array<uint8_t, 3> rgb) {
-  Image image{width, height, {}};
+RgbImage plain(int64_t width, int64_t height, std::array<uint8_t, 3> rgb) {
+  RgbImage image{width, height, {}};
   for (int64_t i = 0; i < width * height; ++i)
     image.rgb.insert(image.rgb.end(), rgb.begin(), rgb.end());
   return image;

@@ -122,7 +122,7 @@ TEST_CASE("pairs: a folder gives its pictures with texts, in the order of their 
 
 TEST_CASE("pairs: training crops depend on (seed, epoch, index) alone; evaluation on nothing") {
   const TempDir folder;
-  Image image{40, 30, std::vector<uint8_t>(3 * 40 * 30)};
+  RgbImage image{40, 30, std::vector<uint8_t>(3 * 40 * 30)};
   for (size_t i = 0; i < image.rgb.size(); ++i) image.rgb[i] = static_cast<uint8_t>(i * 7 % 256);
   save_png(folder / "x.png", image);
   put_below(folder, "broken.png", encode_png(image).substr(0, 100));
@@ -257,7 +257,7 @@ TEST_CASE("tinted fashion: augmentation and captions without colour can be switc
   const TintedFashion moved({.caption_without_colour = 1, .flip = true, .max_shift = 2}, dot);
   std::set<size_t> places;
   for (int64_t i = 0; i < moved.size(); ++i) {
-    const auto lit = [](const Image& image) {
+    const auto lit = [](const RgbImage& image) {
       size_t at = 0;
       for (size_t p = 0; p < image.rgb.size(); ++p)
         if (image.rgb[p] > 0) at = p / 3;

@@ -45,7 +45,7 @@ TEST_CASE("preprocess: 360 PNGs and 19 JPEGs of all modes give Pillow's bytes") 
     CAPTURE(golden.name);
     CAPTURE(name(golden.how.resize_mode));
     const Picture picture = decode_picture(golden.bytes, golden.name);
-    const Image view = square_view(picture, golden.how);
+    const RgbImage view = square_view(picture, golden.how);
     CHECK(crc32_of(view.rgb.data(), view.rgb.size()) == golden.view_crc);
     resize_modes.insert(golden.how.resize_mode);
     modes.insert(picture.mode);
@@ -106,7 +106,7 @@ TEST_CASE("preprocess: a picture one pixel wide costs no more than its crop") {
 }
 
 TEST_CASE("preprocess: odd margins round half to even, as in Python") {
-  const Image image = noise(7, 4, 11);
+  const RgbImage image = noise(7, 4, 11);
   // (7 - 4) / 2 = 1.5 → 2;  9 · 2 / 4 = 4, (4 - 2) / 2 = 1
   CHECK(square_view(to_picture(image), {.size = 4}).rgb ==
         crop(to_picture(image), {2, 0, 4, 4}).samples);
@@ -116,14 +116,15 @@ TEST_CASE("preprocess: odd margins round half to even, as in Python") {
 }
 
 TEST_CASE("preprocess: longest fills with zeros, the odd one right and below") {
-  const Image wide{4, 1, std::vector<uint8_t>(12, 200)};
-  const Image view = square_view(to_picture(wide), {.size = 4, .resize_mode = ResizeMode::longest});
+  const RgbImage wide{4, 1, std::vector<uint8_t>(12, 200)};
+  const RgbImage view =
+      square_view(to_picture(wide), {.size = 4, .resize_mode = ResizeMode::longest});
   for (size_t y = 0; y < 4; ++y) CHECK(view.rgb[12 * y] == (y == 1 ? 200 : 0));
   CHECK_THROWS_WITH_AS(pad(to_picture(wide), 3, 3), doctest::Contains("does not fit"), Error);
 }
 
 TEST_CASE("preprocess: pixels are normalised per channel, and luma is Pillow's") {
-  const Image image{1, 1, {200, 100, 50}};
+  const RgbImage image{1, 1, {200, 100, 50}};
   Preprocess how{.size = 1};
   const Tensor rgb = preprocess(image, how);
   for (size_t c = 0; c < 3; ++c)

@@ -86,7 +86,7 @@ std::string jpeg_of_scans(int count) {
 TEST_CASE("picture: every kind of PNG and JPEG decodes to Pillow's bytes") {
   for (const GoldenPicture& golden : golden_pictures()) {
     CAPTURE(golden.name);
-    const Image image = decode_image(golden.bytes, golden.name);
+    const RgbImage image = decode_image(golden.bytes, golden.name);
     CHECK(
         golden.name.starts_with(std::to_string(image.width) + 'x' + std::to_string(image.height)));
     CHECK(crc32_of(image.rgb.data(), image.rgb.size()) == golden.whole_crc);
@@ -94,7 +94,7 @@ TEST_CASE("picture: every kind of PNG and JPEG decodes to Pillow's bytes") {
 }
 
 TEST_CASE("picture: a PNG comes back as it was written") {
-  const Image image = noise(16, 12, 1);
+  const RgbImage image = noise(16, 12, 1);
   const Picture back = decode_picture(encode_png(image), "x");
   CHECK(back.mode == Mode::rgb);
   CHECK(back.width == 16);

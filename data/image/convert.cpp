@@ -26,8 +26,8 @@ Rgb from_cmyk(const uint8_t* s) {
 
 // Calls rgb_of(i) for every pixel i.
 template <class F>
-Image map_pixels(const Picture& picture, const F& rgb_of) {
-  Image out{picture.width, picture.height, {}};
+RgbImage map_pixels(const Picture& picture, const F& rgb_of) {
+  RgbImage out{picture.width, picture.height, {}};
   const auto pixels = static_cast<size_t>(picture.width * picture.height);
   out.rgb.resize(3 * pixels);
   for (size_t i = 0; i < pixels; ++i) {
@@ -39,7 +39,7 @@ Image map_pixels(const Picture& picture, const F& rgb_of) {
 
 }  // namespace
 
-Image to_rgb(Picture picture) {
+RgbImage to_rgb(Picture picture) {
   check_complete("to_rgb", picture);
   const uint8_t* s = picture.samples.data();
   switch (picture.mode) {
@@ -64,15 +64,15 @@ Image to_rgb(Picture picture) {
   return {picture.width, picture.height, std::move(picture.samples)};
 }
 
-Picture to_picture(Image image) {
+Picture to_picture(RgbImage image) {
   return {Mode::rgb, image.width, image.height, std::move(image.rgb), {}, {}};
 }
 
-Image decode_image(std::string_view bytes, const std::string& name, const ImageLimits& limits) {
+RgbImage decode_image(std::string_view bytes, const std::string& name, const ImageLimits& limits) {
   return to_rgb(decode_picture(bytes, name, limits));
 }
 
-Image load_image(const std::string& path, const ImageLimits& limits) {
+RgbImage load_image(const std::string& path, const ImageLimits& limits) {
   return to_rgb(load_picture(path, limits));
 }
 

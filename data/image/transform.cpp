@@ -66,7 +66,7 @@ uint8_t luma(const uint8_t* rgb) {
   return static_cast<uint8_t>((19595 * rgb[0] + 38470 * rgb[1] + 7471 * rgb[2] + 0x8000) >> 16);
 }
 
-Tensor to_tensor(const Image& image, const Preprocess& how) {
+Tensor to_tensor(const RgbImage& image, const Preprocess& how) {
   Tensor pixels = empty({how.channels, how.size, how.size});
   to_pixels(image, how, pixels.data<float>());
   return pixels;
@@ -118,7 +118,7 @@ Box random_resized_crop(int64_t width, int64_t height, PhiloxStream& random) {
   return fallback_box(width, height, kLow, kHigh);
 }
 
-Image square_view(const Picture& picture, const Preprocess& how) {
+RgbImage square_view(const Picture& picture, const Preprocess& how) {
   const int64_t R = how.size;
   if (how.resize_mode == ResizeMode::squash) return to_rgb(resize(picture, R, R));
   if (how.resize_mode == ResizeMode::longest) {
@@ -129,7 +129,7 @@ Image square_view(const Picture& picture, const Preprocess& how) {
   return to_rgb(resize(picture, whole.width, whole.height, central(whole, R)));
 }
 
-void to_pixels(const Image& image, const Preprocess& how, float* out) {
+void to_pixels(const RgbImage& image, const Preprocess& how, float* out) {
   check(how.channels == 1 || how.channels == 3, "preprocess: ", how.channels,
         " channels; there can be 1 or 3");
   check(image.width == how.size && image.height == how.size, "preprocess: the picture is ",
@@ -151,7 +151,7 @@ Tensor preprocess(const Picture& picture, const Preprocess& how) {
   return to_tensor(square_view(picture, how), how);
 }
 
-Tensor preprocess(const Image& image, const Preprocess& how) {
+Tensor preprocess(const RgbImage& image, const Preprocess& how) {
   return preprocess(to_picture(image), how);
 }
 

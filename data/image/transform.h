@@ -15,21 +15,21 @@
 namespace diptych {
 
 /// A picture of 8-bit RGB triples, row by row from the top left: rgb[3 (y width + x) + channel].
-struct Image {
+struct RgbImage {
   int64_t width = 0, height = 0;
   std::vector<uint8_t> rgb;
 };
 
 /// Pillow's convert("RGB"): alpha is dropped, wide samples are clipped to 0 … 255.
-Image to_rgb(Picture);
-Picture to_picture(Image);
+RgbImage to_rgb(Picture);
+Picture to_picture(RgbImage);
 
 /// to_rgb(decode_picture(…)). To resize a file's picture, take decode_picture: convert comes last.
-Image decode_image(std::string_view bytes, const std::string& name, const ImageLimits& = {});
-Image load_image(const std::string& path, const ImageLimits& = {});
+RgbImage decode_image(std::string_view bytes, const std::string& name, const ImageLimits& = {});
+RgbImage load_image(const std::string& path, const ImageLimits& = {});
 
-std::string encode_png(const Image&);
-void save_png(const std::string& path, const Image&);
+std::string encode_png(const RgbImage&);
+void save_png(const std::string& path, const RgbImage&);
 
 /// torchvision's RandomResizedCrop: an area of 90-100 % of the picture (open_clip's setting) with
 /// log-uniform ratio 3/4 … 4/3; after ten misses the central crop with the nearest allowed ratio.
@@ -68,12 +68,12 @@ struct Preprocess {
 
 /// The R × R pixels of evaluation. Resized and cropped in the picture's own mode and then made RGB,
 /// in OpenAI's order.
-Image square_view(const Picture&, const Preprocess&);
+RgbImage square_view(const Picture&, const Preprocess&);
 /// (value / 255 - mean) / std of an R × R picture into out (C, R, R).
-void to_pixels(const Image&, const Preprocess&, float* out);
+void to_pixels(const RgbImage&, const Preprocess&, float* out);
 /// The evaluation transform: to_pixels(square_view(…)) → (C, R, R) f32.
 Tensor preprocess(const Picture&, const Preprocess&);
-Tensor preprocess(const Image&, const Preprocess&);
+Tensor preprocess(const RgbImage&, const Preprocess&);
 /// The training transform: a random crop, resized in the picture's own mode → (C, R, R) f32.
 Tensor preprocess_training(const Picture&, const Preprocess&, PhiloxStream&);
 

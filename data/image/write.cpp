@@ -6,7 +6,7 @@
 
 namespace diptych {
 
-std::string encode_png(const Image& image) {
+std::string encode_png(const RgbImage& image) {
   check(image.width > 0 && image.height > 0 && image.width <= 16384 && image.height <= 16384 &&
             static_cast<int64_t>(image.rgb.size()) == 3 * image.width * image.height,
         "encode_png: ", image.width, " x ", image.height, " pixels with ", image.rgb.size(),
@@ -25,7 +25,7 @@ std::string encode_png(const Image& image) {
   return bytes;
 }
 
-void save_png(const std::string& path, const Image& image) {
+void save_png(const std::string& path, const RgbImage& image) {
   write_file_atomically(path, encode_png(image));
 }
 
