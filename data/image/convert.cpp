@@ -68,12 +68,4 @@ Picture to_picture(RgbImage image) {
   return {Mode::rgb, image.width, image.height, std::move(image.rgb), {}, {}};
 }
 
-RgbImage decode_image(std::string_view bytes, const std::string& name, const ImageLimits& limits) {
-  return to_rgb(decode_picture(bytes, name, limits));
-}
-
-RgbImage load_image(const std::string& path, const ImageLimits& limits) {
-  return to_rgb(load_picture(path, limits));
-}
-
 }  // namespace diptych

@@ -66,11 +66,4 @@ std::string describe(FileKind kind) {
   return name == nullptr ? "" : std::string(" (it looks like ") + name + "; convert it first)";
 }
 
-std::string printable(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c < ' ' || c > '~') c = '?';
-  return out;
-}
-
 }  // namespace diptych

@@ -31,7 +31,4 @@ FileKind kind_of(std::string_view bytes);
 /// " (it looks like WebP; convert it first)", or nothing for an unknown kind.
 std::string describe(FileKind);
 
-/// `text` with everything but printable ASCII as '?': for messages about hostile bytes.
-std::string printable(std::string_view text);
-
 }  // namespace diptych

@@ -5,7 +5,6 @@
 #include <array>
 #include <cstdint>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "data/image/picture.h"
@@ -20,13 +19,10 @@ struct RgbImage {
   std::vector<uint8_t> rgb;
 };
 
-/// Pillow's convert("RGB"): alpha is dropped, wide samples are clipped to 0 … 255.
+/// Pillow's convert("RGB"): alpha is dropped, wide samples are clipped to 0 … 255. To be done last:
+/// a picture is resized in its own mode.
 RgbImage to_rgb(Picture);
 Picture to_picture(RgbImage);
-
-/// to_rgb(decode_picture(…)). To resize a file's picture, take decode_picture: convert comes last.
-RgbImage decode_image(std::string_view bytes, const std::string& name, const ImageLimits& = {});
-RgbImage load_image(const std::string& path, const ImageLimits& = {});
 
 std::string encode_png(const RgbImage&);
 void save_png(const std::string& path, const RgbImage&);

@@ -8,6 +8,6 @@ using namespace diptych::test;
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   return survives(data, size, [](std::string_view bytes) {
     const ImageLimits limits{.max_pixels = 1'000'000};
-    decode_image(bytes, "fuzz", limits);
+    to_rgb(decode_picture(bytes, "fuzz", limits));
   });
 }
