@@ -16,10 +16,12 @@ namespace {
 // Cache lines for small blocks; huge pages, where the kernel grants them, for large ones.
 void* host_alloc(size_t bytes) {
   constexpr size_t kHugePage = size_t{2} << 20;
-  const size_t alignment = bytes >= kHugePage ? kHugePage : 64;
-  void* block = std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
+  const bool large = bytes >= kHugePage;
+  const size_t size = large ? (bytes + kHugePage - 1) / kHugePage * kHugePage : bytes;
+  void* block = nullptr;
+  if (posix_memalign(&block, large ? kHugePage : 64, size) != 0) return nullptr;
 #if defined(__linux__)
-  if (block && bytes >= kHugePage) madvise(block, bytes, MADV_HUGEPAGE);
+  if (large) madvise(block, bytes, MADV_HUGEPAGE);
 #endif
   return block;
 }
