@@ -40,7 +40,7 @@ template <class L, class... Rest>
 Tensor call_normed(const L& layer, const Tensor& x, const Rest&... rest) {
   LayerNorm norm(kWidth, 1e-5);
   norm.to(DType::f64);
-  norm.weight.detach().fill_(1);
+  norm.initialize(0);  // gains of one
   return layer(norm, x, rest...);
 }
 const auto kCallNormed = [](const auto& layer, const Tensor& x) { return call_normed(layer, x); };

@@ -1,7 +1,11 @@
 // nn/module.cpp — state dicts: collecting, drawing, loading, moving.
 #include "nn/module.h"
 
+#include <functional>
+#include <limits>
 #include <map>
+#include <mutex>
+#include <set>
 
 #include "autograd/ops.h"
 
@@ -33,6 +37,35 @@ Tensor draw(const Module::Entry& entry, uint64_t seed) {
 }
 
 thread_local int shapes_only = 0;
+thread_local int64_t unregistered_count = 0;
+
+// The modules without a parent, of all threads, by address.
+struct Roots {
+  std::mutex mutex;
+  std::set<const void*> modules;
+};
+
+// Never destroyed: a module in static storage may outlive every other static.
+Roots& roots() {
+  static auto* all = new Roots;
+  return *all;
+}
+
+void add_root(const Module* module) {
+  ++unregistered_count;
+  const std::lock_guard lock(roots().mutex);
+  roots().modules.insert(module);
+}
+
+void remove_root(const Module* module) {
+  --unregistered_count;
+  const std::lock_guard lock(roots().mutex);
+  roots().modules.erase(module);
+}
+
+constexpr const char* kNotRegistered =
+    " a module that child() did not make: it would be neither trained nor saved; make it by "
+    "child<Layer>(name, …) and keep the reference";
 
 // What an entry becomes when its module becomes `dtype`.
 DType dtype_of(const Module::Entry& entry, DType dtype) {
@@ -51,16 +84,58 @@ void move(const Module::Entry& entry, const Tensor& data) {
 ShapesOnly::ShapesOnly() { ++shapes_only; }
 ShapesOnly::~ShapesOnly() { --shapes_only; }
 
+Module::Module() { add_root(this); }
+
+Module::~Module() {
+  if (!registered_) remove_root(this);
+}
+
+int64_t Module::unregistered_here() { return unregistered_count; }
+
 Tensor Module::parameter(std::string name, Shape shape, Init init) {
-  const Tensor tensor = track(shapes_only > 0 ? zeros({}).expand(shape) : zeros(shape));
+  constexpr double kUnset = std::numeric_limits<double>::quiet_NaN();
+  const Tensor tensor =
+      track(shapes_only > 0 ? full({}, kUnset).expand(shape) : full(shape, kUnset));
+  check_new({{name, tensor, init, true}});
   entries_.push_back({std::move(name), tensor, init, true});
   return tensor;
 }
 
 Tensor Module::buffer(std::string name, Shape shape, double first_value, DType dtype) {
   const Tensor tensor = full(shape, first_value, dtype);
-  entries_.push_back({std::move(name), tensor, Init::constant(first_value), false});
+  const Entry entry{std::move(name), tensor, Init::constant(first_value), false};
+  check_new({entry});
+  entries_.push_back(entry);
   return tensor;
+}
+
+void Module::adopt(std::string name, std::unique_ptr<Module> module, int64_t hidden) {
+  check(hidden <= 0, "module: '", name, "' holds", kNotRegistered);
+  std::vector<Entry> entries;
+  module->collect(name.empty() ? "" : name + '.', entries);
+  check_new(entries);
+  remove_root(module.get());
+  module->registered_ = true;
+  children_.emplace_back(std::move(name), std::move(module));
+}
+
+void Module::check_new(const std::vector<Entry>& entries) const {
+  std::set<std::string> names;
+  for (const Entry& known : state()) names.insert(known.name);
+  for (const Entry& entry : entries) {
+    check(!entry.name.empty() && entry.name.back() != '.', "module: a parameter needs a name");
+    check(names.insert(entry.name).second, "module: '", entry.name,
+          "' is there already; every parameter, buffer and child needs a name of its own");
+  }
+}
+
+void check_members(const char* op, const Module& root, const void* object, size_t bytes) {
+  const std::lock_guard lock(roots().mutex);
+  const auto* end = static_cast<const char*>(object) + bytes;
+  for (auto it = roots().modules.lower_bound(object); it != roots().modules.end(); ++it) {
+    if (!std::less<const void*>()(*it, end)) return;
+    check(*it == &root, op, ": the model has as a member", kNotRegistered);
+  }
 }
 
 void Module::collect(const std::string& prefix, std::vector<Entry>& out) const {

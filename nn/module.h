@@ -14,7 +14,8 @@ namespace diptych::nn {
 /// Owns its parameters, buffers and children and names everything once, at construction. Names
 /// joined with '.' are the keys of the state dict; a child with an empty name adds nothing to them.
 /// A buffer is state that is saved but not trained, such as running statistics. Not copyable: a
-/// parent holds references to its children.
+/// parent holds references to its children. What nobody registered would be neither trained nor
+/// saved, so it is refused: see child() and AdamW.
 class Module {
  public:
   struct Entry {
@@ -24,8 +25,8 @@ class Module {
     bool trained;  ///< a parameter; else a buffer
   };
 
-  Module() = default;
-  virtual ~Module() = default;
+  Module();
+  virtual ~Module();
   Module(const Module&) = delete;
   Module& operator=(const Module&) = delete;
 
@@ -58,25 +59,38 @@ class Module {
   void zero_grad();  ///< forgets the gradients
 
  protected:
-  /// A tracked f32 parameter on the cpu, zero until initialize() or load_state().
+  /// A tracked f32 parameter on the cpu, NaN until initialize(), load_state() or a write. Throws
+  /// Error, as buffer() and child() do, if the module has state of that name.
   Tensor parameter(std::string name, Shape, Init);
   Tensor buffer(std::string name, Shape, double first_value, DType = DType::f32);
 
+  /// Makes an M out of `args` and registers it. Throws Error if M holds a module that it did not
+  /// make by child(), as a member or through a pointer.
   template <class M, class... Args>
   M& child(std::string name, Args&&... args) {
+    const int64_t before = unregistered_here();
     auto owned = std::make_unique<M>(std::forward<Args>(args)...);
     M& reference = *owned;
-    children_.emplace_back(std::move(name), std::move(owned));
+    adopt(std::move(name), std::move(owned), unregistered_here() - before - 1);
     return reference;
   }
 
  private:
+  /// How many modules of this thread are alive that no parent registered.
+  static int64_t unregistered_here();
+  /// `hidden`: how many of those came with the child, beside itself.
+  void adopt(std::string name, std::unique_ptr<Module>, int64_t hidden);
+  void check_new(const std::vector<Entry>&) const;
   void collect(const std::string& prefix, std::vector<Entry>& out) const;
 
   std::vector<Entry> entries_;
   std::vector<std::pair<std::string, std::unique_ptr<Module>>> children_;
-  bool training_ = true;
+  bool training_ = true, registered_ = false;
 };
+
+/// Throws Error naming `op` if the object, which lies in these bytes, has a module as a member that
+/// it did not make by child(). (A root has no parent whose child() would have seen it.)
+void check_members(const char* op, const Module& root, const void* object, size_t bytes);
 
 /// While alive, modules built on this thread have names and shapes but no memory: for counting what
 /// is too large to hold. Their values must not be used.

@@ -26,9 +26,31 @@ void check_slot(const std::string& name, const Tensor& p, const Tensor& g, const
         first.device(), "; move the model before the optimizer is made");
 }
 
+// √ Σ x²: not finite if any element is not.
+double norm_of(const std::vector<Tensor>& tensors) {
+  if (tensors.empty()) return 0;
+  Tensor squares = empty({}, DType::f64, tensors[0].device());
+  kernel::sum_squares(tensors[0].device(), tensors, squares);
+  return std::sqrt(squares.item());
+}
+
+// A parameter that was never set is NaN.
+void check_parameters(const Module& module) {
+  const std::vector<Module::Entry> parameters = module.named_parameters();
+  check(!parameters.empty(),
+        "AdamW: the module has no parameters; they are made by parameter() and child()");
+  if (std::isfinite(norm_of(module.parameters()))) return;
+  for (const Module::Entry& entry : parameters)
+    check(std::isfinite(norm_of({entry.tensor})), "AdamW: ", entry.name, ' ', entry.tensor.shape(),
+          " has no finite values; call initialize() or load_state() first");
+}
+
 }  // namespace
 
-AdamW::AdamW(const Module& module, const AdamWConfig& config) : config_(config) {
+AdamW::AdamW(const Module& module, const AdamWConfig& config, const void* object, size_t bytes)
+    : config_(config) {
+  check_members("AdamW", module, object, bytes);
+  check_parameters(module);
   for (Module::Entry& entry : module.named_parameters()) {
     slots_.push_back(
         {entry.name, entry.tensor, zeros_like(entry.tensor), zeros_like(entry.tensor)});
@@ -97,9 +119,7 @@ double grad_norm(const Module& module) {
   for (const Tensor& g : grads)
     check(alike(g, grads[0]), "grad_norm: a gradient is ", g.dtype(), " on ", g.device(),
           ", another ", grads[0].dtype(), " on ", grads[0].device());
-  Tensor squares = empty({}, DType::f64, grads[0].device());
-  kernel::sum_squares(grads[0].device(), grads, squares);
-  return std::sqrt(squares.item());
+  return norm_of(grads);
 }
 
 }  // namespace diptych::nn

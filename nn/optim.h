@@ -1,6 +1,7 @@
 // nn/optim.h — AdamW with parameter groups, and the global gradient norm.
 #pragma once
 
+#include <concepts>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,7 +21,11 @@ struct AdamWConfig {
 /// temperature are not. That is open_clip's original rule; embeddings and projections are decayed.
 class AdamW {
  public:
-  AdamW(const Module&, const AdamWConfig&);
+  /// Throws Error if the module has no parameters, if one has no finite values (initialize() or
+  /// load_state() come first), or if M has a module as a member that child() did not make.
+  template <std::derived_from<Module> M>
+  AdamW(const M& module, const AdamWConfig& config)
+      : AdamW(module, config, static_cast<const void*>(&module), sizeof(M)) {}
 
   /// One step with the gradients collected so far, times `grad_scale`. A parameter without a
   /// gradient is left alone.
@@ -37,6 +42,8 @@ class AdamW {
   void load_state(const std::vector<NamedTensor>&, int64_t steps);
 
  private:
+  AdamW(const Module&, const AdamWConfig&, const void* object, size_t bytes);
+
   struct Slot {
     std::string name;
     Tensor parameter, m, v;
