@@ -30,8 +30,83 @@ TEST_CASE("AdamW: one step is the formula, by hand") {
   CHECK(p[1] == doctest::Approx(-2.0 + 0.01 * 0.1 * 2.0).epsilon(1e-6));
 }
 
+namespace {
+
+/// A decayed matrix and a vector that is not, in f64.
+struct MatrixAndVector : Module {
+  MatrixAndVector()
+      : matrix(parameter("matrix", {3, 2}, Init::normal(1))),
+        vector(parameter("vector", {4}, Init::normal(1))) {
+    to(DType::f64);
+    initialize(3);
+  }
+  Tensor matrix, vector;
+};
+
+/// Algorithm 2 of Loshchilov and Hutter (2019), as it stands there.
+struct PlainAdamW {
+  std::vector<double> p, m, v;
+  explicit PlainAdamW(const Tensor& start)
+      : p(start.to_vector<double>()), m(p.size(), 0.0), v(p.size(), 0.0) {}
+
+  void step(int t, const std::vector<double>& gradient, double lr, double decay) {
+    for (size_t i = 0; i < p.size(); ++i) {
+      const double g = gradient[i];
+      m[i] = 0.9 * m[i] + (1 - 0.9) * g;
+      v[i] = 0.98 * v[i] + (1 - 0.98) * g * g;
+      const double m_hat = m[i] / (1 - std::pow(0.9, t)), v_hat = v[i] / (1 - std::pow(0.98, t));
+      p[i] -= lr * (m_hat / (std::sqrt(v_hat) + 1e-6) + decay * p[i]);
+    }
+  }
+};
+
+// The largest difference, relative to values around 1.
+double distance(const Tensor& x, const std::vector<double>& y) {
+  const auto values = x.to_vector<double>();
+  double most = 0;
+  for (size_t i = 0; i < y.size(); ++i) most = std::max(most, std::fabs(values[i] - y[i]));
+  return most;
+}
+
+}  // namespace
+
+TEST_CASE("AdamW: ten steps in f64 are the formula to 1e-12, decayed or not, gradients scaled") {
+  MatrixAndVector module;
+  PlainAdamW matrix(module.matrix), vector(module.vector);
+  AdamW optimizer(module, {.beta1 = 0.9, .beta2 = 0.98, .eps = 1e-6, .weight_decay = 0.3});
+  const double scale = 0.25;
+  for (int t = 1; t <= 10; ++t) {
+    const double lr = 0.01 * t;
+    const auto step = [&](const Tensor& p, PlainAdamW& plain, uint64_t stream, double decay) {
+      const Tensor g = randn(p.shape(), {static_cast<uint64_t>(t), stream}, DType::f64);
+      std::vector<double> scaled = g.to_vector<double>();
+      for (double& x : scaled) x *= scale;
+      plain.step(t, scaled, lr, decay);
+      set_grad(p, g);
+    };
+    step(module.matrix, matrix, 0, 0.3);
+    step(module.vector, vector, 1, 0);
+    optimizer.step(lr, scale);
+    CAPTURE(t);
+    CHECK(distance(module.matrix, matrix.p) < 1e-12);  // a step moves by about lr
+    CHECK(distance(module.vector, vector.p) < 1e-12);
+  }
+  CHECK(optimizer.steps() == 10);
+}
+
+TEST_CASE("AdamW: a parameter without a gradient keeps its bits, and the others still move") {
+  MatrixAndVector module;
+  const Tensor before = module.matrix.clone(), moved = module.vector.clone();
+  AdamW optimizer(module, {});
+  set_grad(module.vector, full({4}, 1, DType::f64));
+  optimizer.step(0.1);
+  CHECK(test::same_bits(module.matrix, before));
+  CHECK(!test::same_bits(module.vector, moved));
+}
+
 TEST_CASE("AdamW: gains, biases and the temperature are not decayed, and the groups say so") {
-  const Clip model(preset("tiny"));
+  Clip model(preset("tiny"));
+  model.initialize(0);
   const AdamW optimizer(model, {});
   const std::string groups = optimizer.groups();
   const std::string decayed = groups.substr(0, groups.find('\n')),
