@@ -12,9 +12,10 @@
 #include "autograd/recompute.h"
 #include "tensor/factory.h"
 #include "tensor/ragged.h"
-#include "tensor/scalar_ops.h"
 
 namespace diptych {
+
+enum class Unary : uint8_t;  // tensor/scalar_ops.h
 
 // Element-wise, one operand (formulas and derivatives: tensor/scalar_ops.h)
 Tensor neg(const Tensor& x);              ///< -x

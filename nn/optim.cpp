@@ -4,6 +4,7 @@
 #include <cmath>
 #include <map>
 #include <set>
+#include <sstream>
 
 #include "autograd/graph.h"
 #include "tensor/kernels.h"

@@ -3,6 +3,8 @@
 
 #include <cmath>
 
+#include "tensor/scalar_ops.h"
+
 namespace diptych::nn {
 namespace {
 

@@ -5,10 +5,8 @@
 #include <cstdint>
 #include <type_traits>
 
-#if defined(__F16C__)
-#include <immintrin.h>
-#endif
-
+// Functions for host and device alike. Where they use std::bit_cast and std::array, nvcc wants
+// --expt-relaxed-constexpr.
 #if defined(__CUDACC__)
 #define DIPTYCH_HD __host__ __device__
 #else
@@ -54,6 +52,12 @@ DIPTYCH_HD inline uint16_t f32_to_bf16_bits(float x) {
   return static_cast<uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
 }
 
+#if defined(__F16C__) && !defined(__CUDACC__)
+// Operands of the two instructions, called as builtins: <immintrin.h> is 46,000 lines.
+typedef float Floats __attribute__((vector_size(16)));
+typedef short Halves __attribute__((vector_size(16)));
+#endif
+
 }  // namespace detail
 
 /// IEEE 754 binary16, storage only: 1 sign, 5 exponent, 10 mantissa bits; largest finite value
@@ -63,9 +67,11 @@ struct f16 {
 
   f16() = default;
 #if defined(__F16C__) && !defined(__CUDACC__)
-  explicit f16(float x)
-      : bits(static_cast<uint16_t>(__extension__ _cvtss_sh(x, _MM_FROUND_TO_NEAREST_INT))) {}
-  operator float() const { return _cvtsh_ss(bits); }
+  explicit f16(float x)  // 0: round to nearest even
+      : bits(static_cast<uint16_t>(__builtin_ia32_vcvtps2ph(detail::Floats{x}, 0)[0])) {}
+  operator float() const {
+    return __builtin_ia32_vcvtph2ps(detail::Halves{static_cast<short>(bits)})[0];
+  }
 #else
   DIPTYCH_HD explicit f16(float x) : bits(detail::f32_to_f16_bits(x)) {}
   DIPTYCH_HD operator float() const { return detail::f16_bits_to_f32(bits); }

@@ -15,9 +15,15 @@
 #include "tensor/factory.h"
 #include "tensor/kernel.h"
 #include "tensor/ragged.h"
-#include "tensor/scalar_ops.h"
 
 namespace diptych {
+
+// The element-wise operators. Only what names one of them includes tensor/scalar_ops.h, so that an
+// edited functor recompiles little.
+enum class Unary : uint8_t;
+enum class Binary : uint8_t;
+
+enum class Reduce : uint8_t { sum, max };
 
 /// One AdamW step (Loshchilov and Hutter, 2019, algorithm 2), t = 1, 2, …:
 ///   g ← grad_scale g;  m ← β₁ m + (1-β₁) g;  v ← β₂ v + (1-β₂) g²

@@ -38,9 +38,9 @@ void print_axis(std::string& out, const std::vector<double>& v, const Shape& sha
 
 std::string to_string(const Tensor& x) {
   if (!x.defined()) return "undefined tensor";
-  std::ostringstream head;
-  head << x.dtype() << ' ' << x.shape() << ' ' << x.device() << '\n';
-  std::string out = head.str();
+  std::string out = name(x.dtype());
+  append_text(out += ' ', x.shape());
+  out += std::string(" ") + name(x.device()) + '\n';
   print_axis(out, x.to_vector<double>(), x.shape(), 0, 0);
   return out;
 }

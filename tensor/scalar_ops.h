@@ -261,8 +261,6 @@ enum class Unary : uint8_t { DIPTYCH_UNARY_OPS(DIPTYCH_ENUMERATOR) };
 enum class Binary : uint8_t { DIPTYCH_BINARY_OPS(DIPTYCH_ENUMERATOR) };
 #undef DIPTYCH_ENUMERATOR
 
-enum class Reduce : uint8_t { sum, max };
-
 #define DIPTYCH_CASE(functor, name) \
   case Enum::name:                  \
     return f(scalar::functor{});

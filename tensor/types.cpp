@@ -1,7 +1,26 @@
 // tensor/types.cpp — names and sizes of dtypes, printing of shapes.
 #include "tensor/types.h"
 
+#include <cstdio>
+#include <ostream>
+
 namespace diptych {
+
+void append_text(std::string& text, std::string_view more) { text += more; }
+void append_text(std::string& text, char c) { text += c; }
+void append_text(std::string& text, double x) {
+  char digits[32];
+  text.append(digits, static_cast<size_t>(std::snprintf(digits, sizeof digits, "%g", x)));
+}
+
+void append_text(std::string& text, const Shape& shape) {
+  text += '(';
+  for (int i = 0; i < shape.rank(); ++i) {
+    if (i) text += ", ";
+    append_text(text, shape[i]);
+  }
+  text += ')';
+}
 
 const char* name(DType t) {
   switch (t) {
@@ -38,10 +57,12 @@ bool is_addressable(const Shape& shape) {
   return true;
 }
 
+std::ostream& operator<<(std::ostream& os, DType t) { return os << name(t); }
+std::ostream& operator<<(std::ostream& os, Device d) { return os << name(d); }
 std::ostream& operator<<(std::ostream& os, const Shape& shape) {
-  os << '(';
-  for (int i = 0; i < shape.rank(); ++i) os << (i ? ", " : "") << shape[i];
-  return os << ')';
+  std::string text;
+  append_text(text, shape);
+  return os << text;
 }
 
 }  // namespace diptych

@@ -1,14 +1,14 @@
 // tensor/types.h — the vocabulary of every file: Error, check, DType, Device, Shape, visit.
 #pragma once
 
-#include <algorithm>
-#include <array>
+#include <concepts>
 #include <cstdint>
 #include <initializer_list>
-#include <ostream>
-#include <sstream>
+#include <iosfwd>
 #include <stdexcept>
 #include <string>
+#include <string_view>
+#include <utility>
 
 #include "tensor/half.h"
 
@@ -22,12 +22,23 @@ class Error : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// What may stand in an error message: each is written as std::ostream would write it. A type of
+// one's own joins by an append_text beside it.
+void append_text(std::string&, std::string_view);
+void append_text(std::string&, double);  ///< six significant digits
+void append_text(std::string&, char);
+template <std::integral T>
+void append_text(std::string& text, T n) {
+  static_assert(sizeof(T) > 1, "8 bits: a character or a number?");
+  append_text(text, std::to_string(n));
+}
+
 /// Throws Error with the arguments written one after the other.
 template <class... Args>
 [[noreturn]] void fail(const Args&... args) {
-  std::ostringstream text;
-  (text << ... << args);
-  throw Error(text.str());
+  std::string text;
+  (append_text(text, args), ...);
+  throw Error(text);
 }
 
 /// Throws Error with the arguments written one after the other, unless `ok`.
@@ -45,16 +56,18 @@ enum class DType : uint8_t { f32, f64, f16, bf16, i64, u8 };
 const char* name(DType);
 int64_t size_of(DType);  ///< bytes per element
 bool is_float(DType);
-inline std::ostream& operator<<(std::ostream& os, DType t) { return os << name(t); }
+inline void append_text(std::string& text, DType t) { append_text(text, name(t)); }
+std::ostream& operator<<(std::ostream&, DType);
 
 /// Where a tensor lives. One process drives one accelerator, so `cuda` needs no index.
 enum class Device : uint8_t { cpu, cuda };
 
 inline const char* name(Device d) { return d == Device::cpu ? "cpu" : "cuda"; }
-inline std::ostream& operator<<(std::ostream& os, Device d) { return os << name(d); }
+inline void append_text(std::string& text, Device d) { append_text(text, name(d)); }
+std::ostream& operator<<(std::ostream&, Device);
 
 /// Extents of an array, outermost first. Rank ≤ 6, held inline and trivially copyable, so that it
-/// can be passed by value to a CUDA kernel. Also used for strides.
+/// can be passed by value to a CUDA kernel and read there. Also used for strides.
 class Shape {
  public:
   static constexpr int kMaxRank = 6;
@@ -64,34 +77,37 @@ class Shape {
     for (int64_t d : dims) push_back(d);
   }
 
-  int rank() const { return rank_; }
-  int64_t& operator[](int i) { return dims_[static_cast<size_t>(i)]; }
-  int64_t operator[](int i) const { return dims_[static_cast<size_t>(i)]; }
-  int64_t back() const { return dims_[static_cast<size_t>(rank_ - 1)]; }
-  const int64_t* begin() const { return dims_.data(); }
-  const int64_t* end() const { return dims_.data() + rank_; }
+  DIPTYCH_HD int rank() const { return rank_; }
+  DIPTYCH_HD int64_t& operator[](int i) { return dims_[i]; }
+  DIPTYCH_HD int64_t operator[](int i) const { return dims_[i]; }
+  DIPTYCH_HD int64_t back() const { return dims_[rank_ - 1]; }
+  DIPTYCH_HD const int64_t* begin() const { return dims_; }
+  DIPTYCH_HD const int64_t* end() const { return dims_ + rank_; }
 
   void push_back(int64_t d) {
     check(rank_ < kMaxRank, "Shape: rank is limited to ", kMaxRank);
-    dims_[static_cast<size_t>(rank_++)] = d;
+    dims_[rank_++] = d;
   }
 
-  int64_t numel() const {
+  DIPTYCH_HD int64_t numel() const {
     int64_t n = 1;
     for (int64_t d : *this) n *= d;
     return n;
   }
 
-  friend bool operator==(const Shape& a, const Shape& b) {
-    return std::equal(a.begin(), a.end(), b.begin(), b.end());
+  DIPTYCH_HD friend bool operator==(const Shape& a, const Shape& b) {
+    bool same = a.rank_ == b.rank_;
+    for (int i = 0; same && i < a.rank_; ++i) same = a.dims_[i] == b.dims_[i];
+    return same;
   }
 
  private:
-  std::array<int64_t, kMaxRank> dims_{};
+  int64_t dims_[kMaxRank] = {};
   int rank_ = 0;
 };
 
-std::ostream& operator<<(std::ostream&, const Shape&);  ///< "(2, 3)"
+void append_text(std::string&, const Shape&);  ///< "(2, 3)"
+std::ostream& operator<<(std::ostream&, const Shape&);
 
 /// False if an extent is negative, or if the size or a stride of such an array could overflow, even
 /// where another extent is zero.

@@ -2,6 +2,7 @@
 // f64.
 #include <numeric>
 
+#include "tensor/scalar_ops.h"
 #include "tests/kernel_reference.h"
 
 namespace diptych::test {

@@ -1,6 +1,7 @@
 // tests/test_kernels_rows.cpp — the CPU kernels on rows (norms, embedding), random numbers, and
 // equal bits for any number of threads.
 #include "tensor/philox.h"
+#include "tensor/scalar_ops.h"
 #include "tests/kernel_reference.h"
 
 namespace diptych::test {

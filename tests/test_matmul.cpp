@@ -1,4 +1,5 @@
 // tests/test_matmul.cpp — the packed matrix product against three loops in f64.
+#include "tensor/scalar_ops.h"
 #include "tests/kernel_reference.h"
 
 namespace diptych::test {

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "autograd/op_table/parts.h"
+#include "tensor/scalar_ops.h"
 
 namespace diptych::table {
 namespace {

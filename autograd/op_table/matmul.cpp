@@ -1,5 +1,6 @@
 // autograd/op_table/matmul.cpp — rows of the operator table: matrix products.
 #include "autograd/op_table/parts.h"
+#include "tensor/scalar_ops.h"
 
 namespace diptych::table {
 namespace {

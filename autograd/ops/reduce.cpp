@@ -2,6 +2,7 @@
 #include "autograd/operands.h"
 #include "autograd/ops.h"
 #include "tensor/kernels.h"
+#include "tensor/scalar_ops.h"
 
 namespace diptych {
 namespace {

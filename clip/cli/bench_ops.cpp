@@ -2,6 +2,7 @@
 #include "autograd/ops.h"
 #include "clip/cli/bench.h"
 #include "tensor/kernels.h"
+#include "tensor/scalar_ops.h"
 
 namespace diptych::cli {
 namespace {

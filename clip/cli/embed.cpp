@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 
 #include <fstream>
+#include <sstream>
 
 #include "clip/cli/command.h"
 #include "clip/eval/zero_shot.h"

@@ -20,9 +20,9 @@ int run(const Flags& flags) {
   settings.resize_mode = resize_mode_from(flags.mode);
   const Tensor pixels = load_pixels(flags.images, settings);
   save_npy(flags.out, pixels);
-  std::ostringstream shape;
-  shape << pixels.shape();
-  fmt::print(stderr, "{}: f32 {}\n", flags.out, shape.str());
+  std::string shape;
+  append_text(shape, pixels.shape());
+  fmt::print(stderr, "{}: f32 {}\n", flags.out, shape);
   return 0;
 }
 

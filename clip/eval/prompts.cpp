@@ -2,6 +2,7 @@
 #include "clip/eval/prompts.h"
 
 #include <filesystem>
+#include <sstream>
 
 #include "clip/eval/templates.h"
 #include "data/tinted_fashion.h"

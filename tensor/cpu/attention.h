@@ -19,6 +19,7 @@
 #include "tensor/kernels.h"
 #include "tensor/parallel.h"
 #include "tensor/ragged.h"
+#include "tensor/scalar_math.h"
 
 namespace diptych::cpu {
 

@@ -2,6 +2,7 @@
 #include "tensor/cpu/convert.h"
 #include "tensor/cpu/strided.h"
 #include "tensor/kernels.h"
+#include "tensor/scalar_ops.h"
 
 namespace diptych::cpu {
 namespace {

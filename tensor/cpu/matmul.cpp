@@ -3,6 +3,7 @@
 #include "tensor/cpu/gemm_product.h"
 #include "tensor/kernels.h"
 #include "tensor/parallel.h"
+#include "tensor/scalar_ops.h"
 
 namespace diptych::cpu {
 namespace {
