@@ -16,10 +16,53 @@ bool is_transposition(const Loop& loop) {
          loop.stride[0][1] == 1;
 }
 
+/// n elements with strides.
+template <class From, class To>
+void copy_run(const void* from, int64_t stride_x, int64_t n, void* to, int64_t stride_y) {
+  const auto* x = static_cast<const From*>(from);
+  auto* y = static_cast<To*>(to);
+  if (stride_x == 1 && stride_y == 1) return convert(x, n, y);
+  for (int64_t i = 0; i < n; ++i) y[i * stride_y] = cast<To>(x[i * stride_x]);
+}
+
+/// y[r stride_y + c] = x[r + c stride_x]
+template <class From, class To>
+void copy_tile(const void* from, int64_t stride_x, int64_t rows, int64_t cols, void* to,
+               int64_t stride_y) {
+  for (int64_t r = 0; r < rows; ++r) {
+    const From* x = static_cast<const From*>(from) + r;
+    To* y = static_cast<To*>(to) + r * stride_y;
+    for (int64_t c = 0; c < cols; ++c) y[c] = cast<To>(x[c * stride_x]);
+  }
+}
+
+/// What depends on both types of a copy; called through pointers.
+struct Copier {
+  decltype(&copy_run<float, float>) run;
+  decltype(&copy_tile<float, float>) tile;
+};
+
+Copier copier(DType from, DType to) {
+  return visit_all(from, [to]<class From>(Type<From>) {
+    return visit_all(to, []<class To>(Type<To>) {
+      return Copier{copy_run<From, To>, copy_tile<From, To>};
+    });
+  });
+}
+
+/// An array of elements of a size known at run time.
+template <class Byte>
+struct Bytes {
+  Byte* at(int64_t i) const { return data + i * size; }
+  Byte* data;
+  int64_t size;
+};
+using Source = Bytes<const char>;
+using Target = Bytes<char>;
+
 /// Axes 0 and 1 of the loop in square tiles, so that each cache line of x is used whole while it
 /// is there.
-template <class From, class To>
-void transpose_tiles(const Loop& loop, const From* x, To* y) {
+void transpose_tiles(const Loop& loop, const Copier& copier, const Source& x, const Target& y) {
   constexpr int64_t kTile = 16;
   const int64_t rows = loop.extent[1], cols = loop.extent[0];
   const int64_t bands = (rows + kTile - 1) / kTile;
@@ -28,24 +71,14 @@ void transpose_tiles(const Loop& loop, const From* x, To* y) {
   const int64_t grain = std::max<int64_t>(1, 16384 / std::max<int64_t>(1, kTile * cols));
   parallel_for(planes * bands, grain, [&](int64_t begin, int64_t end) {
     for (int64_t band = begin; band < end; ++band) {
-      const int64_t row0 = band % bands * kTile, row1 = std::min(rows, row0 + kTile);
-      const auto at = loop.offsets(band / bands * rows, 0);
+      const int64_t row0 = band % bands * kTile, high = std::min(kTile, rows - row0);
+      const auto at = loop.offsets(band / bands * rows + row0, 0);
       for (int64_t col0 = 0; col0 < cols; col0 += kTile) {
-        const int64_t col1 = std::min(cols, col0 + kTile);
-        for (int64_t r = row0; r < row1; ++r) {
-          To* out = y + at[1] + r * loop.stride[1][1];
-          const From* in = x + at[0] + r;
-          for (int64_t c = col0; c < col1; ++c) out[c] = cast<To>(in[c * loop.stride[0][0]]);
-        }
+        copier.tile(x.at(at[0] + col0 * loop.stride[0][0]), loop.stride[0][0], high,
+                    std::min(kTile, cols - col0), y.at(at[1] + col0), loop.stride[1][1]);
       }
     }
   });
-}
-
-template <class From, class To>
-void copy_run(const From* x, int64_t stride_x, int64_t n, To* y, int64_t stride_y) {
-  if (stride_x == 1 && stride_y == 1) return convert(x, n, y);
-  for (int64_t i = 0; i < n; ++i) y[i * stride_y] = cast<To>(x[i * stride_x]);
 }
 
 }  // namespace
@@ -67,15 +100,12 @@ void fill(double value, Tensor& y) {
 
 void copy(const Tensor& x, Tensor& y) {
   const Loop loop(y.shape(), {x.strides(), y.strides()});
-  visit_all(x.dtype(), [&]<class From>(Type<From>) {
-    visit_all(y.dtype(), [&]<class To>(Type<To>) {
-      const From* px = x.data<From>();
-      To* py = y.data<To>();
-      if (is_transposition(loop)) return transpose_tiles(loop, px, py);
-      loop.for_each_run(kRun, [&](const Loop::Offsets& at, int64_t n) {
-        copy_run(px + at[0], loop.stride[0][0], n, py + at[1], loop.stride[1][0]);
-      });
-    });
+  const Copier copy = copier(x.dtype(), y.dtype());
+  const Source from{static_cast<const char*>(x.raw()), size_of(x.dtype())};
+  const Target to{static_cast<char*>(y.raw()), size_of(y.dtype())};
+  if (is_transposition(loop)) return transpose_tiles(loop, copy, from, to);
+  loop.for_each_run(kRun, [&](const Loop::Offsets& at, int64_t n) {
+    copy.run(from.at(at[0]), loop.stride[0][0], n, to.at(at[1]), loop.stride[1][0]);
   });
 }
 

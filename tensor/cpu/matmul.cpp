@@ -1,9 +1,9 @@
 // tensor/cpu/matmul.cpp — matrix products of all types and batches; gemm_product.h has a single
 // one.
+#include "tensor/cpu/elementwise.h"
 #include "tensor/cpu/gemm_product.h"
 #include "tensor/kernels.h"
 #include "tensor/parallel.h"
-#include "tensor/scalar_ops.h"
 
 namespace diptych::cpu {
 namespace {
@@ -71,16 +71,6 @@ void matmul_of(const Tensor& a, const Tensor& b, const ProductEnd<T>& end, Tenso
   }
 }
 
-template <class Op, class A>
-void map_in_place(A* x, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) x[i] = Op::f(x[i]);
-}
-
-template <class A>
-auto row_function(Unary op) {
-  return visit_unary(op, []<class Op>(Op) { return &map_in_place<Op, A>; });
-}
-
 }  // namespace
 
 void matmul(const Tensor& a, const Tensor& b, const Epilogue& end, Tensor& c) {
@@ -91,7 +81,7 @@ void matmul(const Tensor& a, const Tensor& b, const Epilogue& end, Tensor& c) {
     const int64_t n = c.dim(-1);
     const A* bias = end.bias.defined() ? widen(end.bias.data<T>(), n, scratch.get<A>(n)) : nullptr;
     const T* add = end.add.defined() ? end.add.data<T>() : nullptr;
-    matmul_of<T>(a, b, {bias, add, end.f ? row_function<A>(*end.f) : nullptr}, c);
+    matmul_of<T>(a, b, {bias, add, end.f ? in_place<A>(*end.f) : nullptr}, c);
   });
 }
 
