@@ -25,9 +25,11 @@ Tensor zeros(Shape shape, DType dtype, Device device) { return full(shape, 0, dt
 Tensor zeros_like(const Tensor& x) { return zeros(x.shape(), x.dtype(), x.device()); }
 
 Tensor arange(int64_t n, DType dtype, Device device) {
-  std::vector<int64_t> values(static_cast<size_t>(n));
-  for (int64_t i = 0; i < n; ++i) values[static_cast<size_t>(i)] = i;
-  return from_vector(values, {n}).to(dtype).to(device);
+  check(is_addressable({n}), "arange: needs a count of elements, got ", n);
+  check(dtype != DType::u8 || n <= 256, "arange: u8 ends at 255, below ", n, " - 1");
+  Tensor y = empty({n}, dtype, device);
+  kernel::arange(device, y);
+  return y;
 }
 
 template <class T>

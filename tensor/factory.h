@@ -13,7 +13,8 @@ Tensor empty_like(const Tensor&);  ///< same shape, dtype and device; always con
 Tensor zeros(Shape, DType = DType::f32, Device = Device::cpu);
 Tensor zeros_like(const Tensor&);
 Tensor full(Shape, double value, DType = DType::f32, Device = Device::cpu);
-Tensor arange(int64_t n, DType = DType::i64, Device = Device::cpu);  ///< 0, 1, …, n-1
+/// 0, 1, …, n-1, rounded to the dtype. Throws Error if n is negative, or above 256 for u8.
+Tensor arange(int64_t n, DType = DType::i64, Device = Device::cpu);
 
 /// A contiguous tensor with these values. Throws Error unless there are shape.numel() of them.
 template <class T>

@@ -51,7 +51,11 @@ struct Epilogue {
 /// on every side. An axis of n pixels under a kernel of k has (n + 2 padding - k) / stride + 1
 /// places.
 struct Window {
+  static constexpr int64_t kMost = int64_t{1} << 30;  ///< for both: no position overflows then
   int64_t stride = 1, padding = 0;
+  bool in_range() const {
+    return stride >= 1 && stride <= kMost && padding >= 0 && padding <= kMost;
+  }
   int64_t places(int64_t n, int64_t k) const { return (n + 2 * padding - k) / stride + 1; }
 };
 
@@ -67,6 +71,8 @@ DIPTYCH_KERNEL(binary, Binary op, const Tensor& a, const Tensor& b, Tensor& y)
 /// d = g ∂f/∂(operand 0: a, 1: b); a, b, g strided
 DIPTYCH_KERNEL(binary_grad, Binary op, int operand, const Tensor& a, const Tensor& b,
                const Tensor& g, Tensor& d)
+/// 0, 1, 2, …; any dtype
+DIPTYCH_KERNEL(arange, Tensor& y)
 /// any dtype; y strided
 DIPTYCH_KERNEL(fill, double value, Tensor& y)
 /// both strided, same shape, any dtypes: converts

@@ -10,6 +10,23 @@
 
 namespace diptych {
 
+namespace {
+
+// One behind the last byte of x.
+const char* end_of(const Tensor& x) {
+  int64_t last = 0;
+  for (int i = 0; i < x.rank(); ++i) last += (x.shape()[i] - 1) * x.strides()[i];
+  return static_cast<const char*>(x.raw()) + (last + 1) * size_of(x.dtype());
+}
+
+// True if the memory between first and last element of one meets that of the other.
+bool overlap(const Tensor& a, const Tensor& b) {
+  if (!a.same_storage(b) || a.numel() == 0) return false;
+  return a.raw() < end_of(b) && b.raw() < end_of(a);
+}
+
+}  // namespace
+
 Storage::Storage(int64_t size, Device where)
     : data(allocator(where).allocate(size)),
       bytes(size),
@@ -64,7 +81,9 @@ int normalize_axis(const char* op, int axis, int rank) {
 Tensor::Tensor(std::shared_ptr<Storage> storage, DType dtype, Shape shape, Shape strides,
                int64_t offset)
     : impl_(std::make_shared<Impl>(
-          Impl{std::move(storage), nullptr, shape, strides, offset, dtype})) {}
+          Impl{std::move(storage), nullptr, shape, strides, offset, dtype})) {
+  check(is_addressable(shape), "tensor: impossible shape ", shape);
+}
 
 int64_t Tensor::dim(int axis) const { return shape()[normalize_axis("dim", axis, rank())]; }
 
@@ -100,22 +119,21 @@ template std::vector<uint8_t> Tensor::to_vector() const;
 
 Tensor Tensor::view(Shape shape) const {
   check(is_contiguous(), "view: the tensor is not contiguous; call contiguous() first");
-  int64_t known = 1;
+  Shape known = shape;
   int wild = -1;
   for (int i = 0; i < shape.rank(); ++i) {
-    if (shape[i] >= 0) {
-      known *= shape[i];
-    } else {
-      check(shape[i] == -1 && wild < 0, "view: bad shape ", shape, "; one extent may be -1");
-      wild = i;
-    }
+    if (shape[i] >= 0) continue;
+    check(shape[i] == -1 && wild < 0, "view: bad shape ", shape, "; one extent may be -1");
+    wild = i;
+    known[i] = 1;
   }
+  bool fits = is_addressable(known);
   if (wild >= 0) {
-    check(known > 0 && numel() % known == 0, "view: cannot see ", this->shape(), " as ", shape);
-    shape[wild] = numel() / known;
+    fits = fits && known.numel() > 0 && numel() % known.numel() == 0;
+    if (fits) known[wild] = numel() / known.numel();
   }
-  check(shape.numel() == numel(), "view: cannot see ", this->shape(), " as ", shape);
-  return Tensor(impl().storage, dtype(), shape, contiguous_strides(shape), impl().offset);
+  check(fits && known.numel() == numel(), "view: cannot see ", this->shape(), " as ", shape);
+  return Tensor(impl().storage, dtype(), known, contiguous_strides(known), impl().offset);
 }
 
 Tensor Tensor::transpose(int a, int b) const {
@@ -138,7 +156,7 @@ Tensor Tensor::slice(int axis, int64_t begin, int64_t end) const {
 
 Tensor Tensor::expand(Shape to) const {
   const int lead = to.rank() - rank();
-  check(lead >= 0, "expand: cannot expand ", shape(), " to ", to);
+  check(lead >= 0 && is_addressable(to), "expand: cannot expand ", shape(), " to ", to);
   Shape strides = to;
   for (int i = 0; i < to.rank(); ++i) {
     const int64_t from = i < lead ? 1 : shape()[i - lead];
@@ -172,6 +190,11 @@ Tensor Tensor::to(Device target) const {
 
 void Tensor::copy_(const Tensor& source) {
   check(source.shape() == shape(), "copy_: shapes differ: from ", source.shape(), " to ", shape());
+  for (int i = 0; i < rank(); ++i) {
+    check(strides()[i] != 0 || shape()[i] <= 1 || numel() == 0, "copy_: the destination ", shape(),
+          " repeats elements along axis ", i, "; clone() it first");
+  }
+  if (overlap(*this, source)) return copy_(source.clone());
   if (source.device() == device()) {
     kernel::copy(device(), source, *this);
   } else {

@@ -41,6 +41,7 @@ struct Storage {
 class Tensor {
  public:
   Tensor() = default;  ///< the null tensor: `defined()` is false
+  /// Throws Error unless is_addressable(shape): no tensor has another.
   Tensor(std::shared_ptr<Storage>, DType, Shape shape, Shape strides, int64_t offset);
 
   bool defined() const { return impl_ != nullptr; }
@@ -80,7 +81,9 @@ class Tensor {
   Tensor to(Device) const;
 
   /// In-place writes; each bumps the version. Shapes must be equal.
-  void copy_(const Tensor& source);  ///< converts the dtype, crosses devices
+  /// Converts the dtype, crosses devices; source may overlap this. Throws Error if this repeats
+  /// elements, as an expanded view does.
+  void copy_(const Tensor& source);
   void fill_(double value);
 
   /// Makes every handle to this array refer to the data of `source` (module moves and casts).

@@ -1,4 +1,6 @@
 // autograd/op_table/conv.cpp — rows of the operator table: convolution.
+#include <limits>
+
 #include "autograd/op_table/parts.h"
 
 namespace diptych::table {
@@ -79,6 +81,10 @@ std::vector<OpCase> conv_rows() {
   bad("conv2d: the kernel of w (1, 2, 3, 3) is larger than x (1, 4, 2, 2)", zeros({1, 4, 2, 2}),
       zeros({1, 2, 3, 3}), 1, 0);
   bad("conv2d: stride 0 and padding 1", zeros({1, 4, 4, 2}), zeros({1, 2, 3, 3}), 0, 1);
+  bad("conv2d: stride 1 and padding 9223372036854775807", zeros({1, 4, 4, 2}), zeros({1, 2, 3, 3}),
+      1, std::numeric_limits<int64_t>::max());
+  bad("conv2d: stride 4294967296 and padding 1", zeros({1, 4, 4, 2}), zeros({1, 2, 3, 3}),
+      int64_t{1} << 32, 1);
   bad("conv2d: needs operands of one dtype on one device, got f32 on cpu, f64 on cpu",
       zeros({1, 4, 4, 2}), zeros({1, 2, 3, 3}, DType::f64), 1, 1);
   return rows;

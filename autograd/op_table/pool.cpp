@@ -29,8 +29,12 @@ std::vector<OpCase> pool_rows() {
                   [] {
                     return avg_pool(zeros({1, 3, 4, 1}), 2);
                   }},
-                 {"avg_pool: squares of 0 must divide", [] {
+                 {"avg_pool: squares of 0 must divide",
+                  [] {
                     return avg_pool(zeros({1, 2, 2, 1}), 0);
+                  }},
+                 {"avg_pool: squares of 4294967296 are impossible", [] {
+                    return avg_pool(zeros({1, 0, 0, 1}), int64_t{1} << 32);
                   }}};
   return rows;
 }

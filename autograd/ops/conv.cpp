@@ -11,8 +11,8 @@ void check_conv(const Tensor& x, const Tensor& w, const Window& window) {
   check(w.rank() == 4 && w.dim(1) == x.dim(3), "conv2d: x ", x.shape(), " with ", x.dim(3),
         " channels does not fit w ", w.shape(), " (O, C, kh, kw)");
   check_alike("conv2d", {x, w});
-  check(window.stride >= 1 && window.padding >= 0, "conv2d: stride ", window.stride,
-        " and padding ", window.padding, "; they must be at least 1 and 0");
+  check(window.in_range(), "conv2d: stride ", window.stride, " and padding ", window.padding,
+        "; they must be at least 1 and 0, and at most ", Window::kMost);
   check(w.dim(2) >= 1 && w.dim(3) >= 1 && w.dim(2) <= x.dim(1) + 2 * window.padding &&
             w.dim(3) <= x.dim(2) + 2 * window.padding,
         "conv2d: the kernel of w ", w.shape(), " is larger than x ", x.shape(), " with padding ",

@@ -58,6 +58,7 @@ Tensor cat(const std::vector<Tensor>& xs, int axis) {
 Tensor patches(const Tensor& x, int64_t p) {
   check(x.rank() == 4 && p > 0 && x.dim(2) % p == 0 && x.dim(3) % p == 0,
         "patches: needs (B, C, H, W) with H and W multiples of ", p, ", got ", x.shape());
+  check(is_addressable({x.dim(1), p, p}), "patches: squares of ", p, " are impossible");
   const int64_t B = x.dim(0), C = x.dim(1), rows = x.dim(2) / p, columns = x.dim(3) / p;
   Tensor y = reshape(x, {B, C, rows, p, columns, p});
   y = transpose(y, 1, 2);  // (B, rows, C, p, columns, p)

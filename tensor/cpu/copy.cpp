@@ -1,4 +1,4 @@
-// tensor/cpu/copy.cpp — fill, strided copies with conversion, axpy.
+// tensor/cpu/copy.cpp — fill, arange, strided copies with conversion, axpy.
 #include "tensor/cpu/convert.h"
 #include "tensor/cpu/strided.h"
 #include "tensor/kernels.h"
@@ -94,6 +94,14 @@ void fill(double value, Tensor& y) {
       } else {
         for (int64_t i = 0; i < n; ++i) out[i * stride] = v;
       }
+    });
+  });
+}
+
+void arange(Tensor& y) {
+  visit_all(y.dtype(), [&]<class T>(Type<T>) {
+    parallel_for(y.numel(), kRun, [py = y.data<T>()](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) py[i] = cast<T>(i);
     });
   });
 }
