@@ -187,7 +187,7 @@ check:
 
 # Copies of sources with one wrong derivative each: the tests must notice every one.
 planted: $(TESTS)
-	@CXX='$(CXX)' CXXFLAGS='$(CXXFLAGS)' JOBS=$(JOBS) tests/planted_bugs.sh $(OUT) $(LIBRARY) $(OUT)/planted $(PLANT)
+	@CXX='$(CXX)' CXXFLAGS='$(CXXFLAGS)' JOBS=$(JOBS) tests/planted_bugs.sh $(OUT) $(LIBRARY) $(OUT)/planted '$(PLANT)'
 
 # Each target of tests/fuzz for a while, from its corpus; new inputs and crashes stay below build/fuzz.
 #   FUZZ="zip torch"   SECONDS=60

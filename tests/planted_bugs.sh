@@ -2,7 +2,7 @@
 # tests/planted_bugs.sh — plants the errors of planted_bugs.tsv one at a time and requires that
 # the tests see each of them.
 #
-#   tests/planted_bugs.sh OBJDIR LIBRARY SCRATCHDIR [NAME]
+#   tests/planted_bugs.sh OBJDIR LIBRARY SCRATCHDIR ["NAME …"]
 #
 # OBJDIR holds the objects of the tests (OBJDIR/tests/*.o), LIBRARY the rest; a planted object takes
 # the place of its member of the library. CXX, CXXFLAGS and JOBS as for make. Only SCRATCHDIR is
@@ -10,6 +10,7 @@
 cd "$(dirname "$0")/.." || exit 2
 [ $# -ge 3 ] || { sed -n '5p' "$0" >&2; exit 2; }
 objects=$1 library=$2 scratch=$3 only=${4:-}
+read -ra cxx <<<"${CXX:-g++}"  # perhaps two words: ccache g++
 read -ra flags <<<"${CXXFLAGS:--std=c++20 -O1 -march=native}"
 tests=(main test_ops test_op_rules test_graph test_graph_leaves test_checkpoint test_gradcheck)
 
@@ -23,7 +24,7 @@ substitute() {
 }
 
 link() {
-  "${CXX:-g++}" "${flags[@]}" "${@:2}" "${tests[@]/#/$objects/tests/}" "$library" -o "$1"
+  "${cxx[@]}" "${flags[@]}" "${@:2}" "${tests[@]/#/$objects/tests/}" "$library" -o "$1"
 }
 tests=("${tests[@]/%/.o}")
 
@@ -38,7 +39,7 @@ plant() {
   fi
   local copy=$source
   [ "$source" != "$file" ] || copy=$dir/$file
-  if ! "${CXX:-g++}" "${flags[@]}" -w -I"$dir" -I. -c "$copy" -o "$dir/planted.o" 2>"$dir/log" ||
+  if ! "${cxx[@]}" "${flags[@]}" -w -I"$dir" -I. -c "$copy" -o "$dir/planted.o" 2>"$dir/log" ||
     ! link "$dir/run_tests" "$dir/planted.o" 2>>"$dir/log"; then
     echo "DOES NOT BUILD: $dir/log" >"$dir/verdict"
     return
@@ -65,7 +66,7 @@ mapfile -t rows < <(grep -v '^#' tests/planted_bugs.tsv)
 names=()
 for row in "${rows[@]}"; do
   IFS=$'\t' read -r name file source old new filter <<<"$row"
-  [ -z "$only" ] || [ "$only" = "$name" ] || continue
+  [ -z "$only" ] || [[ " $only " == *" $name "* ]] || continue
   names+=("$name")
   while [ "$(jobs -rp | wc -l)" -ge "${JOBS:-$(nproc)}" ]; do wait -n; done
   rm -rf "${scratch:?}/$name"
