@@ -23,11 +23,15 @@ Tensor exp(const Tensor& x);              ///< eˣ
 Tensor log(const Tensor& x);              ///< ln x
 Tensor sqrt(const Tensor& x);             ///< √x
 Tensor square(const Tensor& x);           ///< x²
+Tensor abs(const Tensor& x);              ///< |x|; its derivative at 0 is 0
+Tensor sin(const Tensor& x);              ///< sin x, in radians
+Tensor cos(const Tensor& x);              ///< cos x
 Tensor tanh(const Tensor& x);             ///< tanh x
 Tensor sigmoid(const Tensor& x);          ///< 1 / (1 + e⁻ˣ)
 Tensor relu(const Tensor& x);             ///< max(x, 0)
 Tensor gelu(const Tensor& x);             ///< x Φ(x), exact (erf) form
 Tensor quick_gelu(const Tensor& x);       ///< x sigmoid(1.702 x), the original CLIP's
+Tensor silu(const Tensor& x);             ///< x sigmoid(x), also called Swish
 Tensor unary(Unary op, const Tensor& x);  ///< any of those above
 Tensor cast(const Tensor& x, DType);      ///< to another float dtype; the gradient is cast back
 
@@ -37,23 +41,54 @@ Tensor sub(const Tensor& a, const Tensor& b);      ///< a - b
 Tensor mul(const Tensor& a, const Tensor& b);      ///< a b
 Tensor div(const Tensor& a, const Tensor& b);      ///< a / b
 Tensor maximum(const Tensor& a, const Tensor& b);  ///< the larger; ties send the gradient to a
+Tensor minimum(const Tensor& a, const Tensor& b);  ///< the smaller; ties send the gradient to a
+Tensor pow(const Tensor& a, const Tensor& b);      ///< aᵇ; NaN for a < 0 unless b is an integer
+Tensor pow(const Tensor& a, double b);             ///< b is rounded to a's dtype; so below
 inline Tensor operator+(const Tensor& a, const Tensor& b) { return add(a, b); }
 inline Tensor operator-(const Tensor& a, const Tensor& b) { return sub(a, b); }
 inline Tensor operator*(const Tensor& a, const Tensor& b) { return mul(a, b); }
 inline Tensor operator/(const Tensor& a, const Tensor& b) { return div(a, b); }
 inline Tensor operator-(const Tensor& x) { return neg(x); }
-Tensor operator+(const Tensor& a, double b);  ///< b is rounded to a's dtype; so below
+Tensor operator+(const Tensor& a, double b);
 Tensor operator*(const Tensor& a, double b);
-inline Tensor operator*(double a, const Tensor& b) { return b * a; }
 inline Tensor operator-(const Tensor& a, double b) { return a + -b; }
-inline Tensor operator/(const Tensor& a, double b) { return a * (1 / b); }
+inline Tensor operator/(const Tensor& a, double b) { return a * (1 / b); }  ///< a times 1 / b
+inline Tensor operator+(double a, const Tensor& b) { return b + a; }
+Tensor operator-(double a, const Tensor& b);
+inline Tensor operator*(double a, const Tensor& b) { return b * a; }
+Tensor operator/(double a, const Tensor& b);
+/// x = x + y, and so on: the handle x takes the result with its history; nothing is written in
+/// place, and other handles keep the old values. Throws Error if x is a tracked leaf, which would
+/// no longer be the one that collects the gradient, or if its shape would change.
+Tensor& operator+=(Tensor& x, const Tensor& y);
+Tensor& operator-=(Tensor& x, const Tensor& y);
+Tensor& operator*=(Tensor& x, const Tensor& y);
+Tensor& operator/=(Tensor& x, const Tensor& y);
+Tensor& operator+=(Tensor& x, double y);
+Tensor& operator-=(Tensor& x, double y);
+Tensor& operator*=(Tensor& x, double y);
+Tensor& operator/=(Tensor& x, double y);
+/// x between low and high, which may be infinite; NaN stays NaN. The gradient is 0 outside, 1 from
+/// low to high.
+Tensor clamp(const Tensor& x, double low, double high);
+/// a where mask, u8, is not 0, else b. All three broadcast; what is not chosen may be NaN.
+Tensor where(const Tensor& mask, const Tensor& a, const Tensor& b);
 
 // Shape
 Tensor reshape(const Tensor& x, Shape);  ///< same elements in row-major order; one extent may be -1
 Tensor transpose(const Tensor& x, int a, int b);  ///< a view with two axes exchanged
+/// A view whose axis i is axis axes[i] of x; every axis stands in `axes` once.
+Tensor permute(const Tensor& x, const std::vector<int>& axes);
 Tensor slice(const Tensor& x, int axis, int64_t begin, int64_t end);  ///< a view of begin … end-1
+/// A view of element i along an axis, which goes; -1 is the last. x[i] is select(x, 0, i).
+Tensor select(const Tensor& x, int axis, int64_t i);
 Tensor expand(const Tensor& x, Shape);  ///< a view with extents of 1 repeated, axes added in front
 Tensor cat(const std::vector<Tensor>& xs, int axis);  ///< joined along an existing axis
+/// Tensors of one shape joined along a new axis, which comes before axis `axis` of theirs, or last
+/// for -1.
+Tensor stack(const std::vector<Tensor>& xs, int axis);
+/// Views of `size` along an axis, one behind the other, the last perhaps shorter; at least one.
+std::vector<Tensor> split(const Tensor& x, int64_t size, int axis);
 /// Non-overlapping squares, row-major: x (B, C, H, W) → (B, H/p · W/p, C p p). p must divide H and
 /// W. With a product by conv1.weight seen as (D, C p p) this is ViT's patch embedding.
 Tensor patches(const Tensor& x, int64_t p);
@@ -63,6 +98,9 @@ Tensor sum(const Tensor& x);                               ///< over everything 
 Tensor sum(const Tensor& x, int axis, bool keep = false);  ///< keep: the axis stays, with extent 1
 Tensor mean(const Tensor& x);  ///< over everything → (); not of nothing. 16-bit types sum in f32
 Tensor mean(const Tensor& x, int axis, bool keep = false);
+/// Σ (x - mean)² / (n - correction): correction 0, NumPy's default, is the variance of these n
+/// numbers; 1, PyTorch's, estimates that of what they were drawn from. 16-bit types sum in f32
+Tensor var(const Tensor& x, int axis, bool keep = false, int64_t correction = 0);
 Tensor max(const Tensor& x, int axis, bool keep = false);  ///< ties share the gradient equally
 Tensor arg_max(const Tensor& x, int axis);  ///< i64, the first maximum; not differentiable
 
@@ -119,6 +157,9 @@ Tensor gather_rows(const Tensor& x, const Tensor& index);
 Tensor conv2d(const Tensor& x, const Tensor& w, int64_t stride = 1, int64_t padding = 0);
 /// Means of k × k squares.  x (B, H, W, C) → (B, H/k, W/k, C); k must divide H and W
 Tensor avg_pool(const Tensor& x, int64_t k);
+/// Maxima of k × k squares, as above; a NaN counts as the maximum. The gradient goes to the first
+/// maximum of a square, row by row.
+Tensor max_pool(const Tensor& x, int64_t k);
 
 /// Multi-head self-attention over the packed sequences of `layout` (Vaswani et al., 2017):
 ///   y = softmax(q kᵀ / √(D/H) + mask) v   for each sequence and head.

@@ -71,6 +71,8 @@ DIPTYCH_KERNEL(binary, Binary op, const Tensor& a, const Tensor& b, Tensor& y)
 /// d = g ∂f/∂(operand 0: a, 1: b); a, b, g strided
 DIPTYCH_KERNEL(binary_grad, Binary op, int operand, const Tensor& a, const Tensor& b,
                const Tensor& g, Tensor& d)
+/// y = a where mask, u8, is not 0, else b; all strided, already of y's shape
+DIPTYCH_KERNEL(where, const Tensor& mask, const Tensor& a, const Tensor& b, Tensor& y)
 /// 0, 1, 2, …; any dtype
 DIPTYCH_KERNEL(arange, Tensor& y)
 /// any dtype; y strided
@@ -143,6 +145,11 @@ DIPTYCH_KERNEL(conv2d_grad_weight, const Tensor& x, const Tensor& g, const Windo
 /// Means of k × k squares: x (B, H, W, C) → y (B, H/k, W/k, C); k divides H and W
 DIPTYCH_KERNEL(avg_pool, const Tensor& x, int64_t k, Tensor& y)
 DIPTYCH_KERNEL(avg_pool_grad, const Tensor& g, int64_t k, Tensor& dx)
+/// Maxima of the same squares; a NaN counts as the maximum
+DIPTYCH_KERNEL(max_pool, const Tensor& x, int64_t k, Tensor& y)
+/// dx = g at the first maximum of each square, else 0
+DIPTYCH_KERNEL(max_pool_grad, const Tensor& x, const Tensor& y, const Tensor& g, int64_t k,
+               Tensor& dx)
 
 // Rows by index; index i64 (N), every value in range
 /// y[i] = x[index[i]];  x (V, D), y (N, D)

@@ -81,6 +81,45 @@ struct Square {
   }
 };
 
+/// y = |x|;  dy/dx = 1 for x > 0, -1 for x < 0, 0 at 0
+struct Abs {
+  static constexpr Needs needs = Needs::input;
+  template <class T>
+  DIPTYCH_HD static T f(T x) {
+    return std::fabs(x);
+  }
+  template <class T>
+  DIPTYCH_HD static T df(T x) {
+    return x > T(0) ? T(1) : x < T(0) ? T(-1) : x;  // x: 0 or NaN
+  }
+};
+
+/// y = sin x;  dy/dx = cos x
+struct Sin {
+  static constexpr Needs needs = Needs::input;
+  template <class T>
+  DIPTYCH_HD static T f(T x) {
+    return std::sin(x);
+  }
+  template <class T>
+  DIPTYCH_HD static T df(T x) {
+    return std::cos(x);
+  }
+};
+
+/// y = cos x;  dy/dx = -sin x
+struct Cos {
+  static constexpr Needs needs = Needs::input;
+  template <class T>
+  DIPTYCH_HD static T f(T x) {
+    return std::cos(x);
+  }
+  template <class T>
+  DIPTYCH_HD static T df(T x) {
+    return -std::sin(x);
+  }
+};
+
 /// y = tanh x;  dy/dx = 1 - y²
 struct Tanh {
   static constexpr Needs needs = Needs::output;
@@ -150,6 +189,21 @@ struct QuickGelu {
   DIPTYCH_HD static T df(T x) {
     const T s = sigmoid(T(1.702) * x);
     return s + T(1.702) * x * s * (T(1) - s);
+  }
+};
+
+/// SiLU, also called Swish (Elfwing et al., 2017), x σ(x) with σ(x) = 1 / (1 + e⁻ˣ);
+/// dy/dx = σ(x) (1 + x (1 - σ(x)))
+struct Silu {
+  static constexpr Needs needs = Needs::input;
+  template <class T>
+  DIPTYCH_HD static T f(T x) {
+    return x * sigmoid(x);
+  }
+  template <class T>
+  DIPTYCH_HD static T df(T x) {
+    const T s = sigmoid(x);
+    return s + x * s * (T(1) - s);
   }
 };
 
@@ -233,6 +287,39 @@ struct Maximum {
   }
 };
 
+/// y = min(a, b); the gradient goes to the smaller operand, to a where they are equal
+struct Minimum {
+  template <class T>
+  DIPTYCH_HD static T f(T a, T b) {
+    return b < a ? b : a;
+  }
+  template <class T>
+  DIPTYCH_HD static T da(T a, T b) {
+    return b < a ? T(0) : T(1);
+  }
+  template <class T>
+  DIPTYCH_HD static T db(T a, T b) {
+    return b < a ? T(1) : T(0);
+  }
+};
+
+/// y = aᵇ;  dy/da = b aᵇ⁻¹, and 0 for b = 0;  dy/db = aᵇ ln a, and 0 for a = 0 ≤ b. NaN for a < 0
+/// unless b is an integer
+struct Pow {
+  template <class T>
+  DIPTYCH_HD static T f(T a, T b) {
+    return std::pow(a, b);
+  }
+  template <class T>
+  DIPTYCH_HD static T da(T a, T b) {
+    return b == T(0) ? T(0) : b * std::pow(a, b - T(1));
+  }
+  template <class T>
+  DIPTYCH_HD static T db(T a, T b) {
+    return a == T(0) && b >= T(0) ? T(0) : std::pow(a, b) * std::log(a);
+  }
+};
+
 }  // namespace scalar
 
 // The lists: X(functor, name). An operator exists on every backend once it stands here.
@@ -243,18 +330,24 @@ struct Maximum {
   X(Log, log)                \
   X(Sqrt, sqrt)              \
   X(Square, square)          \
+  X(Abs, abs)                \
+  X(Sin, sin)                \
+  X(Cos, cos)                \
   X(Tanh, tanh)              \
   X(Sigmoid, sigmoid)        \
   X(Relu, relu)              \
   X(Gelu, gelu)              \
-  X(QuickGelu, quick_gelu)
+  X(QuickGelu, quick_gelu)   \
+  X(Silu, silu)
 
 #define DIPTYCH_BINARY_OPS(X) \
   X(Add, add)                 \
   X(Sub, sub)                 \
   X(Mul, mul)                 \
   X(Div, div)                 \
-  X(Maximum, maximum)
+  X(Maximum, maximum)         \
+  X(Minimum, minimum)         \
+  X(Pow, pow)
 
 #define DIPTYCH_ENUMERATOR(functor, name) name,
 enum class Unary : uint8_t { DIPTYCH_UNARY_OPS(DIPTYCH_ENUMERATOR) };

@@ -154,6 +154,20 @@ Tensor Tensor::slice(int axis, int64_t begin, int64_t end) const {
   return Tensor(impl().storage, dtype(), shape, strides(), impl().offset + begin * strides()[axis]);
 }
 
+Tensor Tensor::select(int axis, int64_t i) const {
+  axis = normalize_axis("select", axis, rank());
+  const int64_t n = shape()[axis], at = i < 0 ? i + n : i;
+  check(at >= 0 && at < n, "select: ", i, " is out of range for axis ", axis, " of ", shape());
+  Shape shape, strides;
+  for (int k = 0; k < rank(); ++k) {
+    if (k == axis) continue;
+    shape.push_back(this->shape()[k]);
+    strides.push_back(this->strides()[k]);
+  }
+  return Tensor(impl().storage, dtype(), shape, strides,
+                impl().offset + at * this->strides()[axis]);
+}
+
 Tensor Tensor::expand(Shape to) const {
   const int lead = to.rank() - rank();
   check(lead >= 0 && is_addressable(to), "expand: cannot expand ", shape(), " to ", to);

@@ -69,10 +69,15 @@ class Tensor {
   template <class T>
   std::vector<T> to_vector() const;
 
+  /// A view of element i along the first axis, which goes; -1 is the last. Differentiable: it is
+  /// select() of autograd/ops.h, and stands here because the language wants it in the class.
+  Tensor operator[](int64_t i) const;
+
   // Views. They share storage; each throws Error on a bad axis or size.
   Tensor view(Shape) const;  ///< contiguous tensors only; one extent may be -1
   Tensor transpose(int a, int b) const;
   Tensor slice(int axis, int64_t begin, int64_t end) const;  ///< elements begin … end-1
+  Tensor select(int axis, int64_t i) const;  ///< element i, without the axis; -1 is the last
   Tensor expand(Shape) const;  ///< repeats axes of extent 1 (stride 0); may add axes in front
 
   Tensor contiguous() const;  ///< this handle if already so, else a packed copy

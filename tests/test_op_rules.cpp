@@ -2,6 +2,7 @@
 // alone, repeat itself bit by bit, refuse what does not fit, stand in the table.
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <limits>
@@ -82,7 +83,7 @@ TEST_CASE("op table: what does not fit is refused with a message that says why")
 
 namespace {
 
-// The functions that autograd/ops.h declares to return a Tensor, one to a line.
+// The functions that autograd/ops.h declares to return tensors, one to a line.
 std::set<std::string> declared_operators() {
   const auto header =
       std::filesystem::path(__FILE__).parent_path().parent_path() / "autograd/ops.h";
@@ -90,7 +91,8 @@ std::set<std::string> declared_operators() {
   REQUIRE_MESSAGE(file.good(), "cannot read ", header.string(), "; run from the source root");
   std::set<std::string> names;
   for (std::string line; std::getline(file, line);) {
-    for (const std::string start : {"Tensor ", "inline Tensor "}) {
+    for (const std::string start :
+         {"Tensor ", "inline Tensor ", "Tensor& ", "std::vector<Tensor> "}) {
       const size_t parenthesis = line.find('(');
       if (line.rfind(start, 0) == 0 && parenthesis != std::string::npos) {
         names.insert(line.substr(start.size(), parenthesis - start.size()));
@@ -142,6 +144,78 @@ TEST_CASE("maximum: a tie sends the gradient to the first operand") {
   backward(maximum(a, b));
   CHECK(grad(a).to_vector<double>() == std::vector<double>{1, 1});
   CHECK(grad(b).to_vector<double>() == std::vector<double>{0, 0});
+}
+
+TEST_CASE("minimum: a tie sends the gradient to the first operand") {
+  const Tensor a = track(full({2}, 1)), b = track(full({2}, 1));
+  backward(minimum(a, b));
+  CHECK(grad(a).to_vector<double>() == std::vector<double>{1, 1});
+  CHECK(grad(b).to_vector<double>() == std::vector<double>{0, 0});
+}
+
+TEST_CASE("clamp: the ends belong to the interval, and NaN stays NaN") {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const Tensor x = track(from_vector<double>({-1, 0, 0.5, 1, 2, nan}, {6}));
+  const Tensor y = clamp(x, 0, 1);
+  const auto values = y.to_vector<double>();
+  CHECK(std::vector<double>(values.begin(), values.end() - 1) ==
+        std::vector<double>{0, 0, 0.5, 1, 1});
+  CHECK(std::isnan(values[5]));
+  backward(y);
+  CHECK(grad(x).to_vector<double>() == std::vector<double>{0, 1, 1, 1, 0, 1});
+}
+
+TEST_CASE("abs and pow: derivatives where the formula has a hole") {
+  const Tensor x = track(from_vector<double>({0, -0.0, -2}, {3}));
+  backward(abs(x));
+  CHECK(grad(x).to_vector<double>() == std::vector<double>{0, 0, -1});
+  const Tensor a = track(from_vector<double>({0, 0, 0, -2}, {4})),
+               b = track(from_vector<double>({0, 1, 2, 0}, {4}));
+  backward(pow(a, b));
+  CHECK(grad(a).to_vector<double>() == std::vector<double>{0, 1, 0, 0});
+  CHECK(grad(b).to_vector<double>()[1] == 0);
+  CHECK(pow(from_vector<double>({-2}, {1}), 3).item() == -8);
+  CHECK(std::isnan(pow(from_vector<double>({-2}, {1}), 0.5).item()));
+}
+
+TEST_CASE("where: what the mask leaves out may be NaN, in values and in gradients") {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const Tensor a = track(from_vector<double>({1, nan}, {2})), b = track(full({}, 5, DType::f64));
+  const Tensor y = where(from_vector<uint8_t>({2, 0}, {2}), a, b);
+  CHECK(y.to_vector<double>() == std::vector<double>{1, 5});
+  backward(y * from_vector<double>({3, 4}, {2}));
+  CHECK(grad(a).to_vector<double>() == std::vector<double>{3, 0});
+  CHECK(grad(b).item() == 4);
+}
+
+TEST_CASE("max_pool: a tie sends the gradient to the first maximum, and a NaN is the maximum") {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const Tensor x = track(from_vector<double>({1, 3, 3, 3, 9, nan, nan, 2}, {2, 2, 2, 1}));
+  const Tensor y = max_pool(x, 2);
+  CHECK(y.to_vector<double>()[0] == 3);
+  CHECK(std::isnan(y.to_vector<double>()[1]));
+  backward(y, from_vector<double>({5, 7}, {2, 1, 1, 1}));
+  CHECK(grad(x).to_vector<double>() == std::vector<double>{0, 5, 0, 0, 0, 7, 0, 0});
+}
+
+TEST_CASE("split: pieces in order, the last one shorter") {
+  const auto pieces = split(arange(7, DType::f32), 3, 0);
+  REQUIRE(pieces.size() == 3);
+  CHECK(pieces[1].to_vector<double>() == std::vector<double>{3, 4, 5});
+  CHECK(pieces[2].to_vector<double>() == std::vector<double>{6});
+  CHECK(split(zeros({0, 2}), 3, 0).size() == 1);
+}
+
+TEST_CASE("+=: the handle takes the new value and its history; other handles keep the old value") {
+  const Tensor w = track(full({}, 3));
+  Tensor x = w * 1;
+  const Tensor before = x;
+  x += 1;
+  x *= x;
+  CHECK(x.item() == 16);
+  CHECK(before.item() == 3);
+  backward(x);
+  CHECK(grad(w).item() == 8);
 }
 
 TEST_CASE("arg_max: the first maximum along an axis, where a NaN counts as the maximum") {

@@ -42,6 +42,15 @@ TEST_CASE("tensor: copy_ between overlapping views reads everything before it wr
   CHECK(values(x)[99999] == 99998);
 }
 
+TEST_CASE("tensor: an element of a tensor is a view, whatever the strides") {
+  Tensor x = zeros({2, 3});
+  x[1].fill_(5);
+  x.transpose(0, 1)[-1].fill_(7);
+  CHECK(values(x) == Values{0, 0, 7, 5, 5, 7});
+  CHECK(x[0][2].rank() == 0);
+  CHECK(x.select(-1, 0).shape() == Shape{2});
+}
+
 TEST_CASE("tensor: copy_ into a view that repeats elements is refused") {
   Tensor x = zeros({3, 1}), repeated = x.expand({3, 2});
   CHECK_THROWS_WITH_AS(

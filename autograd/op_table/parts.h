@@ -9,7 +9,9 @@ namespace diptych::table {
 
 // The parts of the table, one per file autograd/op_table/<part>.cpp.
 std::vector<OpCase> elementwise_rows();
+std::vector<OpCase> expression_rows();
 std::vector<OpCase> shape_rows();
+std::vector<OpCase> join_rows();
 std::vector<OpCase> reduce_rows();
 std::vector<OpCase> matmul_rows();
 std::vector<OpCase> softmax_rows();
@@ -44,6 +46,9 @@ OpFunction plain(double (*f)(double, double));
 /// x[permutation] of the flattened x, seen as `to`: the reference of everything that moves
 /// elements.
 Tensor rearrange(const Tensor& x, const std::vector<int64_t>& permutation, Shape to);
+
+/// n rows of the unit matrix from `begin` on, out of `size`: a product with it selects rows.
+Tensor selection(int64_t begin, int64_t n, int64_t size);
 
 /// 0, step, 2 step, … modulo size: n indices.
 std::vector<int64_t> cyclic(int64_t n, int64_t step, int64_t size);

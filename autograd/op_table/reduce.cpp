@@ -101,11 +101,34 @@ std::vector<OpCase> max_rows() {
   return rows;
 }
 
+// mean(x²) - mean(x)²
+Tensor var_by_moments(const Tensor& x, int axis, bool keep) {
+  return mean(square(x), axis, keep) - square(mean(x, axis, keep));
+}
+
+std::vector<OpCase> var_rows() {
+  std::vector<OpCase> rows = rows_of(
+      "var", [](const Tensor& x, int axis, bool keep) { return var(x, axis, keep); }, normal,
+      var_by_moments);
+  rows.push_back({"var", "unbiased", [](const Inputs& in) { return var(in[0], 0, false, 1); },
+                  normal({{5, 3}}),
+                  [](const Inputs& in) { return var_by_moments(in[0], 0, false) * 5 / 4; }});
+  for (OpCase& row : rows) row.composed = true;
+  const auto bad = [&](const char* message, Shape shape, int64_t correction) {
+    rows[0].bad.push_back({message, [=] { return var(zeros(shape), 1, false, correction); }});
+  };
+  bad("var: correction 3 for the 3 elements along axis 1 of (2, 3)", {2, 3}, 3);
+  bad("var: correction -1 for the 3 elements", {2, 3}, -1);
+  bad("var: correction 0 for the 0 elements", {2, 0}, 0);
+  return rows;
+}
+
 }  // namespace
 
 std::vector<OpCase> reduce_rows() {
   std::vector<OpCase> rows = sum_rows();
   append(rows, mean_rows());
+  append(rows, var_rows());
   append(rows, max_rows());
   return rows;
 }

@@ -119,6 +119,12 @@ Tensor rearrange(const Tensor& x, const std::vector<int64_t>& permutation, Shape
   return reshape(gather_rows(reshape(x, {x.numel(), 1}), i64(permutation)), to);
 }
 
+Tensor selection(int64_t begin, int64_t n, int64_t size) {
+  Tensor s = zeros({n, size}, DType::f64);
+  for (int64_t i = 0; i < n; ++i) s.data<double>()[i * size + begin + i] = 1;
+  return s;
+}
+
 std::vector<int64_t> cyclic(int64_t n, int64_t step, int64_t size) {
   std::vector<int64_t> values;
   for (int64_t i = 0; i < n; ++i) values.push_back(i * step % size);
@@ -144,10 +150,10 @@ const std::vector<OpCase>& op_table() {
   static const std::vector<OpCase> rows = [] {
     std::vector<OpCase> all;
     for (const auto& part :
-         {table::elementwise_rows, table::shape_rows, table::reduce_rows, table::matmul_rows,
-          table::softmax_rows, table::norm_rows, table::batch_norm_rows, table::loss_rows,
-          table::index_rows, table::conv_rows, table::pool_rows, table::attention_rows,
-          table::checkpoint_rows}) {
+         {table::elementwise_rows, table::expression_rows, table::shape_rows, table::join_rows,
+          table::reduce_rows, table::matmul_rows, table::softmax_rows, table::norm_rows,
+          table::batch_norm_rows, table::loss_rows, table::index_rows, table::conv_rows,
+          table::pool_rows, table::attention_rows, table::checkpoint_rows}) {
       table::append(all, part());
     }
     return all;

@@ -52,6 +52,18 @@ Tensor mean(const Tensor& x, int axis, bool keep) {
 
 Tensor mean(const Tensor& x) { return mean(reshape(x, {x.numel()}), 0); }
 
+Tensor var(const Tensor& x, int axis, bool keep, int64_t correction) {
+  check_float("var", x);
+  axis = normalize_axis("var", axis, x.rank());
+  const int64_t n = x.dim(axis);
+  check(correction >= 0 && correction < n, "var: correction ", correction, " for the ", n,
+        " elements along axis ", axis, " of ", x.shape(), "; it must be from 0 to one less");
+  const Tensor wide = x.dtype() == statistics_dtype(x) ? x : cast(x, statistics_dtype(x));
+  const Tensor y =
+      sum(square(wide - mean(wide, axis, true)), axis, keep) / static_cast<double>(n - correction);
+  return y.dtype() == x.dtype() ? y : cast(y, x.dtype());
+}
+
 Tensor max(const Tensor& x, int axis, bool keep) {
   check_float("max", x);
   axis = normalize_axis("max", axis, x.rank());

@@ -1,8 +1,23 @@
 // autograd/ops/shape.cpp — views and their adjoints.
+#include <algorithm>
+#include <numeric>
+
 #include "autograd/operands.h"
 #include "autograd/ops.h"
 
 namespace diptych {
+namespace {
+
+Shape with_axis(const Shape& shape, int axis) {
+  Shape out;
+  for (int i = 0; i <= shape.rank(); ++i) {
+    if (i == axis) out.push_back(1);
+    if (i < shape.rank()) out.push_back(shape[i]);
+  }
+  return out;
+}
+
+}  // namespace
 
 Tensor reshape(const Tensor& x, Shape shape) {
   return record("reshape", x.contiguous().view(shape), {x},
@@ -14,6 +29,23 @@ Tensor transpose(const Tensor& x, int a, int b) {
                 [a, b](const Tensor& g) -> Grads { return {g.transpose(a, b)}; });
 }
 
+Tensor permute(const Tensor& x, const std::vector<int>& axes) {
+  const int rank = x.rank();
+  check(static_cast<int>(axes.size()) == rank, "permute: ", axes.size(), " axes for x ", x.shape());
+  std::vector<int> order(axes.size());  // which axis of x stands where in y
+  std::iota(order.begin(), order.end(), 0);
+  Tensor y = x;
+  for (int i = 0; i < rank; ++i) {
+    const int axis = normalize_axis("permute", axes[static_cast<size_t>(i)], rank);
+    const auto at = std::find(order.begin() + i, order.end(), axis);
+    check(at != order.end(), "permute: axis ", axis, " stands twice among the axes");
+    const auto j = static_cast<int>(at - order.begin());
+    if (i != j) y = transpose(y, i, j);
+    std::swap(order[static_cast<size_t>(i)], *at);
+  }
+  return y;
+}
+
 Tensor slice(const Tensor& x, int axis, int64_t begin, int64_t end) {
   return record("slice", x.slice(axis, begin, end), {x},
                 [=, from = x.shape()](const Tensor& g) -> Grads {
@@ -22,6 +54,16 @@ Tensor slice(const Tensor& x, int axis, int64_t begin, int64_t end) {
                   return {dx};
                 });
 }
+
+Tensor select(const Tensor& x, int axis, int64_t i) {
+  return record("select", x.select(axis, i), {x}, [=, from = x.shape()](const Tensor& g) -> Grads {
+    Tensor dx = zeros(from, g.dtype(), g.device());
+    dx.select(axis, i).copy_(g);
+    return {dx};
+  });
+}
+
+Tensor Tensor::operator[](int64_t i) const { return diptych::select(*this, 0, i); }
 
 // The engine sums the gradient over repeated axes: the adjoint of every broadcast.
 Tensor expand(const Tensor& x, Shape shape) {
@@ -53,6 +95,31 @@ Tensor cat(const std::vector<Tensor>& xs, int axis) {
     }
     return grads;
   });
+}
+
+Tensor stack(const std::vector<Tensor>& xs, int axis) {
+  check(!xs.empty(), "stack: needs at least one tensor");
+  axis = normalize_axis("stack", axis, xs[0].rank() + 1);
+  std::vector<Tensor> layers;
+  for (const Tensor& x : xs) {
+    check(x.shape() == xs[0].shape(), "stack: shapes differ: ", xs[0].shape(), " and ", x.shape());
+    layers.push_back(reshape(x, with_axis(x.shape(), axis)));
+  }
+  return cat(layers, axis);
+}
+
+std::vector<Tensor> split(const Tensor& x, int64_t size, int axis) {
+  axis = normalize_axis("split", axis, x.rank());
+  check(size >= 1, "split: pieces of ", size, " of x ", x.shape(), "; they must be at least 1");
+  const int64_t n = x.dim(axis);
+  std::vector<Tensor> pieces;
+  int64_t begin = 0;
+  do {
+    const int64_t end = begin + std::min(size, n - begin);
+    pieces.push_back(slice(x, axis, begin, end));
+    begin = end;
+  } while (begin < n);
+  return pieces;
 }
 
 Tensor patches(const Tensor& x, int64_t p) {

@@ -199,4 +199,21 @@ void binary_grad(Binary op, int operand, const Tensor& a, const Tensor& b, const
   });
 }
 
+void where(const Tensor& mask, const Tensor& a, const Tensor& b, Tensor& y) {
+  const StridedLoop<4> loop(y.shape(), {mask.strides(), a.strides(), b.strides(), y.strides()});
+  visit_float(y.dtype(), [&]<class T>(Type<T>) {
+    const auto* pm = mask.data<uint8_t>();
+    const T *pa = a.data<T>(), *pb = b.data<T>();
+    T* py = y.data<T>();
+    const auto step = [&](size_t array) { return loop.stride[array][0]; };
+    loop.for_each_run(kBlock, [&](const std::array<int64_t, 4>& at, int64_t n) {
+      for (int64_t i = 0; i < n; ++i) {
+        const T* chosen =
+            pm[at[0] + i * step(0)] ? pa + at[1] + i * step(1) : pb + at[2] + i * step(2);
+        py[at[3] + i * step(3)] = *chosen;
+      }
+    });
+  });
+}
+
 }  // namespace diptych::cpu
