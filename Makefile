@@ -174,20 +174,21 @@ $(ORACLE)/ready: | deps
 	@touch $@
 
 # -- checks -----------------------------------------------------------------------------------------------
-# Format, layers, programs that must not compile, gradients with planted bugs, examples, and the test suite under
+# Format, layers, names of files, programs that must not compile, planted bugs, examples, and the test suite under
 # AddressSanitizer + UndefinedBehaviorSanitizer and under ThreadSanitizer.
 check:
 	@tests/check_format.sh
 	@tests/check_layers.sh && tests/check_layers.sh --self-test
+	@tests/check_links.sh && tests/check_links.sh --self-test
 	@CXX=$(CXX) tests/check_must_not_compile.sh
 	@$(MAKE) examples >/dev/null && echo "examples: all run"
 	@$(MAKE) planted
 	@$(MAKE) MODE=asan test
 	@$(MAKE) MODE=tsan test
 
-# Copies of sources with one wrong derivative each: the tests must notice every one.
+# Copies of sources with one error each: the tests must notice every one.
 planted: $(TESTS)
-	@CXX='$(CXX)' CXXFLAGS='$(CXXFLAGS)' JOBS=$(JOBS) tests/planted_bugs.sh $(OUT) $(LIBRARY) $(OUT)/planted '$(PLANT)'
+	@CXX='$(CXX)' CXXFLAGS='$(CXXFLAGS)' LDLIBS='$(LDLIBS)' JOBS=$(JOBS) tests/planted_bugs.sh $(OUT) $(LIBRARY) $(OUT)/planted '$(PLANT)'
 
 # Each target of tests/fuzz for a while, from its corpus; new inputs and crashes stay below build/fuzz.
 #   FUZZ="zip torch"   SECONDS=60

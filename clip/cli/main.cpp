@@ -7,6 +7,7 @@
 
 #include "clip/cli/command.h"
 #include "clip/spelling.h"
+#include "clip/version.h"
 
 namespace diptych::cli {
 namespace {
@@ -55,6 +56,7 @@ int usage_error(const CLI::App& app, const CLI::ParseError& error, int argc, cha
 int run_command(int argc, char** argv) {
   CLI::App app("Diptych trains CLIP models and classifies with them.", "diptych");
   app.require_subcommand(1);
+  app.set_version_flag("--version", std::string("diptych ") + kVersion);
   Commands commands(app);
   for (const auto add : {add_train, add_classify, add_embed, add_eval, add_step, add_tokenize,
                          add_preprocess, add_gradcheck, add_bench, add_info, add_convert}) {
@@ -63,7 +65,7 @@ int run_command(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return app.exit(error);  // --help
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
     return usage_error(app, error, argc, argv);
   }
   try {

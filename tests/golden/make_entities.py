@@ -10,7 +10,7 @@ import html
 import html.entities
 import pathlib
 
-FILE = pathlib.Path(__file__).parents[2] / "data" / "html_entity_table.cpp"
+FILE = pathlib.Path(__file__).parents[2] / "data" / "text" / "html_entity_table.cpp"
 HEAD = """\
 // data/text/html_entity_table.cpp — HTML5's named character references; made by
 // tests/golden/make_entities.py, which explains the rows.
