@@ -2,18 +2,18 @@
 # tests/planted_bugs.sh — plants the errors of planted_bugs.tsv one at a time and requires that
 # the tests see each of them.
 #
-#   tests/planted_bugs.sh OBJDIR LIBRARY SCRATCHDIR ["NAME …"]
+#   tests/planted_bugs.sh OBJDIR LIBRARY SCRATCHDIR [PATTERN]
 #
 # OBJDIR holds the objects of the tests (OBJDIR/tests/*.o), LIBRARY the rest; a planted object takes
-# the place of its member of the library. CXX, CXXFLAGS and JOBS as for make. Only SCRATCHDIR is
-# written to.
+# the place of its member of the library. CXX, CXXFLAGS, LDLIBS and JOBS as for make. Only
+# SCRATCHDIR is written to.
 cd "$(dirname "$0")/.." || exit 2
 [ $# -ge 3 ] || { sed -n '5p' "$0" >&2; exit 2; }
 objects=$1 library=$2 scratch=$3 only=${4:-}
-read -ra cxx <<<"${CXX:-g++}"  # perhaps two words: ccache g++
+read -ra compiler <<<"${CXX:-g++}"
 read -ra flags <<<"${CXXFLAGS:--std=c++20 -O1 -march=native}"
-tests=(main test_ops test_op_rules test_graph test_graph_leaves test_checkpoint test_gradcheck)
-
+read -ra libraries <<<"$LDLIBS"
+mapfile -t tests < <(find "$objects/tests" -name '*.o' ! -path '*/bench/*' | sort)
 
 # Prints FILE with OLD, which must be there exactly once, replaced by NEW.
 substitute() {
@@ -23,10 +23,14 @@ substitute() {
   printf '%s%s%s\n' "${text%%"$old"*}" "$3" "${text#*"$old"}"
 }
 
+# link PROGRAM [OBJECT SOURCE]: OBJECT takes the place of SOURCE's, in the tests or in the library.
 link() {
-  "${cxx[@]}" "${flags[@]}" "${@:2}" "${tests[@]/#/$objects/tests/}" "$library" -o "$1"
+  local others=("${tests[@]}")
+  if [ $# -gt 1 ]; then
+    mapfile -t others < <(printf '%s\n' "${tests[@]}" | grep -vxF "$objects/${3%.cpp}.o")
+  fi
+  "${compiler[@]}" "${flags[@]}" "${@:2:1}" "${others[@]}" "$library" "${libraries[@]}" -o "$1"
 }
-tests=("${tests[@]/%/.o}")
 
 # Writes one line about one error to DIR/verdict; it starts with "caught" if a test failed.
 plant() {
@@ -39,12 +43,12 @@ plant() {
   fi
   local copy=$source
   [ "$source" != "$file" ] || copy=$dir/$file
-  if ! "${cxx[@]}" "${flags[@]}" -w -I"$dir" -I. -c "$copy" -o "$dir/planted.o" 2>"$dir/log" ||
-    ! link "$dir/run_tests" "$dir/planted.o" 2>>"$dir/log"; then
+  if ! "${compiler[@]}" "${flags[@]}" -w -I"$dir" -I. -c "$copy" -o "$dir/planted.o" 2>"$dir/log" ||
+    ! link "$dir/run_tests" "$dir/planted.o" "$source" 2>>"$dir/log"; then
     echo "DOES NOT BUILD: $dir/log" >"$dir/verdict"
     return
   fi
-  timeout 300 "$dir/run_tests" -tc="$filter" >"$dir/log" 2>&1
+  (timeout 300 "$dir/run_tests" -tc="$filter"; exit) >"$dir/log" 2>&1  # "Aborted" goes there too
   rc=$?
   case $rc in
     0) echo "NOT CAUGHT by $filter" ;;
@@ -56,17 +60,18 @@ plant() {
 
 mkdir -p "$scratch" || exit 2
 scratch=$(cd "$scratch" && pwd)
+mapfile -t rows < <(grep -v '^#' tests/planted_bugs.tsv)
 # Without an error the tests must pass, or catching means nothing.
-if ! link "$scratch/sound" || ! "$scratch/sound" >"$scratch/log" 2>&1; then
+filters=$(printf '%s\n' "${rows[@]}" | cut -f6 | sort -u | paste -sd,)
+if ! link "$scratch/sound" || ! "$scratch/sound" -tc="$filters" >"$scratch/log" 2>&1; then
   echo "the tests fail without a planted bug: $scratch/log"
   exit 1
 fi
 
-mapfile -t rows < <(grep -v '^#' tests/planted_bugs.tsv)
 names=()
 for row in "${rows[@]}"; do
   IFS=$'\t' read -r name file source old new filter <<<"$row"
-  [ -z "$only" ] || [[ " $only " == *" $name "* ]] || continue
+  [[ $name == ${only:-*} ]] || continue
   names+=("$name")
   while [ "$(jobs -rp | wc -l)" -ge "${JOBS:-$(nproc)}" ]; do wait -n; done
   rm -rf "${scratch:?}/$name"

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
+#include "clip/version.h"
 #include "clip/weights/model_file.h"
 #include "clip/weights/vocabulary.h"
 #include "data/image/transform.h"
@@ -79,6 +80,15 @@ TEST_CASE("cli: wrong usage exits with 2 and suggests") {
   r = diptych_run("train --preset fashoin");
   CHECK(r.exit_code == 1);
   CHECK(contains(r.err, "known: fashion"));
+}
+
+TEST_CASE("cli: --version names the version that heads the list of changes") {
+  REQUIRE_BINARY();
+  const Outcome r = diptych_run("--version");
+  CHECK(r.exit_code == 0);
+  CHECK(r.out == std::string("diptych ") + kVersion + '\n');
+  const std::string changes = get_file("CHANGELOG.md");
+  CHECK(changes.find(std::string("## ") + kVersion) == changes.find("## "));
 }
 
 TEST_CASE("cli: classify refuses what is no picture, by name, and goes on with the others") {
@@ -208,7 +218,7 @@ TEST_CASE("cli: from a table of one's own pictures to their labels") {
   REQUIRE_BINARY();
   const TempDir dir;
   const std::vector<std::pair<std::string, std::array<uint8_t, 3>>> colours = {
-      {"red", {220, 20, 20}}, {"blue", {20, 20, 220}}};
+      {"yellow", {240, 230, 20}}, {"blue", {20, 20, 220}}};  // `tiny` sees grey only
   std::string table = "filepath\ttitle\n";
   for (int i = 0; i < 24; ++i) {
     const auto& [name, rgb] = colours[static_cast<size_t>(i % 2)];
@@ -229,15 +239,17 @@ TEST_CASE("cli: from a table of one's own pictures to their labels") {
   CHECK(contains(get_file(dir / "mine2/bad_samples.tsv"), "broken.png"));
   CHECK(contains(get_file(dir / "mine2/params.json"), "\"batch_size\": 8"));
   r = diptych_run("classify --model " + (dir / "mine2") +
-                  " --labels \"red thing,blue thing\" --templates " +
+                  " --labels \"yellow thing,blue thing\" --templates " +
                   [&] {
                     put_file(dir / "templates", "a {}\n");
                     return dir / "templates";
                   }() +
-                  " --json " + (dir / "p3.png"));
+                  " --json " + (dir / "p2.png") + ' ' + (dir / "p3.png"));
   CAPTURE(r.err);
   REQUIRE(r.exit_code == 0);
-  CHECK(nlohmann::json::parse(r.out)["results"][0]["probabilities"].contains("blue thing"));
+  const auto results = nlohmann::json::parse(r.out)["results"];
+  CHECK(results[0]["probabilities"]["yellow thing"].get<double>() > 0.9);
+  CHECK(results[1]["probabilities"]["blue thing"].get<double>() > 0.9);
   r = diptych_run(train + "3 --max-bad-fraction 0.05 --name mine2 --resume latest --seed 5");
   CHECK(r.exit_code == 1);
   CHECK(contains(r.err, "seed was 0, now it is 5"));

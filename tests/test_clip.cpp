@@ -105,6 +105,20 @@ TEST_CASE("loss: starts near ln B, and equal pairs bring it down") {
                  "contrastive_loss"));
 }
 
+TEST_CASE("loss: the mean over pictures and over captions, by hand") {
+  const Tensor image = from_vector<double>({3, 4, 1, 0}, {2, 2}),
+               text = from_vector<double>({0, 2, 1, 1}, {2, 2});
+  const double s = 3, h = std::sqrt(0.5);  // cosines: 0.8, 1.4 h; 0, h
+  const auto cross_entropy = [s](double right, double wrong) {
+    return std::log(1 + std::exp(s * (wrong - right)));
+  };
+  const double pictures = cross_entropy(0.8, 1.4 * h) + cross_entropy(h, 0),
+               captions = cross_entropy(0.8, 0) + cross_entropy(h, 1.4 * h);
+  const ContrastiveLoss out = contrastive_loss(image, text, full({}, std::log(s), DType::f64));
+  CHECK(out.loss.item() == doctest::Approx((pictures + captions) / 4).epsilon(1e-12));
+  CHECK(std::fabs(pictures - captions) > 0.1);  // or a mix-up would not show
+}
+
 TEST_CASE("model: the temperature stays between 1 and 100") {
   Clip model(tiny_config());
   const auto clamped = [&](double value) {

@@ -81,6 +81,7 @@ TEST_CASE("csv: rows know their line, also behind fields with line ends") {
   const auto rows = parse_csv("a\n\n\"b\nc\"\nd\n", ',', "t");
   CHECK(rows[1].line == 3);
   CHECK(rows[2].line == 5);
+  CHECK(parse_csv("a\r\nb\r\n\r\nc", ',', "t")[2].line == 4);
 }
 
 TEST_CASE("pairs: a table gives paths below its folder and captions") {

@@ -87,6 +87,17 @@ TEST_CASE("module: initial values depend on the seed and the name alone") {
   CHECK(!test::same_bits(find(va, "visual.proj"), find(values_of(b), "visual.proj")));
 }
 
+TEST_CASE("module: parameters of one shape begin with different values") {
+  Transformer tower({.width = 8, .layers = 2, .heads = 2});
+  tower.initialize(1);
+  std::vector<NamedTensor> weights;
+  for (const auto& value : values_of(tower)) {
+    if (value.tensor.shape() == Shape{8, 32}) weights.push_back(value);
+  }
+  REQUIRE(weights.size() == 2);
+  CHECK(!test::same_bits(weights[0].tensor, weights[1].tensor));
+}
+
 TEST_CASE("module: initial values follow the reference's rules") {
   Clip model(preset("small"));
   model.initialize(3);
@@ -107,17 +118,17 @@ TEST_CASE("module: initial values follow the reference's rules") {
   const double D = 192;
   // 5 % is five standard errors of the deviation of the smallest of these tensors, 192 × 192
   // numbers or more.
-  CHECK(statistics("token_embedding.weight")[1] == doctest::Approx(0.02).epsilon(0.05));
+  CHECK(statistics("token_embedding.weight")[1] == doctest::Approx(0.02).epsilon(0.05).scale(0));
   CHECK(statistics("transformer.resblocks.0.attn.in_proj_weight")[1] ==
-        doctest::Approx(1 / std::sqrt(D)).epsilon(0.05));
+        doctest::Approx(1 / std::sqrt(D)).epsilon(0.05).scale(0));
   CHECK(statistics("transformer.resblocks.0.mlp.c_proj.weight")[1] ==
-        doctest::Approx(1 / std::sqrt(D * 8)).epsilon(0.05));
+        doctest::Approx(1 / std::sqrt(D * 8)).epsilon(0.05).scale(0));
   CHECK(statistics("transformer.resblocks.0.mlp.c_fc.weight")[1] ==
-        doctest::Approx(1 / std::sqrt(2 * D)).epsilon(0.05));
-  CHECK(statistics("visual.proj")[1] == doctest::Approx(1 / std::sqrt(D)).epsilon(0.05));
+        doctest::Approx(1 / std::sqrt(2 * D)).epsilon(0.05).scale(0));
+  CHECK(statistics("visual.proj")[1] == doctest::Approx(1 / std::sqrt(D)).epsilon(0.05).scale(0));
   CHECK(statistics("visual.transformer.resblocks.0.mlp.c_fc.weight")[2] <= 1 / std::sqrt(D));
   CHECK(statistics("visual.transformer.resblocks.0.mlp.c_fc.weight")[1] ==
-        doctest::Approx(1 / std::sqrt(3 * D)).epsilon(0.05));
+        doctest::Approx(1 / std::sqrt(3 * D)).epsilon(0.05).scale(0));
   CHECK(statistics("visual.transformer.resblocks.0.attn.in_proj_bias")[2] == 0);
   CHECK(statistics("visual.ln_pre.weight")[0] == 1);
   CHECK(statistics("logit_scale")[0] == doctest::Approx(std::log(1 / 0.07)));
@@ -132,6 +143,7 @@ TEST_CASE("module: one error lists every tensor that does not fit, and nothing i
   const std::string wrong = values[1].name, missing = values[2].name;
   values.erase(values.begin() + 2);
   values.push_back({"stranger", zeros({1})});
+  values.push_back(values[3]);
   for (auto& value : values) {
     if (value.name != wrong) value.tensor = full(value.tensor.shape(), 9);
   }
@@ -139,6 +151,7 @@ TEST_CASE("module: one error lists every tensor that does not fit, and nothing i
   CHECK(contains(error, "missing: " + missing));
   CHECK(contains(error, "wrong shape: " + wrong + " is (3, 3)"));
   CHECK(contains(error, "unexpected: stranger"));
+  CHECK(contains(error, "twice: " + values[3].name));
   const auto after = values_of(model);
   for (size_t i = 0; i < before.size(); ++i)
     CHECK(test::same_bits(before[i].tensor, after[i].tensor));

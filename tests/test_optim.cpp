@@ -162,6 +162,7 @@ TEST_CASE("schedule: rises to the peak and ends at zero") {
   CHECK(cosine_with_warmup(9, 1, 10, 100) == doctest::Approx(1));
   CHECK(cosine_with_warmup(55, 1, 10, 100) == doctest::Approx(0.5));
   CHECK(cosine_with_warmup(100, 1, 10, 100) == 0);
+  CHECK(cosine_with_warmup(99, 1, 10, 100) > 0);
   CHECK(cosine_with_warmup(0, 1, 0, 1) == 1);
 }
 

@@ -1,0 +1,113 @@
+// tests/test_train_step.cpp — one step of training, part by part.
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "clip/loss.h"
+#include "nn/schedule.h"
+#include "tests/squares.h"
+
+using namespace diptych;
+using namespace diptych::test;
+
+namespace {
+
+/// A trainer over squares, and batches for it.
+struct Bench {
+  explicit Bench(TrainConfig c)
+      : config(c), tokenizer(squares_tokenizer()), data(64), model(model_config()) {
+    model.initialize(config.seed);
+    log = std::make_unique<RunLog>(dir / "run", false, /*echo=*/false);
+    trainer = std::make_unique<Trainer>(model, tokenizer, data, config, *log);
+    loader = std::make_unique<Loader>(
+        data, tokenizer,
+        LoaderOptions{.batch_size = config.batch_size, .workers = 0, .context_length = 8});
+    loader->start(0);
+  }
+
+  ModelConfig model_config() const {
+    ModelConfig c = tiny_config();
+    c.text.vocab_size = tokenizer.vocab_size();
+    return c;
+  }
+
+  StepResult step() { return trainer->step(*loader->next()); }
+
+  TrainConfig config;
+  TempDir dir;
+  Tokenizer tokenizer;
+  Squares data;
+  Clip model;
+  std::unique_ptr<RunLog> log;
+  std::unique_ptr<Trainer> trainer;
+  std::unique_ptr<Loader> loader;
+};
+
+double gradient_norm(const Clip& model, const Batch& batch) {
+  backward(contrastive_loss(model.encode_image(batch.pixels),
+                            model.encode_text(batch.tokens, batch.offsets), model.logit_scale())
+               .loss);
+  return nn::grad_norm(model);
+}
+
+// The largest change of any parameter in a step.
+double largest_change(Bench& bench) {
+  std::vector<Tensor> before;
+  for (const Tensor& p : bench.model.parameters()) before.push_back(p.clone());
+  bench.step();
+  double most = 0;
+  for (size_t i = 0; i < before.size(); ++i) {
+    const auto a = before[i].to_vector<double>(),
+               b = bench.model.parameters()[i].to_vector<double>();
+    for (size_t k = 0; k < a.size(); ++k) most = std::max(most, std::fabs(a[k] - b[k]));
+  }
+  return most;
+}
+
+}  // namespace
+
+TEST_CASE("training: one step begins with no gradients and ends with none") {
+  Bench bench(squares_training());
+  bench.step();
+  for (const Tensor& p : bench.model.parameters()) CHECK_FALSE(grad(p).defined());
+  const Batch batch = *bench.loader->next();
+  Clip twin(bench.model_config());
+  std::vector<NamedTensor> values;
+  for (const auto& entry : bench.model.state()) values.push_back({entry.name, entry.tensor});
+  twin.load_state(values);
+  CHECK(bench.trainer->step(batch).grad_norm == gradient_norm(twin, batch));
+}
+
+TEST_CASE("training: one step takes the rate of its own number, from 0") {
+  TrainConfig config = squares_training();
+  config.warmup = 4;
+  Bench bench(config);
+  for (int64_t step = 0; step < 6; ++step)
+    CHECK(bench.step().lr == nn::cosine_with_warmup(step, config.lr, 4, 24));
+}
+
+// AdamW forgets the size of a gradient, but for eps: with an eps far above it a step is
+// lr · clipped gradient / eps.
+TEST_CASE("training: one step scales the gradients down to the largest norm allowed") {
+  TrainConfig config = squares_training();
+  config.adamw = {.eps = 1e6, .weight_decay = 0};
+  config.warmup = 0;
+  config.lr = 1e3;
+  Bench free(config), probe(config);
+  const double norm = gradient_norm(probe.model, *probe.loader->next());
+  config.grad_clip_norm = norm / 4;
+  Bench clipped(config);
+  const double ratio = largest_change(clipped) / largest_change(free);
+  CHECK(ratio == doctest::Approx(0.25).epsilon(1e-3));  // eps is 10⁴ times the gradients
+}
+
+TEST_CASE("training: one step leaves the temperature within its bounds") {
+  TrainConfig config = squares_training();
+  config.lr = 0.5;
+  config.warmup = 0;
+  Bench bench(config);
+  // Pictures and captions do not fit each other yet, so the first step makes the model less sure.
+  bench.model.logit_scale().detach().fill_(0);
+  bench.step();
+  CHECK(bench.model.logit_scale().item() == 0);
+}
