@@ -14,7 +14,8 @@ Recompute::Recompute() : before_(std::exchange(in_recomputation, true)) {}
 Recompute::~Recompute() { in_recomputation = before_; }
 bool recomputing() { return in_recomputation; }
 
-FirstRun::FirstRun(const std::function<Tensor(const Tensor&)>& f, const Tensor& x) {
+FirstRun::FirstRun(const char* op, const std::function<Tensor(const Tensor&)>& f, const Tensor& x) {
+  check(f != nullptr, op, ": needs a function, got an empty one");
   const NoGrad no_grad;
   const InputLog log;
   y = f(x.detach());
@@ -34,7 +35,7 @@ Tensor SecondRun::backward(const Tensor& g) const {
 }
 
 Tensor checkpoint(const std::function<Tensor(const Tensor&)>& f, const Tensor& x) {
-  const FirstRun first(f, x);
+  const FirstRun first("checkpoint", f, x);
   std::vector<Tensor> inputs{x};
   inputs.insert(inputs.end(), first.used.begin(), first.used.end());
   return record("checkpoint", first.y, inputs,

@@ -29,7 +29,7 @@ bool recomputing();  ///< true inside a Recompute scope of this thread
 /// For an operator that keeps x instead of f(x): f(x) without a history, and the tracked tensors
 /// from outside that f used. They are inputs of the operator like its others: they go to record().
 struct FirstRun {
-  FirstRun(const std::function<Tensor(const Tensor&)>& f, const Tensor& x);
+  FirstRun(const char* op, const std::function<Tensor(const Tensor&)>& f, const Tensor& x);
   Tensor y;
   std::vector<Tensor> used;
 };

@@ -187,9 +187,11 @@ void Module::initialize(uint64_t seed) {
 
 void Module::load_state(const std::vector<NamedTensor>& values) {
   std::map<std::string, Tensor> given;
-  for (const NamedTensor& value : values) given.emplace(value.name, value.tensor);
-  std::vector<Entry> entries = state();
   std::ostringstream problems;
+  for (const NamedTensor& value : values) {
+    if (!given.emplace(value.name, value.tensor).second) problems << "\n  twice: " << value.name;
+  }
+  std::vector<Entry> entries = state();
   std::vector<Tensor> found;
   for (const Entry& entry : entries) {
     const auto it = given.find(entry.name);

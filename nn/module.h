@@ -48,8 +48,8 @@ class Module {
   /// Draws every parameter anew from its Init (see nn/init.h) and sets buffers to their first
   /// value.
   void initialize(uint64_t seed);
-  /// Copies values in by name, converting the dtype. Throws one Error listing every missing name,
-  /// unexpected name and wrong shape; then nothing was changed.
+  /// Copies values in by name, converting the dtype. Throws one Error listing every missing,
+  /// repeated and unexpected name and every wrong shape; then nothing was changed.
   void load_state(const std::vector<NamedTensor>& values);
 
   /// In place: every handle sees the change. Gradients and histories are dropped. Statistics in

@@ -6,10 +6,12 @@
 namespace diptych::nn {
 namespace {
 
-int64_t patch_count(int64_t image_size, int64_t patch_size) {
-  check(patch_size > 0 && image_size > 0 && image_size % patch_size == 0, "vit: patch size ",
-        patch_size, " must divide the image size, ", image_size);
-  const int64_t side = image_size / patch_size;
+int64_t patch_count(int64_t image_size, const VitConfig& c) {
+  check(c.patch_size > 0 && image_size > 0 && image_size % c.patch_size == 0, "vit: patch size ",
+        c.patch_size, " must divide the image size, ", image_size);
+  const int64_t side = image_size / c.patch_size;
+  check(is_addressable({side, side, c.transformer.width}), "vit: ", side, " x ", side,
+        " patches of width ", c.transformer.width, " are impossible");
   return side * side;
 }
 
@@ -28,10 +30,9 @@ VisionTransformer::VisionTransformer(const VitConfig& c, const PictureShape& pic
                               Init::fan_in(pictures.channels * c.patch_size * c.patch_size))),
       class_embedding_(
           parameter("class_embedding", {c.transformer.width}, scaled_normal(c.transformer.width))),
-      positional_embedding_(
-          parameter("positional_embedding",
-                    {1 + patch_count(pictures.size, c.patch_size), c.transformer.width},
-                    scaled_normal(c.transformer.width))),
+      positional_embedding_(parameter("positional_embedding",
+                                      {1 + patch_count(pictures.size, c), c.transformer.width},
+                                      scaled_normal(c.transformer.width))),
       ln_pre_(child<LayerNorm>("ln_pre", c.transformer.width, eps)),
       transformer_(child<Transformer>(
           "transformer", TransformerConfig{c.transformer, /*causal=*/false, activation, eps})),

@@ -81,8 +81,8 @@ CachingAllocator::Memory CachingAllocator::obtain(size_t size) {
 
 void* CachingAllocator::allocate(int64_t bytes) {
   if (bytes == 0) return nullptr;
-  check(bytes > 0 && bytes < (int64_t{1} << 60), name_, " allocator: impossible size: ", bytes,
-        " bytes");
+  constexpr int64_t kAddresses = int64_t{1} << 48;  // no process has more
+  check(bytes > 0 && bytes < kAddresses, name_, " allocator: impossible size: ", bytes, " bytes");
   const std::lock_guard lock(mutex_);
   const size_t asked = static_cast<size_t>(bytes), guard = guarded_ ? kGuard : 0;
   const Memory memory = obtain(size_class(asked) + 2 * guard);

@@ -6,6 +6,14 @@
 #include "tensor/kernels.h"
 
 namespace diptych {
+namespace {
+
+Tensor room_for_numbers(const char* op, Shape shape, DType dtype, Device device) {
+  check(is_float(dtype), op, ": needs a floating-point dtype, got ", dtype);
+  return empty(shape, dtype, device);
+}
+
+}  // namespace
 
 Tensor empty(Shape shape, DType dtype, Device device) {
   check(is_addressable(shape), "empty: impossible shape ", shape);
@@ -46,13 +54,13 @@ template Tensor from_vector(const std::vector<int64_t>&, Shape);
 template Tensor from_vector(const std::vector<uint8_t>&, Shape);
 
 Tensor randn(Shape shape, Seed seed, DType dtype, Device device) {
-  Tensor y = empty(shape, dtype, device);
+  Tensor y = room_for_numbers("randn", shape, dtype, device);
   kernel::normal(device, seed, y);
   return y;
 }
 
 Tensor uniform(Shape shape, double low, double high, Seed seed, DType dtype, Device device) {
-  Tensor y = empty(shape, dtype, device);
+  Tensor y = room_for_numbers("uniform", shape, dtype, device);
   kernel::uniform(device, seed, low, high, y);
   return y;
 }

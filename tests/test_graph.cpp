@@ -34,6 +34,13 @@ TEST_CASE("graph: a leaf used twice by one operator gets both contributions") {
   CHECK(grad_of(y) == Values{2, 2});
 }
 
+TEST_CASE("graph: the gradient of nothing, repeated endlessly, is zero and takes no memory") {
+  const Tensor x = full({}, 2);
+  track(x);
+  backward(expand(x, {0, int64_t{1} << 40, 3}));
+  CHECK(grad(x).item() == 0);
+}
+
 TEST_CASE("graph: a weight used in two places gets the sum") {
   const Tensor w = leaf({2}), x = f64({5});
   backward(w * (w * x + 1) + w);  // 2 w x + 1 + 1

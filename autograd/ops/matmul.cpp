@@ -137,7 +137,7 @@ Tensor linear_then(Unary f, const Tensor& x, const Tensor& w, const Tensor& b) {
 
 Tensor linear_of(const std::function<Tensor(const Tensor&)>& f, const Tensor& x, const Tensor& w,
                  const Tensor& b, const Tensor& residual) {
-  const FirstRun first(f, x);
+  const FirstRun first("linear_of", f, x);
   check_linear(first.y, w, b, residual);
   std::vector<Tensor> inputs{x, w, b, residual};
   inputs.insert(inputs.end(), first.used.begin(), first.used.end());
