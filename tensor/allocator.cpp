@@ -26,13 +26,6 @@ constexpr size_t kGuard =
     64;
 #endif
 
-constexpr bool kGuardedAtFirst =
-#if defined(NDEBUG)
-    false;
-#else
-    true;
-#endif
-
 constexpr unsigned char kUnwritten = 0xff;
 
 // Sizes are rounded up to eight steps per power of two, so that batches of slightly different
@@ -48,7 +41,7 @@ size_t size_class(size_t bytes) {
 }  // namespace
 
 CachingAllocator::CachingAllocator(const char* name, RawAlloc raw_alloc, RawFree raw_free)
-    : name_(name), raw_alloc_(raw_alloc), raw_free_(raw_free), guarded_(kGuardedAtFirst) {}
+    : name_(name), raw_alloc_(raw_alloc), raw_free_(raw_free) {}
 
 CachingAllocator::~CachingAllocator() { trim(); }
 

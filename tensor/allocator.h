@@ -35,9 +35,10 @@ class CachingAllocator {
   void* allocate(int64_t bytes);
   void release(void* block) noexcept;
 
-  /// For tests, on from the start in builds without NDEBUG: every bit of a new block is set, so
-  /// that a value nobody wrote is NaN as a float and -1 as an index, and 64 such bytes lie in front
-  /// of and behind it. release() ends the process with a message if something wrote there.
+  /// For tests, and on from the start for host memory in builds without NDEBUG: every bit of a new
+  /// block is set, so that a value nobody wrote is NaN as a float and -1 as an index, and 64 such
+  /// bytes lie in front of and behind it. release() ends the process with a message if something
+  /// wrote there. Only for memory that the host can write.
   void guard();
 
   void trim();  ///< returns all cached blocks to the system
@@ -63,7 +64,7 @@ class CachingAllocator {
   RawAlloc raw_alloc_;
   RawFree raw_free_;
   mutable std::mutex mutex_;
-  bool guarded_;
+  bool guarded_ = false;
   std::multimap<size_t, void*> cached_;    // by size
   std::unordered_map<void*, Block> live_;  // by the caller's pointer
   MemoryStats stats_;

@@ -28,12 +28,20 @@ void* host_alloc(size_t bytes) {
 
 void host_free(void* block) { std::free(block); }
 
+CachingAllocator* make_host_allocator() {
+  auto* host = new CachingAllocator("cpu", host_alloc, host_free);
+#if !defined(NDEBUG)
+  host->guard();
+#endif
+  return host;
+}
+
 }  // namespace
 
 CachingAllocator& allocator(Device device) {
   if (device == Device::cuda) return cuda::allocator();
   // Never destroyed: tensors in static storage may outlive every other static.
-  static auto* host = new CachingAllocator("cpu", host_alloc, host_free);
+  static CachingAllocator* host = make_host_allocator();
   return *host;
 }
 
