@@ -2,15 +2,16 @@
 # tests/planted_bugs.sh — plants the errors of planted_bugs.tsv one at a time and requires that
 # the tests see each of them.
 #
-#   tests/planted_bugs.sh OBJDIR LIBRARY SCRATCHDIR [PATTERN]
+#   tests/planted_bugs.sh OBJDIR LIBRARY SCRATCHDIR ["NAME …"]
 #
 # OBJDIR holds the objects of the tests (OBJDIR/tests/*.o), LIBRARY the rest; a planted object takes
 # the place of its member of the library. CXX, CXXFLAGS, LDLIBS and JOBS as for make. Only
 # SCRATCHDIR is written to.
 cd "$(dirname "$0")/.." || exit 2
 [ $# -ge 3 ] || { sed -n '5p' "$0" >&2; exit 2; }
-objects=$1 library=$2 scratch=$3 only=${4:-}
-read -ra compiler <<<"${CXX:-g++}"
+objects=$1 library=$2 scratch=$3
+read -ra wanted <<<"${4:-*}"  # names, or patterns of names
+read -ra cxx <<<"${CXX:-g++}"  # perhaps two words: ccache g++
 read -ra flags <<<"${CXXFLAGS:--std=c++20 -O1 -march=native}"
 read -ra libraries <<<"$LDLIBS"
 mapfile -t tests < <(find "$objects/tests" -name '*.o' ! -path '*/bench/*' | sort)
@@ -29,7 +30,7 @@ link() {
   if [ $# -gt 1 ]; then
     mapfile -t others < <(printf '%s\n' "${tests[@]}" | grep -vxF "$objects/${3%.cpp}.o")
   fi
-  "${compiler[@]}" "${flags[@]}" "${@:2:1}" "${others[@]}" "$library" "${libraries[@]}" -o "$1"
+  "${cxx[@]}" "${flags[@]}" "${@:2:1}" "${others[@]}" "$library" "${libraries[@]}" -o "$1"
 }
 
 # Writes one line about one error to DIR/verdict; it starts with "caught" if a test failed.
@@ -43,7 +44,7 @@ plant() {
   fi
   local copy=$source
   [ "$source" != "$file" ] || copy=$dir/$file
-  if ! "${compiler[@]}" "${flags[@]}" -w -I"$dir" -I. -c "$copy" -o "$dir/planted.o" 2>"$dir/log" ||
+  if ! "${cxx[@]}" "${flags[@]}" -w -I"$dir" -I. -c "$copy" -o "$dir/planted.o" 2>"$dir/log" ||
     ! link "$dir/run_tests" "$dir/planted.o" "$source" 2>>"$dir/log"; then
     echo "DOES NOT BUILD: $dir/log" >"$dir/verdict"
     return
@@ -56,6 +57,14 @@ plant() {
     *) echo "caught by $(sed -n 's/^TEST CASE:  //p' "$dir/log" | sort -u | wc -l) test cases" ;;
   esac >"$dir/verdict"
   rm -f "$dir/run_tests" "$dir/planted.o"
+}
+
+is_wanted() {
+  local pattern
+  for pattern in "${wanted[@]}"; do
+    [[ $1 != $pattern ]] || return 0
+  done
+  return 1
 }
 
 mkdir -p "$scratch" || exit 2
@@ -71,7 +80,7 @@ fi
 names=()
 for row in "${rows[@]}"; do
   IFS=$'\t' read -r name file source old new filter <<<"$row"
-  [[ $name == ${only:-*} ]] || continue
+  is_wanted "$name" || continue
   names+=("$name")
   while [ "$(jobs -rp | wc -l)" -ge "${JOBS:-$(nproc)}" ]; do wait -n; done
   rm -rf "${scratch:?}/$name"
