@@ -114,8 +114,8 @@ TEST_CASE("loss: the mean over pictures and over captions, by hand") {
   };
   const double pictures = cross_entropy(0.8, 1.4 * h) + cross_entropy(h, 0),
                captions = cross_entropy(0.8, 0) + cross_entropy(h, 1.4 * h);
-  const ContrastiveLoss out = contrastive_loss(image, text, full({}, std::log(s), DType::f64));
-  CHECK(out.loss.item() == doctest::Approx((pictures + captions) / 4).epsilon(1e-12));
+  const Tensor loss = contrastive_loss(image, text, full({}, std::log(s), DType::f64));
+  CHECK(loss.item() == doctest::Approx((pictures + captions) / 4).epsilon(1e-12));
   CHECK(std::fabs(pictures - captions) > 0.1);  // or a mix-up would not show
 }
 

@@ -155,7 +155,7 @@ TEST_CASE("loader: a damaged sample is left out and named, other exceptions come
     CHECK(batch.indices == std::vector<int64_t>{0, 1, 2, 3});
     CHECK(batch.pixels.dim(0) == 4);
     CHECK(batch.labels == std::vector<int64_t>{0, 1, 2, 0});
-    CHECK(batch.captions == std::vector<std::string>{"", "a", "aa", "aaa"});
+    CHECK(batch.texts == std::vector<std::string>{"", "a", "aa", "aaa"});
     REQUIRE(batch.bad.size() == 1);
     CHECK(batch.bad[0].index == 4);
     CHECK(batch.bad[0].name == "number 4");

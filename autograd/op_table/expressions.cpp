@@ -156,7 +156,7 @@ std::vector<OpCase> where_rows() {
                      {f64({0, 1, 2, -1e4}, {4}), f64({1e4}, {1})}};
   rows[0].bad = {{"where: the mask must be u8, got f32",
                   [] { return where(zeros({2}), zeros({2}), zeros({2})); }},
-                 {"where: needs two floating-point tensors of one dtype, got f32 and f64",
+                 {"where: needs operands of one dtype on one device, got f32 on cpu, f64 on cpu",
                   [] { return where(thirds({2}), zeros({2}), zeros({2}, DType::f64)); }},
                  {"where: shapes do not broadcast: a (3), b (2)",
                   [] { return where(thirds({3}), zeros({2}), zeros({2})); }}};

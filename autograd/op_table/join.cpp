@@ -42,7 +42,7 @@ std::vector<OpCase> cat_rows() {
          [] {
            return cat({zeros({2}), zeros({2, 1})}, 0);
          }},
-        {"cat: f32 on cpu with f16 on cpu",
+        {"cat: needs operands of one dtype on one device, got f32 on cpu, f16 on cpu",
          [] {
            return cat({zeros({2}), zeros({2}, DType::f16)}, 0);
          }},
@@ -84,7 +84,7 @@ std::vector<OpCase> stack_rows() {
          return stack({zeros({2}), zeros({3})}, 0);
        }},
       {"stack: axis 2 is out of range for rank 2", [] { return stack({zeros({2})}, 2); }},
-      {"cat: f32 on cpu with f16 on cpu", [] {
+      {"cat: needs operands of one dtype on one device, got f32 on cpu, f16 on cpu", [] {
          return stack({zeros({2}), zeros({2}, DType::f16)}, 0);
        }}};
   return rows;

@@ -143,7 +143,8 @@ Tensor clamp(const Tensor& x, double low, double high) {
 
 Tensor where(const Tensor& mask, const Tensor& a, const Tensor& b) {
   check(mask.dtype() == DType::u8, "where: the mask must be u8, got ", mask.dtype());
-  check_operands("where", a, b);
+  check_float("where", a);
+  check_alike("where", {a, b});
   check(mask.device() == a.device(), "where: mask on ", mask.device(), ", operands on ",
         a.device());
   const Shape shape =
