@@ -143,7 +143,7 @@ TEST_CASE("prompts: labels and templates are checked") {
   CHECK(contains(error_of([] { split_labels("one"); }), "at least two"));
   CHECK(contains(error_of([] { split_labels("a,,b"); }), "label 2"));
   CHECK(contains(error_of([] { split_labels("a,b,"); }), "label 3"));
-  CHECK(contains(error_of([] { split_labels("a,b,a"); }), "'a' stands twice"));
+  CHECK(contains(error_of([] { split_labels("a,b, a "); }), "'a' stands twice"));
   const TempDir dir;
   put_file(dir / "t.txt", "a {}.\nno place\n");
   CHECK(contains(error_of([&] { prompt_templates(dir / "t.txt"); }), "line 2"));

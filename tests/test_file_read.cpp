@@ -63,3 +63,16 @@ TEST_CASE("file: quoted text is safe to print and short") {
   CHECK(in_quotes(std::string(81, 'x')) == "'" + std::string(80, 'x') + "…'");
   CHECK(in_quotes(std::string(79, 'x') + "é") == "'" + std::string(79, 'x') + "…'");
 }
+
+TEST_CASE("file: lines end as on Unix or on Windows, and the last one as it likes") {
+  const TempDir dir;
+  const auto lines = [&](const std::string& text) {
+    put_file(dir / "lines", text);
+    return read_lines(dir / "lines");
+  };
+  using Lines = std::vector<std::string>;
+  CHECK(lines("one\r\n two \n\nlast") == Lines{"one", " two ", "", "last"});
+  CHECK(lines("one\n\n") == Lines{"one", ""});
+  CHECK(lines("a\rb\r") == Lines{"a\rb"});
+  CHECK(lines("").empty());
+}

@@ -14,6 +14,17 @@ TEST_CASE("sha256: the examples of FIPS 180-4") {
         "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
 }
 
+TEST_CASE("sha256: bytes may come in any pieces") {
+  const std::string bytes(200, 'x');
+  Sha256 hash;
+  for (const int64_t piece : {0, 1, 63, 64, 65, 200}) {
+    CAPTURE(piece);
+    hash.add(bytes.data(), piece);
+    hash.add(bytes.data(), 200 - piece);
+    CHECK(hash.hex() == sha256(bytes));
+  }
+}
+
 TEST_CASE("sha256: a file of a million letters, read in pieces, and files of every awkward size") {
   const TempDir dir;
   put_file(dir / "a", std::string(1'000'000, 'a'));

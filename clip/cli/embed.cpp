@@ -1,9 +1,6 @@
 // clip/cli/embed.cpp — `diptych embed`: features of pictures or texts as an .npy file.
 #include <fmt/core.h>
 
-#include <fstream>
-#include <sstream>
-
 #include "clip/cli/command.h"
 #include "clip/eval/zero_shot.h"
 #include "data/image/transform.h"
@@ -19,13 +16,6 @@ struct Flags : ModelFlags {
   std::string pixels, texts, tokens, out;
   bool normalize = false, truncate = false;
 };
-
-std::vector<std::string> read_lines(const std::string& path) {
-  std::istringstream in(read_file(path));
-  std::vector<std::string> lines;
-  for (std::string line; std::getline(in, line);) lines.push_back(line);
-  return lines;
-}
 
 Tensor features(const Flags& flags, const LoadedModel& loaded) {
   const Clip& model = *loaded.model;

@@ -12,20 +12,21 @@ namespace diptych {
 namespace {
 
 std::string trim(const std::string& s) {
-  const size_t begin = s.find_first_not_of(" \t\r"), end = s.find_last_not_of(" \t\r");
+  const size_t begin = s.find_first_not_of(" \t"), end = s.find_last_not_of(" \t");
   return begin == std::string::npos ? "" : s.substr(begin, end - begin + 1);
 }
 
 std::vector<std::string> split(const std::string& text, char separator) {
   std::vector<std::string> parts;
   std::istringstream in(text);
-  for (std::string part; std::getline(in, part, separator);) parts.push_back(trim(part));
-  if (!text.empty() && text.back() == separator && separator != '\n') parts.emplace_back();
+  for (std::string part; std::getline(in, part, separator);) parts.push_back(part);
+  if (!text.empty() && text.back() == separator) parts.emplace_back();
   return parts;
 }
 
-std::vector<std::string> read_lines(const std::string& path) {
-  std::vector<std::string> lines = split(read_file(path), '\n');
+/// Without empty lines at the end.
+std::vector<std::string> lines_of(const std::string& path) {
+  std::vector<std::string> lines = read_lines(path);
   while (!lines.empty() && lines.back().empty()) lines.pop_back();
   return lines;
 }
@@ -33,6 +34,7 @@ std::vector<std::string> read_lines(const std::string& path) {
 std::vector<std::string> checked_labels(std::vector<std::string> labels,
                                         const std::string& source) {
   for (size_t i = 0; i < labels.size(); ++i) {
+    labels[i] = trim(labels[i]);
     check(!labels[i].empty(), "labels: label ", i + 1, " of ", source, " is empty");
     check(std::count(labels.begin(), labels.end(), labels[i]) == 1, "labels: '", labels[i],
           "' stands twice in ", source);
@@ -70,7 +72,7 @@ std::vector<std::string> prompt_templates(const std::string& spec) {
   if (spec == "openai-7") return {openai_best_templates().begin(), openai_best_templates().end()};
   check(std::filesystem::is_regular_file(spec), "templates: '", spec,
         "' is neither a file nor a known set (", template_names(), ")");
-  return checked_templates(read_lines(spec), spec);
+  return checked_templates(lines_of(spec), spec);
 }
 
 std::string fill_prompt(const std::string& prompt, const std::string& name) {
@@ -83,7 +85,7 @@ std::vector<std::string> split_labels(const std::string& text) {
 }
 
 std::vector<std::string> read_labels(const std::string& path) {
-  return checked_labels(read_lines(path), "'" + path + "'");
+  return checked_labels(lines_of(path), "'" + path + "'");
 }
 
 }  // namespace diptych

@@ -1,53 +1,45 @@
 // clip/eval/zero_shot.cpp — heads out of captions, and logits by them.
 #include "clip/eval/zero_shot.h"
 
-#include <fmt/core.h>
-
 #include <cmath>
-#include <cstring>
 #include <filesystem>
 #include <map>
 #include <numeric>
 
 #include "clip/eval/prompts.h"
 #include "tensor/io/safetensors.h"
+#include "tensor/io/sha256.h"
 
 namespace diptych {
 namespace {
 
-// FNV-1a over words of eight bytes: weights are long.
-class Fnv {
- public:
-  void add(const void* data, size_t bytes) {
-    const auto* p = static_cast<const unsigned char*>(data);
-    for (size_t i = 0; i < bytes; i += sizeof(uint64_t)) {
-      uint64_t word = 0;
-      std::memcpy(&word, p + i, std::min(sizeof word, bytes - i));
-      hash_ = (hash_ ^ word) * 0x100000001b3u;
-      hash_ ^= hash_ >> 32;  // a product moves bits up only
-    }
-  }
-  void add(const std::string& s) { add(s.c_str(), s.size() + 1); }
-  uint64_t value() const { return hash_; }
+void add(Sha256& hash, std::string_view text) {
+  const auto size = static_cast<int64_t>(text.size());
+  hash.add(&size, sizeof size);
+  hash.add(text.data(), size);
+}
 
- private:
-  uint64_t hash_ = 0xcbf29ce484222325u;
-};
+void add(Sha256& hash, const std::vector<std::string>& texts) {
+  const auto count = static_cast<int64_t>(texts.size());
+  hash.add(&count, sizeof count);
+  for (const std::string& text : texts) add(hash, text);
+}
 
-uint64_t fingerprint(const Clip& model, const Tokenizer& words,
-                     const std::vector<std::string>& names,
-                     const std::vector<std::string>& templates, Overflow overflow) {
-  Fnv hash;
+/// Of everything a head depends on.
+std::string fingerprint(const Clip& model, const Tokenizer& words,
+                        const std::vector<std::string>& names,
+                        const std::vector<std::string>& templates, Overflow overflow) {
+  Sha256 hash;
   hash.add(&overflow, sizeof overflow);
-  hash.add(to_json(model.config()));
-  hash.add(words.merges_text());
-  for (const auto& s : templates) hash.add(s);
-  for (const auto& s : names) hash.add(s);
-  for (const auto& entry : model.state()) {
-    const Tensor host = entry.tensor.to(Device::cpu);
-    hash.add(host.raw(), static_cast<size_t>(host.numel() * size_of(host.dtype())));
+  add(hash, to_json(model.config()));
+  add(hash, words.merges_text());
+  add(hash, templates);
+  add(hash, names);
+  for (const NamedTensor& value : model.state_dict()) {
+    const Tensor host = value.tensor.to(Device::cpu);
+    hash.add(host.raw(), host.numel() * size_of(host.dtype()));
   }
-  return hash.value();
+  return hash.hex();
 }
 
 }  // namespace
@@ -70,8 +62,8 @@ Tensor cached_zero_shot_head(const Clip& model, const Tokenizer& words,
                              const std::vector<std::string>& templates, const std::string& folder,
                              Overflow overflow) {
   if (folder.empty()) return zero_shot_head(model, words, names, templates, overflow);
-  const std::string path = fmt::format("{}/{:016x}.safetensors", folder,
-                                       fingerprint(model, words, names, templates, overflow));
+  const std::string path =
+      folder + '/' + fingerprint(model, words, names, templates, overflow) + ".safetensors";
   const Shape shape{static_cast<int64_t>(names.size()), model.config().embed_dim};
   try {
     const SafeTensors file = load_safetensors(path);

@@ -17,17 +17,13 @@ void make_folder(const std::string& folder) {
   check(!error, "convert: cannot create the folder '", folder, "': ", error.message());
 }
 
-void write_text(const std::string& path, const std::string& text) {
-  write_file_atomically(path, [&](FileWriter& file) { file.write(text); });
-}
-
 }  // namespace
 
 void export_open_clip(const std::string& folder, const Clip& model) {
   const std::string config = open_clip_config(model.config());
   make_folder(folder);
   save_safetensors(folder + "/open_clip_model.safetensors", model.state_dict(), {{"format", "pt"}});
-  write_text(folder + "/open_clip_config.json", config);
+  write_file_atomically(folder + "/open_clip_config.json", config);
 }
 
 void export_hugging_face(const std::string& folder, const Clip& model) {
@@ -36,8 +32,8 @@ void export_hugging_face(const std::string& folder, const Clip& model) {
   make_folder(folder);
   save_safetensors(folder + "/model.safetensors", with_hugging_face_names(model.state_dict()),
                    {{"format", "pt"}});
-  write_text(folder + "/config.json", config);
-  write_text(folder + "/preprocessor_config.json", preprocessor);
+  write_file_atomically(folder + "/config.json", config);
+  write_file_atomically(folder + "/preprocessor_config.json", preprocessor);
 }
 
 }  // namespace diptych

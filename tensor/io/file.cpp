@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <sstream>
 #include <utility>
 
 #include "tensor/types.h"
@@ -83,6 +84,16 @@ std::string read_file(const std::string& path, int64_t max_bytes) {
   }
   bytes.resize(static_cast<size_t>(filled));
   return bytes;
+}
+
+std::vector<std::string> read_lines(const std::string& path) {
+  std::istringstream in(read_file(path));
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(in, line);) {
+    if (line.ends_with('\r')) line.pop_back();
+    lines.push_back(line);
+  }
+  return lines;
 }
 
 InputFile::InputFile(const char* op, const std::string& path)

@@ -6,12 +6,16 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace diptych {
 
 /// The bytes of a file, read until its end. Throws Error, naming the file and the reason, if it
 /// cannot be read, is a directory, or holds more than `max_bytes`.
 std::string read_file(const std::string& path, int64_t max_bytes = int64_t{1} << 30);
+
+/// The lines of a text file without what ends them: \n, or \r\n. A last line need not end.
+std::vector<std::string> read_lines(const std::string& path);
 
 /// A regular file open for reading at any position, read with pread and never mapped: a file that
 /// another process cuts short gives an Error, not a SIGBUS.

@@ -10,49 +10,44 @@
 #include "tensor/io/file.h"
 
 namespace diptych {
-namespace {
 
-constexpr int64_t kPiece = 1 << 20;
-
-class Hash {
- public:
-  Hash() { sha256_init(&state_); }
-
-  void add(const char* bytes, size_t count) {
-    sha256_update(&state_, count, reinterpret_cast<const uint8_t*>(bytes));
-  }
-
-  std::string hex() {
-    std::array<uint8_t, SHA256_DIGEST_SIZE> digest{};
-    sha256_digest(&state_, digest.size(), digest.data());
-    std::string out;
-    for (const uint8_t byte : digest) {
-      out += "0123456789abcdef"[byte >> 4];
-      out += "0123456789abcdef"[byte & 15];
-    }
-    return out;
-  }
-
- private:
-  sha256_ctx state_;
+struct Sha256::State {
+  sha256_ctx context;
 };
 
-}  // namespace
+Sha256::Sha256() : state_(std::make_unique<State>()) { sha256_init(&state_->context); }
+Sha256::~Sha256() = default;
+
+void Sha256::add(const void* data, int64_t bytes) {
+  sha256_update(&state_->context, static_cast<size_t>(bytes), static_cast<const uint8_t*>(data));
+}
+
+std::string Sha256::hex() {
+  std::array<uint8_t, SHA256_DIGEST_SIZE> digest{};
+  sha256_digest(&state_->context, digest.size(), digest.data());
+  std::string out;
+  for (const uint8_t byte : digest) {
+    out += "0123456789abcdef"[byte >> 4];
+    out += "0123456789abcdef"[byte & 15];
+  }
+  return out;
+}
 
 std::string sha256(std::string_view bytes) {
-  Hash hash;
-  hash.add(bytes.data(), bytes.size());
+  Sha256 hash;
+  hash.add(bytes.data(), static_cast<int64_t>(bytes.size()));
   return hash.hex();
 }
 
 std::string sha256_of_file(const std::string& path) {
+  constexpr int64_t kPiece = 1 << 20;
   const InputFile file("sha256", path);
   std::vector<char> piece(static_cast<size_t>(std::min(kPiece, file.size())));
-  Hash hash;
+  Sha256 hash;
   for (int64_t at = 0; at < file.size();) {
     const int64_t count = std::min(kPiece, file.size() - at);
     file.read_at(at, piece.data(), count);
-    hash.add(piece.data(), static_cast<size_t>(count));
+    hash.add(piece.data(), count);
     at += count;
   }
   return hash.hex();
