@@ -19,6 +19,7 @@ TEST_CASE("file: read_file reads all, up to the limit") {
   }
   CHECK(contains(error_of([&] { read_file(path, 299999); }), "is larger than the limit of 299999"));
   CHECK(contains(error_of([] { read_file("/dev/zero", 1 << 20); }), "is larger than the limit"));
+  CHECK(contains(read_file("/proc/self/status"), "VmRSS"));  // says that it has 0 bytes
   CHECK(contains(error_of([&] { read_file(dir.path()); }), "': Is a directory"));
   CHECK(contains(error_of([&] { read_file(dir / "none"); }), "No such file or directory"));
 }

@@ -61,6 +61,12 @@ std::string directory_of(const std::string& path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
+/// Of a regular file, in bytes; 0 of anything else.
+int64_t size_if_known(int fd) {
+  struct stat info {};
+  return ::fstat(fd, &info) == 0 && S_ISREG(info.st_mode) ? info.st_size : 0;
+}
+
 bool is_device_or_pipe(const std::string& path) {
   struct stat info {};
   return ::stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode);
@@ -70,17 +76,23 @@ bool is_device_or_pipe(const std::string& path) {
 
 std::string read_file(const std::string& path, int64_t max_bytes) {
   const Descriptor file(open_to_read("read", path, 0));
+  const auto check_limit = [&](int64_t size) {
+    check(size <= max_bytes, "read: '", path, "' is larger than the limit of ", max_bytes,
+          " bytes");
+  };
+  const int64_t size = size_if_known(file.get());
+  check_limit(size);
   std::string bytes;
-  int64_t filled = 0;
+  // One byte more than there should be: reading it finds the end.
+  int64_t filled = 0, room = size > 0 ? size + 1 : kBuffer;
   for (;;) {
-    bytes.resize(static_cast<size_t>(std::max(2 * filled, kBuffer)));
-    const auto room = static_cast<int64_t>(bytes.size()) - filled;
-    const int64_t n = read_some(file.get(), -1, bytes.data() + filled, room);
+    bytes.resize(static_cast<size_t>(room));
+    const int64_t n = read_some(file.get(), -1, bytes.data() + filled, room - filled);
     check(n >= 0, "read: '", path, "': ", reason());
     filled += n;
-    check(filled <= max_bytes, "read: '", path, "' is larger than the limit of ", max_bytes,
-          " bytes");
+    check_limit(filled);
     if (n == 0) break;
+    if (filled == room) room *= 2;
   }
   bytes.resize(static_cast<size_t>(filled));
   return bytes;
