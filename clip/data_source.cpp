@@ -9,17 +9,14 @@ namespace {
 
 // What training can show: the held-out combinations are in none of these sentences, their words
 // are.
-std::vector<std::string> fashion_captions() {
-  std::vector<std::string> captions;
+void fashion_captions(const std::function<void(std::string_view)>& each) {
   for (int t = 0; t < tinted::kTemplates; ++t) {
     for (int garment = 0; garment < tinted::kGarments; ++garment) {
       for (int colour = 0; colour < tinted::kColours; ++colour) {
-        if (!tinted::is_held_out(colour, garment))
-          captions.push_back(tinted::caption(colour, garment, t));
+        if (!tinted::is_held_out(colour, garment)) each(tinted::caption(colour, garment, t));
       }
     }
   }
-  return captions;
 }
 
 }  // namespace
@@ -33,14 +30,15 @@ DataSource open_training_data(const std::string& spec, const PairOptions& option
     tinted.seed = seed;
     tinted.preprocess = preprocess;
     tinted.flip = true;
-    return {std::make_unique<TintedFashion>(tinted), fashion_captions(), {}};
+    return {std::make_unique<TintedFashion>(tinted), fashion_captions, {}};
   }
-  PairList list = open_pairs(spec, options);
-  std::vector<std::string> captions;
-  for (const Pair& pair : list.pairs) captions.push_back(pair.caption);
-  return {std::make_unique<PairDataset>(std::move(list.pairs), preprocess, seed, /*training=*/true,
-                                        limits),
-          std::move(captions), std::move(list.skipped)};
+  PairSource source = open_pairs(spec, options);
+  auto dataset = std::make_unique<PairDataset>(std::move(source.pairs), preprocess, seed,
+                                               /*training=*/true, limits);
+  const auto captions = [&pairs = dataset->pairs()](const auto& each) {
+    for (int64_t i = 0; i < pairs.size(); ++i) each(pairs.caption(i));
+  };
+  return {std::move(dataset), captions, std::move(source.skipped)};
 }
 
 LabelledSource open_class_folders(const std::string& folder, const Preprocess& preprocess) {

@@ -1,20 +1,20 @@
 // clip/data_source.h — training and evaluation data by name: "fashion", a table, a folder.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "data/dataset.h"
 #include "data/pairs.h"
+#include "data/text/texts.h"
 
 namespace diptych {
 
 struct DataSource {
   std::unique_ptr<Dataset> dataset;
-  std::vector<std::string>
-      captions;  ///< to train a vocabulary on: every caption, or all there can be
+  /// To train a vocabulary on: every caption, or all there can be. As long as `dataset` lives.
+  Texts captions;
   std::vector<std::string> skipped;  ///< pictures without a text
 };
 

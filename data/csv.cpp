@@ -13,13 +13,11 @@ class CsvParser {
     if (text_.starts_with("\xEF\xBB\xBF")) pos_ = 3;
   }
 
-  std::vector<CsvRow> run() {
-    std::vector<CsvRow> rows;
+  void run(const std::function<void(const CsvRow&)>& take) {
     while (pos_ < text_.size()) {
       if (take_line_end()) continue;  // an empty line
-      rows.push_back(row());
+      take(row());
     }
-    return rows;
   }
 
  private:
@@ -73,8 +71,9 @@ class CsvParser {
 
 }  // namespace
 
-std::vector<CsvRow> parse_csv(std::string_view text, char separator, const std::string& name) {
-  return CsvParser(text, separator, name).run();
+void parse_csv(std::string_view text, char separator, const std::string& name,
+               const std::function<void(const CsvRow&)>& take) {
+  CsvParser(text, separator, name).run(take);
 }
 
 }  // namespace diptych

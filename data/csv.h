@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,9 +15,10 @@ struct CsvRow {
   std::vector<std::string> fields;
 };
 
-/// Splits a table into records: fields may be quoted with '"' and then hold separators, line ends
-/// and doubled quotes; lines end in LF, CR LF or CR; empty lines and a byte order mark are skipped.
-/// Throws Error with `name`:line if a quote is never closed.
-std::vector<CsvRow> parse_csv(std::string_view text, char separator, const std::string& name);
+/// Calls `take` with the records of a table, one after the other: fields may be quoted with '"' and
+/// then hold separators, line ends and doubled quotes; lines end in LF, CR LF or CR; empty lines
+/// and a byte order mark are skipped. Throws Error with `name`:line if a quote is never closed.
+void parse_csv(std::string_view text, char separator, const std::string& name,
+               const std::function<void(const CsvRow&)>& take);
 
 }  // namespace diptych

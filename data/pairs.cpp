@@ -31,27 +31,48 @@ size_t find_column(const CsvRow& header, const std::string& key, const std::stri
   return static_cast<size_t>(found - header.fields.begin());
 }
 
+/// Rows of a table, of which the first is the header, into pairs.
+class TableReader {
+ public:
+  TableReader(const std::string& folder, const std::string& name, const PairOptions& options)
+      : pairs_(folder), name_(name), options_(options) {}
+
+  void take(const CsvRow& row) { columns_ == 0 ? read_header(row) : add_pair(row); }
+
+  PairList finish() {
+    check(columns_ > 0, "pairs: ", name_, ": the table is empty");
+    check(pairs_.size() > 0, "pairs: ", name_, ": the table has a header but no rows");
+    return std::move(pairs_);
+  }
+
+ private:
+  void read_header(const CsvRow& header) {
+    image_ = find_column(header, options_.image_key, name_);
+    caption_ = find_column(header, options_.caption_key, name_);
+    columns_ = header.fields.size();
+  }
+
+  void add_pair(const CsvRow& row) {
+    check(row.fields.size() == columns_, "pairs: ", name_, ":", row.line, ": ", row.fields.size(),
+          " fields, the header has ", columns_, "; quote fields that hold the separator");
+    check(!row.fields[image_].empty(), "pairs: ", name_, ":", row.line, ": no picture in column '",
+          options_.image_key, "'");
+    pairs_.add(row.fields[image_], row.fields[caption_]);
+  }
+
+  PairList pairs_;
+  const std::string& name_;
+  const PairOptions& options_;
+  size_t columns_ = 0, image_ = 0, caption_ = 0;
+};
+
 }  // namespace
 
 PairList parse_pair_table(std::string_view text, const std::string& folder, const std::string& name,
                           const PairOptions& options) {
-  const std::vector<CsvRow> rows = parse_csv(text, options.separator, name);
-  check(!rows.empty(), "pairs: ", name, ": the table is empty");
-  const CsvRow& header = rows.front();
-  const size_t image = find_column(header, options.image_key, name);
-  const size_t caption = find_column(header, options.caption_key, name);
-  PairList list;
-  for (size_t r = 1; r < rows.size(); ++r) {
-    const CsvRow& row = rows[r];
-    check(row.fields.size() == header.fields.size(), "pairs: ", name, ":", row.line, ": ",
-          row.fields.size(), " fields, the header has ", header.fields.size(),
-          "; quote fields that hold the separator");
-    check(!row.fields[image].empty(), "pairs: ", name, ":", row.line, ": no picture in column '",
-          options.image_key, "'");
-    list.pairs.push_back({(fs::path(folder) / row.fields[image]).string(), row.fields[caption]});
-  }
-  check(!list.pairs.empty(), "pairs: ", name, ": the table has a header but no rows");
-  return list;
+  TableReader reader(folder, name, options);
+  parse_csv(text, options.separator, name, [&](const CsvRow& row) { reader.take(row); });
+  return reader.finish();
 }
 
 PairList read_pair_table(const std::string& path, const PairOptions& options) {
@@ -59,32 +80,32 @@ PairList read_pair_table(const std::string& path, const PairOptions& options) {
                           path, options);
 }
 
-PairList read_pair_folder(const std::string& path) {
-  PairList list;
+PairSource read_pair_folder(const std::string& path) {
+  PairSource source;
   for (const std::string& picture : picture_files(path)) {
     const std::string text = fs::path(picture).replace_extension(".txt").string();
     if (fs::is_regular_file(text)) {
-      list.pairs.push_back({picture, read_file(text, kMaxCaptionBytes)});
+      source.pairs.add(picture, read_file(text, kMaxCaptionBytes));
     } else {
-      list.skipped.push_back(picture);
+      source.skipped.push_back(picture);
     }
   }
-  check(!list.pairs.empty(), "pairs: no NAME.png, .jpg or .jpeg with a NAME.txt below '", path,
-        "' (pictures without a text: ", list.skipped.size(), ")");
-  return list;
+  check(source.pairs.size() > 0, "pairs: no NAME.png, .jpg or .jpeg with a NAME.txt below '", path,
+        "' (pictures without a text: ", source.skipped.size(), ")");
+  return source;
 }
 
-PairList open_pairs(const std::string& spec, const PairOptions& options) {
+PairSource open_pairs(const std::string& spec, const PairOptions& options) {
   std::error_code ignored;
   if (fs::is_directory(spec, ignored)) return read_pair_folder(spec);
   const std::string extension = fs::path(spec).extension().string();
   check(extension == ".tsv" || extension == ".csv", "pairs: '", spec,
         "' is neither a folder nor a .tsv or .csv table");
-  return read_pair_table(spec, options);
+  return {read_pair_table(spec, options), {}};
 }
 
-PairDataset::PairDataset(std::vector<Pair> pairs, const Preprocess& preprocess, uint64_t seed,
-                         bool training, const ImageLimits& limits)
+PairDataset::PairDataset(PairList pairs, const Preprocess& preprocess, uint64_t seed, bool training,
+                         const ImageLimits& limits)
     : pairs_(std::move(pairs)),
       preprocess_(preprocess),
       seed_(seed),
@@ -93,15 +114,13 @@ PairDataset::PairDataset(std::vector<Pair> pairs, const Preprocess& preprocess, 
 
 Example PairDataset::get(int64_t index, int64_t epoch) const {
   check(index >= 0 && index < size(), "pairs: no pair ", index, " among ", size());
-  const Pair& pair = pairs_[static_cast<size_t>(index)];
-  const Picture picture = load_picture(pair.path, limits_);
-  if (!training_) return {preprocess(picture, preprocess_), pair.caption};
+  const Picture picture = load_picture(pairs_.path(index), limits_);
+  const std::string caption(pairs_.caption(index));
+  if (!training_) return {preprocess(picture, preprocess_), caption};
   PhiloxStream random(seed_, mix(static_cast<uint64_t>(epoch), static_cast<uint64_t>(index)));
-  return {preprocess_training(picture, preprocess_, random), pair.caption};
+  return {preprocess_training(picture, preprocess_, random), caption};
 }
 
-std::string PairDataset::name_of(int64_t index) const {
-  return pairs_.at(static_cast<size_t>(index)).path;
-}
+std::string PairDataset::name_of(int64_t index) const { return pairs_.path(index); }
 
 }  // namespace diptych

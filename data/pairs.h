@@ -8,17 +8,13 @@
 
 #include "data/dataset.h"
 #include "data/image/transform.h"
+#include "data/pair_list.h"
 
 namespace diptych {
 
-/// A picture file and its text.
-struct Pair {
-  std::string path, caption;
-};
-
 /// What a source holds, in its order.
-struct PairList {
-  std::vector<Pair> pairs;
+struct PairSource {
+  PairList pairs;
   std::vector<std::string> skipped;  ///< pictures without a text
 };
 
@@ -30,12 +26,12 @@ struct PairOptions {
 };
 
 /// Opens a folder or a .tsv / .csv table. Throws Error if there is no pair.
-PairList open_pairs(const std::string& spec, const PairOptions& = {});
+PairSource open_pairs(const std::string& spec, const PairOptions& = {});
 
 /// NAME.png, NAME.jpg or NAME.jpeg with NAME.txt beside it, in all folders below `path`, in the
 /// order of their paths. Pictures without a text are listed as skipped. Throws Error if no pair is
 /// found.
-PairList read_pair_folder(const std::string& path);
+PairSource read_pair_folder(const std::string& path);
 /// A table with a header line, quoted as pandas reads it. Relative paths start at the table's
 /// folder. Throws Error with file:line on a bad row, with the columns found if one is missing.
 PairList read_pair_table(const std::string& path, const PairOptions& = {});
@@ -47,16 +43,16 @@ PairList parse_pair_table(std::string_view text, const std::string& folder, cons
 class PairDataset : public Dataset {
  public:
   /// `training`: random_resized_crop by (seed, epoch, index); else the evaluation transform.
-  PairDataset(std::vector<Pair> pairs, const Preprocess&, uint64_t seed, bool training,
+  PairDataset(PairList pairs, const Preprocess&, uint64_t seed, bool training,
               const ImageLimits& = {});
 
-  int64_t size() const override { return static_cast<int64_t>(pairs_.size()); }
+  int64_t size() const override { return pairs_.size(); }
   Example get(int64_t index, int64_t epoch) const override;
   std::string name_of(int64_t index) const override;
-  const std::vector<Pair>& pairs() const { return pairs_; }
+  const PairList& pairs() const { return pairs_; }
 
  private:
-  std::vector<Pair> pairs_;
+  PairList pairs_;
   Preprocess preprocess_;
   uint64_t seed_;
   bool training_;

@@ -1,6 +1,7 @@
 // tensor/allocator.cpp — size classes, reuse and statistics.
 #include "tensor/allocator.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstdio>
 #include <cstdlib>

@@ -1,6 +1,7 @@
 // tests/test_api_random.cpp — random calls of every operator: an Error or a result of the right
 // shape, with gradients; nothing else comes out. How to make more calls: tests/random_run.h.
 #include "autograd/ops.h"
+#include "tensor/scalar_ops.h"
 #include "tests/random_rules.h"
 #include "tests/random_run.h"
 
@@ -230,7 +231,7 @@ Call attention_call(Dice& dice) {
     return {Words("attention") << qkv << offsets << heads << causal,
             {qkv, offsets},
             fits ? Rule(Extents{qkv.dim(0), qkv.dim(1) / 3}) : kRefused,
-            [=] { return attention(qkv, offsets, heads, causal); }};
+            [=] { return attention(qkv, Ragged::of_offsets(offsets), heads, causal); }};
   }
   const Tensor q = dice.operand({B, D}, type), kv = dice.operand({T, 2 * D}, type);
   const bool fits = floating(q) && alike(q, kv) && q.rank() == 2 && kv.rank() == 2 &&
@@ -239,7 +240,7 @@ Call attention_call(Dice& dice) {
                     offsets.dim(0) == q.dim(0) + 1;
   return {
       Words("attention_pool") << q << kv << offsets << heads, {q, kv, offsets}, like(q, fits), [=] {
-        return attention_pool(q, kv, offsets, heads);
+        return attention_pool(q, kv, Ragged::of_offsets(offsets), heads);
       }};
 }
 

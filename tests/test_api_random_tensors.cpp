@@ -225,22 +225,22 @@ Call layer_call(Dice& dice) {
 }
 
 Call tower_call(Dice& dice) {
-  nn::VitConfig c{.image_size = width_of(dice), .patch_size = width_of(dice), .channels = 1};
-  c.embed_dim = dice.below(4);
-  nn::TransformerConfig& t = c.transformer;
+  const nn::PictureShape pictures{.size = width_of(dice), .channels = 1};
+  nn::VitConfig c{.patch_size = width_of(dice)};
+  nn::TransformerSize& t = c.transformer;
   t.width = dice.below(9);
   t.heads = dice.number();
   t.layers = dice.below(3) - dice.chance(0.1);
+  const int64_t R = pictures.size, p = c.patch_size, E = dice.below(4);
   const bool heads = t.width > 0 && t.heads > 0 && t.width % t.heads == 0 && t.layers >= 0;
-  const bool sides = c.patch_size > 0 && c.image_size > 0 && c.image_size % c.patch_size == 0;
-  const int64_t side = sides ? c.image_size / c.patch_size : 1;
-  const bool fits =
-      heads && sides && made({side, side, t.width}) && made({t.width, c.patch_size, c.patch_size});
-  return {Words("VisionTransformer") << c.image_size << c.patch_size << t.width << t.heads,
+  const bool sides = p > 0 && R > 0 && R % p == 0;
+  const int64_t side = sides ? R / p : 1;
+  const bool fits = heads && sides && made({side, side, t.width}) && made({t.width, p, p});
+  return {Words("VisionTransformer") << R << p << t.width << t.heads,
           {},
           fits ? Rule(Extents{1 + side * side, t.width}) : kRefused,
           [=] {
-            const nn::VisionTransformer tower(c);
+            const nn::VisionTransformer tower(c, pictures, E, nn::Activation::gelu, 1e-5);
             for (const auto& entry : tower.state())
               if (entry.name == "positional_embedding") return entry.tensor.detach();
             return Tensor();

@@ -42,7 +42,7 @@ std::string gzip(const std::string& bytes) {
 
 std::vector<std::vector<std::string>> fields_of(std::string_view text, char separator = ',') {
   std::vector<std::vector<std::string>> rows;
-  for (CsvRow& row : parse_csv(text, separator, "t")) rows.push_back(std::move(row.fields));
+  parse_csv(text, separator, "t", [&](const CsvRow& row) { rows.push_back(row.fields); });
   return rows;
 }
 
@@ -78,19 +78,24 @@ TEST_CASE("csv: fields are quoted as pandas reads them") {
 }
 
 TEST_CASE("csv: rows know their line, also behind fields with line ends") {
-  const auto rows = parse_csv("a\n\n\"b\nc\"\nd\n", ',', "t");
-  CHECK(rows[1].line == 3);
-  CHECK(rows[2].line == 5);
-  CHECK(parse_csv("a\r\nb\r\n\r\nc", ',', "t")[2].line == 4);
+  const auto lines = [](const char* text) {
+    std::vector<int64_t> found;
+    parse_csv(text, ',', "t", [&](const CsvRow& row) { found.push_back(row.line); });
+    return found;
+  };
+  CHECK(lines("a\n\n\"b\nc\"\nd\n") == std::vector<int64_t>{1, 3, 5});
+  CHECK(lines("a\r\nb\r\n\r\nc") == std::vector<int64_t>{1, 2, 4});
 }
 
 TEST_CASE("pairs: a table gives paths below its folder and captions") {
-  const auto list = parse_pair_table("title\tfilepath\na cat\tcat.png\nx\t/abs/y.jpg\n", "dir", "t",
-                                     PairOptions{});
-  REQUIRE(list.pairs.size() == 2);
-  CHECK(list.pairs[0].path == "dir/cat.png");
-  CHECK(list.pairs[0].caption == "a cat");
-  CHECK(list.pairs[1].path == "/abs/y.jpg");
+  const PairList pairs = parse_pair_table(
+      "title\tsize\tfilepath\na cat\t7\tcat.png\n\"say \"\"x\"\"\"\t8\t/abs/y.jpg\n", "dir", "t",
+      PairOptions{});
+  REQUIRE(pairs.size() == 2);
+  CHECK(pairs.path(0) == "dir/cat.png");
+  CHECK(pairs.caption(0) == "a cat");
+  CHECK(pairs.path(1) == "/abs/y.jpg");
+  CHECK(pairs.caption(1) == "say \"x\"");
 }
 
 TEST_CASE("pairs: a bad table is refused with file, line and columns") {
@@ -114,12 +119,30 @@ TEST_CASE("pairs: a folder gives its pictures with texts, in the order of their 
     put_below(folder, name, "");
   for (const char* name : {"b.txt", "a.txt", "sub/c.txt", "d.txt", "e.txt"})
     put_below(folder, name, name);
-  const PairList list = open_pairs(folder.path());
-  REQUIRE(list.pairs.size() == 3);
-  CHECK(list.pairs[0].path == folder / "a.JPG");
-  CHECK(list.pairs[1].path == folder / "b.png");
-  CHECK(list.pairs[2].caption == "sub/c.txt");
-  CHECK(list.skipped == std::vector<std::string>{folder / "lonely.png"});
+  const PairSource source = open_pairs(folder.path());
+  REQUIRE(source.pairs.size() == 3);
+  CHECK(source.pairs.path(0) == folder / "a.JPG");
+  CHECK(source.pairs.path(1) == folder / "b.png");
+  CHECK(source.pairs.caption(2) == "sub/c.txt");
+  CHECK(source.skipped == std::vector<std::string>{folder / "lonely.png"});
+}
+
+TEST_CASE("pairs: texts of any length stay where they are while the list grows and moves") {
+  PairList list;
+  const auto text = [](int64_t i) {
+    return std::string(static_cast<size_t>(i * i * 7 % 3001), static_cast<char>('a' + i % 26));
+  };
+  list.add("first", std::string(5 << 20, 'x'));  // longer than a piece
+  const std::string_view first = list.caption(0);
+  for (int64_t i = 1; i < 2000; ++i) list.add("p" + std::to_string(i), text(i));
+  const PairList moved = std::move(list);
+  CHECK(moved.caption(0).data() == first.data());
+  CHECK(moved.caption(0) == std::string(5 << 20, 'x'));
+  REQUIRE(moved.size() == 2000);
+  for (int64_t i = 1; i < 2000; ++i) {
+    REQUIRE(moved.path(i) == "p" + std::to_string(i));
+    REQUIRE(moved.caption(i) == text(i));
+  }
 }
 
 TEST_CASE("pairs: training crops depend on (seed, epoch, index) alone; evaluation on nothing") {
@@ -128,10 +151,14 @@ TEST_CASE("pairs: training crops depend on (seed, epoch, index) alone; evaluatio
   for (size_t i = 0; i < image.rgb.size(); ++i) image.rgb[i] = static_cast<uint8_t>(i * 7 % 256);
   save_png(folder / "x.png", image);
   put_below(folder, "broken.png", encode_png(image).substr(0, 100));
-  const std::vector<Pair> pairs = {{folder / "x.png", "stripes"},
-                                   {folder / "broken.png", "broken"}};
-  const PairDataset training(pairs, {.size = 16}, 1, true),
-      evaluation(pairs, {.size = 16}, 1, false);
+  const auto pairs = [&] {
+    PairList list(folder.path());
+    list.add("x.png", "stripes");
+    list.add("broken.png", "broken");
+    return list;
+  };
+  const PairDataset training(pairs(), {.size = 16}, 1, true),
+      evaluation(pairs(), {.size = 16}, 1, false);
   const auto pixels = [](const Dataset& data, int64_t epoch) {
     return values<float>(data.get(0, epoch).pixels);
   };

@@ -44,7 +44,7 @@ TEST_CASE("accuracy: the five best are kept, and equals stand in the order of th
   model.initialize(2);
   const Squares data(3);
   Loader loader(data, tokenizer, {.workers = 0, .context_length = 8, .shuffle = false});
-  const Tensor equal = full({7, model.config().embed_dim()}, 0.25);
+  const Tensor equal = full({7, model.config().embed_dim}, 0.25);
   const Predictions found = classify_dataset(model, equal, loader);
   CHECK(found.labels == std::vector<int64_t>{0, 1, 2});
   for (const auto& ranked : found.ranked) CHECK(ranked == std::vector<int64_t>{0, 1, 2, 3, 4});

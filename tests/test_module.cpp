@@ -88,7 +88,7 @@ TEST_CASE("module: initial values depend on the seed and the name alone") {
 }
 
 TEST_CASE("module: parameters of one shape begin with different values") {
-  Transformer tower({.width = 8, .layers = 2, .heads = 2});
+  Transformer tower({{.width = 8, .layers = 2, .heads = 2}});
   tower.initialize(1);
   std::vector<NamedTensor> weights;
   for (const auto& value : values_of(tower)) {

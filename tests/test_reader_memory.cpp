@@ -1,42 +1,20 @@
 // tests/test_reader_memory.cpp — what a file announces costs nothing: readers of hostile files stay
 // within the size of the file and 64 MiB.
 #include <doctest/doctest.h>
-#include <malloc.h>
 
 #include <filesystem>
-#include <fstream>
 
-#include "tensor/allocator.h"
 #include "tensor/io/torch_file.h"
 #include "tests/files.h"
+#include "tests/memory.h"
 #include "tests/torch_files.h"
 
 using namespace diptych;
 using namespace diptych::test;
 
-// Sanitizers keep freed memory and shadow the rest: the figure would be theirs.
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#ifdef DIPTYCH_MEASURES_MEMORY
 
 namespace {
-
-/// A line of /proc/self/status, in bytes.
-int64_t status_of(const std::string& field) {
-  std::ifstream status("/proc/self/status");
-  for (std::string line; std::getline(status, line);)
-    if (line.starts_with(field)) return std::stoll(line.substr(field.size())) * 1024;
-  fail("test: /proc/self/status has no ", field);
-}
-
-/// How much resident memory grows, at its peak, while f runs.
-template <class F>
-int64_t peak_growth(const F& f) {
-  allocator(Device::cpu).trim();
-  malloc_trim(0);
-  std::ofstream("/proc/self/clear_refs") << 5;  // forgets the peak
-  const int64_t before = status_of("VmRSS:");
-  f();
-  return status_of("VmHWM:") - before;
-}
 
 std::string repeated(const std::string& text, int times) {
   std::string out;

@@ -6,6 +6,7 @@
 #include "autograd/ops.h"
 #include "clip/loss.h"
 #include "clip/model.h"
+#include "tensor/scalar_ops.h"
 #include "tests/files.h"
 #include "tests/tape.h"
 

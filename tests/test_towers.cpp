@@ -57,20 +57,20 @@ TEST_CASE("transformer: both norms of a block have the configuration's eps") {
   const auto p = [&](const std::string& name) {
     return parameter_of(tower, "resblocks.0." + name);
   };
-  const Tensor x = randn({3, 4}, {6, 0}, DType::f64), offsets = from_vector<int64_t>({0, 3}, {2});
+  const Tensor x = randn({3, 4}, {6, 0}, DType::f64);
+  const Ragged layout = Ragged::of_lengths({3});
   const Tensor qkv = linear(normed(tower, "resblocks.0.ln_1", x), p("attn.in_proj_weight"),
                             p("attn.in_proj_bias"));
-  const Tensor y = x + linear(attention(qkv, offsets, 2, false), p("attn.out_proj.weight"),
+  const Tensor y = x + linear(attention(qkv, layout, 2, false), p("attn.out_proj.weight"),
                               p("attn.out_proj.bias"));
   const Tensor h = quick_gelu(
       linear(normed(tower, "resblocks.0.ln_2", y), p("mlp.c_fc.weight"), p("mlp.c_fc.bias")));
-  check_same(tower(x, offsets), y + linear(h, p("mlp.c_proj.weight"), p("mlp.c_proj.bias")));
+  check_same(tower(x, layout), y + linear(h, p("mlp.c_proj.weight"), p("mlp.c_proj.bias")));
 }
 
 TEST_CASE("towers: without blocks, the image tower is two norms of the class token, projected") {
-  VitConfig config{.image_size = 4, .patch_size = 2, .channels = 1, .embed_dim = 3};
-  config.transformer = narrow(0);
-  VisionTransformer tower(config);
+  VisionTransformer tower({.patch_size = 2, .transformer = narrow(0)}, {.size = 4, .channels = 1},
+                          3, Activation::quick_gelu, kEps);
   draw_all(tower);
   const Tensor token = parameter_of(tower, "class_embedding") +
                        slice(parameter_of(tower, "positional_embedding"), 0, 0, 1);
@@ -80,14 +80,13 @@ TEST_CASE("towers: without blocks, the image tower is two norms of the class tok
 }
 
 TEST_CASE("towers: without blocks, the text tower is a norm of the last token, projected") {
-  TextConfig config{.context_length = 5, .vocab_size = 7, .embed_dim = 3};
-  config.transformer = narrow(0);
-  TextTransformer tower(config);
+  TextTransformer tower({.context_length = 5, .vocab_size = 7, .transformer = narrow(0)}, 3,
+                        Activation::quick_gelu, kEps);
   draw_all(tower);
   const auto row = [&](const std::string& name, int64_t i) {
     return slice(parameter_of(tower, name), 0, i, i + 1);
   };
   const Tensor token = row("token_embedding.weight", 6) + row("positional_embedding", 2);
-  check_same(tower(from_vector<int64_t>({1, 2, 6}, {3}), from_vector<int64_t>({0, 3}, {2})),
+  check_same(tower(from_vector<int64_t>({1, 2, 6}, {3}), Ragged::of_lengths({3})),
              matmul(normed(tower, "ln_final", token), parameter_of(tower, "text_projection")));
 }

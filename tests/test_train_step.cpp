@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "clip/loss.h"
+#include "clip/train/step.h"
 #include "nn/schedule.h"
 #include "tests/squares.h"
 
@@ -44,9 +45,7 @@ struct Bench {
 };
 
 double gradient_norm(const Clip& model, const Batch& batch) {
-  backward(contrastive_loss(model.encode_image(batch.pixels),
-                            model.encode_text(batch.tokens, batch.offsets), model.logit_scale())
-               .loss);
+  accumulate_gradients(model, batch.pixels, batch.captions);
   return nn::grad_norm(model);
 }
 

@@ -98,8 +98,7 @@ std::string resume_point(const Flags& f, const std::string& folder) {
 }
 
 // A model of OpenAI's size gets OpenAI's vocabulary if it is there; others get their own.
-Tokenizer make_tokenizer(const Flags& f, const std::vector<std::string>& captions,
-                         int64_t vocab_size) {
+Tokenizer make_tokenizer(const Flags& f, const Texts& captions, int64_t vocab_size) {
   std::string path = f.vocab;
   if (path.empty() && vocab_size == kOpenAiVocabulary) path = find_vocabulary();
   return path.empty() ? Tokenizer::train(captions, std::max(vocab_size, Tokenizer::kSmallest))

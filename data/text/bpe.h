@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "data/text/texts.h"
+
 namespace diptych::bpe {
 
 /// Number of a symbol: 0 … 255 bytes, 256 … 511 bytes that end a word, 512 + k made by merge k.
@@ -61,6 +63,6 @@ std::vector<Symbol> symbols_of(std::string_view word);
 std::vector<std::u32string_view> split_words(std::u32string_view text, bool specials);
 
 /// The merges that CLIP's trainer would learn from these captions: see Tokenizer::train.
-std::vector<Merge> train(const std::vector<std::string>& captions, int64_t max_merges);
+std::vector<Merge> train(const Texts& captions, int64_t max_merges);
 
 }  // namespace diptych::bpe

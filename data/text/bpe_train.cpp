@@ -18,7 +18,7 @@ constexpr size_t kMaxWordBytes = 256;
 // pair, so the cost of training follows the number of changes rather than the size of the text.
 class Trainer {
  public:
-  explicit Trainer(const std::vector<std::string>& captions);
+  explicit Trainer(const Texts& captions);
   std::vector<Merge> run(int64_t max_merges);
 
  private:
@@ -49,16 +49,16 @@ class Trainer {
   Pieces pieces_;
 };
 
-std::map<std::string, int64_t> count_words(const std::vector<std::string>& captions) {
+std::map<std::string, int64_t> count_words(const Texts& captions) {
   std::map<std::string, int64_t> counts;
-  for (const std::string& caption : captions) {
+  captions([&counts](std::string_view caption) {
     const std::u32string text = clean_text(caption);
     for (std::u32string_view word : split_words(text, false)) ++counts[encode_utf8(word)];
-  }
+  });
   return counts;
 }
 
-Trainer::Trainer(const std::vector<std::string>& captions) {
+Trainer::Trainer(const Texts& captions) {
   for (const auto& [word, count] : count_words(captions))
     if (word.size() <= kMaxWordBytes) words_.push_back({symbols_of(word), count});
   for (size_t w = 0; w < words_.size(); ++w) {
@@ -128,7 +128,7 @@ void Trainer::merge_in_word(size_t index, Merge merge, Symbol made, std::vector<
 
 }  // namespace
 
-std::vector<Merge> train(const std::vector<std::string>& captions, int64_t max_merges) {
+std::vector<Merge> train(const Texts& captions, int64_t max_merges) {
   return Trainer(captions).run(max_merges);
 }
 

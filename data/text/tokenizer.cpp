@@ -74,6 +74,10 @@ Tokenizer::Tokenizer(std::vector<bpe::Merge> merges) : merges_(std::move(merges)
 }
 
 Tokenizer Tokenizer::train(const std::vector<std::string>& captions, int64_t vocab_size) {
+  return train(texts_of(captions), vocab_size);
+}
+
+Tokenizer Tokenizer::train(const Texts& captions, int64_t vocab_size) {
   check(vocab_size >= kSmallest, "tokenizer: a vocabulary of ", vocab_size,
         " is too small: 512 byte symbols and 2 special tokens always belong to it");
   return Tokenizer(bpe::train(captions, vocab_size - kSmallest));

@@ -30,6 +30,7 @@ class Tokenizer {
   /// Learns merges from captions until `vocab_size` (≥ kSmallest) is reached or no pair occurs
   /// twice. The most frequent pair first, ties by the smaller (left id, right id): the same
   /// captions in any order give the same vocabulary.
+  static Tokenizer train(const Texts& captions, int64_t vocab_size);
   static Tokenizer train(const std::vector<std::string>& captions, int64_t vocab_size);
   /// Reads OpenAI's format, plain or gzip: a line with "#version", then one "left right" per line.
   /// Throws Error naming the line if a part was not made by an earlier line.

@@ -1,0 +1,45 @@
+// data/pair_list.h — paths and captions of many pictures, packed.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace diptych {
+
+/// Picture files with their texts. A table has millions: a pair costs its bytes and 16 more, not
+/// two strings, and nothing is copied when the list grows.
+class PairList {
+ public:
+  /// `folder` goes before relative paths.
+  explicit PairList(std::string folder = "") : folder_(std::move(folder)) {}
+
+  /// Throws Error if a text has 4 GiB or more.
+  void add(std::string_view path, std::string_view caption);
+
+  int64_t size() const { return static_cast<int64_t>(pairs_.size()); }
+  std::string path(int64_t index) const;
+  /// Valid as long as the list, or the one it is moved to.
+  std::string_view caption(int64_t index) const;
+
+ private:
+  struct Pair {
+    const char* text;  // the path, then the caption
+    uint32_t path_bytes, caption_bytes;
+  };
+
+  const Pair& at(int64_t index) const { return pairs_.at(static_cast<size_t>(index)); }
+  char* room(size_t bytes);
+
+  std::string folder_;
+  std::deque<Pair> pairs_;
+  std::vector<std::unique_ptr<char[]>> pieces_;
+  char* free_ = nullptr;  // in the last piece
+  size_t free_bytes_ = 0;
+};
+
+}  // namespace diptych
