@@ -140,6 +140,13 @@ Call linear_call(Dice& dice) {
           }};
 }
 
+// Rows of the last axis, of which there may be some even where that is empty.
+int64_t leading(const Tensor& x) {
+  int64_t rows = 1;
+  for (int axis = 0; axis + 1 < x.rank(); ++axis) rows *= x.dim(axis);
+  return rows;
+}
+
 Call normalisation(Dice& dice) {
   const Tensor x = dice.tensor();
   const DType type = x.defined() ? x.dtype() : DType::f32;
@@ -153,10 +160,9 @@ Call normalisation(Dice& dice) {
               return layer_norm(x, w, b, 0.1);
             }};
   if (kind == 1)
-    return {Words("batch_norm") << x << w << b,
-            {x, w, b},
-            like(x, columns && x.dim(-1) > 0 && x.numel() / x.dim(-1) > 1),
-            [=] { return batch_norm(x, w, b, 0.1, true).y; }};
+    return {Words("batch_norm") << x << w << b, {x, w, b}, like(x, columns && leading(x) > 1), [=] {
+              return batch_norm(x, w, b, 0.1, true).y;
+            }};
   const Tensor mean = dice.operand(D, wide), var = dice.operand(D, wide);
   const bool fits = columns && mean.defined() && var.defined() && mean.dtype() == wide &&
                     var.dtype() == wide && has_shape(mean, D) && has_shape(var, D);

@@ -24,7 +24,7 @@ std::vector<OpCase> power_rows() {
   };
   rows[0].special = {{f64({-20, 0, 20}, {3})}};
   rows[2].special = {{f64({-1e4, 0, 1e4}, {3})}};
-  rows[0].bad = {{"pow: needs two floating-point", [] { return pow(arange(3), 2); }}};
+  rows[0].bad = {{"pow: needs a floating-point tensor", [] { return pow(arange(3), 2); }}};
   return rows;
 }
 
@@ -51,10 +51,10 @@ std::vector<OpCase> operator_rows() {
        normal({{3, 4}}), plain([](double x) { return std::tanh(x); })},
   };
   for (OpCase& row : rows) row.composed = true;
-  rows[0].bad = {{"add: needs two floating-point", [] { return arange(3) + 1.0; }}};
-  rows[2].bad = {{"sub: needs two floating-point", [] { return 1 - arange(3); }}};
-  rows[3].bad = {{"mul: needs two floating-point", [] { return arange(3) * 2.0; }}};
-  rows[5].bad = {{"div: needs two floating-point", [] { return 1 / arange(3); }}};
+  rows[0].bad = {{"add: needs a floating-point tensor", [] { return arange(3) + 1.0; }}};
+  rows[2].bad = {{"sub: needs a floating-point tensor", [] { return 1 - arange(3); }}};
+  rows[3].bad = {{"mul: needs a floating-point tensor", [] { return arange(3) * 2.0; }}};
+  rows[5].bad = {{"div: needs a floating-point tensor", [] { return 1 / arange(3); }}};
   return rows;
 }
 
@@ -125,7 +125,7 @@ std::vector<OpCase> clamp_rows() {
   bad("clamp: low nan", nan, 1);
   bad("nor either be NaN", 0, nan);
   rows[0].bad.push_back(
-      {"maximum: needs two floating-point", [] { return clamp(arange(3), 0, 1); }});
+      {"maximum: needs a floating-point tensor", [] { return clamp(arange(3), 0, 1); }});
   return rows;
 }
 
