@@ -1,8 +1,9 @@
 // nn/transformer.cpp — the block every tower is made of.
 #include "nn/transformer.h"
-#include "tensor/scalar_ops.h"
 
 #include <cmath>
+
+#include "tensor/scalar_ops.h"
 
 namespace diptych::nn {
 namespace {
