@@ -20,6 +20,11 @@ struct Init {
   /// PyTorch's default for linear and convolution weights and their biases, kaiming_uniform(a =
   /// √5): uniform within ±1 / √fan_in.
   static Init fan_in(int64_t n) { return uniform(1 / std::sqrt(static_cast<double>(n))); }
+  /// The same for a convolution kernel of k × k over n channels.
+  static Init fan_in(int64_t n, int64_t k) {
+    const auto side = static_cast<double>(k);  // k² n might overflow
+    return uniform(1 / std::sqrt(static_cast<double>(n) * side * side));
+  }
   /// Glorot and Bengio (2010): uniform within ±√(6 / (fan_in + fan_out)).
   static Init xavier(int64_t in, int64_t out) {
     return uniform(std::sqrt(6 / static_cast<double>(in + out)));

@@ -43,8 +43,7 @@ struct Conv2d : Module {
   Conv2d(int64_t in, int64_t out, int64_t kernel, int64_t stride_ = 1, int64_t padding_ = 0)
       : stride(stride_),
         padding(padding_),
-        weight(parameter("weight", {out, in, kernel, kernel}, Init::fan_in(in * kernel * kernel))) {
-  }
+        weight(parameter("weight", {out, in, kernel, kernel}, Init::fan_in(in, kernel))) {}
   Tensor operator()(const Tensor& x) const { return conv2d(x, weight, stride, padding); }
 
   int64_t stride, padding;

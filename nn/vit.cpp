@@ -27,7 +27,7 @@ VisionTransformer::VisionTransformer(const VitConfig& c, const PictureShape& pic
       patch_size_(c.patch_size),
       conv1_weight_(parameter("conv1.weight",
                               {c.transformer.width, pictures.channels, c.patch_size, c.patch_size},
-                              Init::fan_in(pictures.channels * c.patch_size * c.patch_size))),
+                              Init::fan_in(pictures.channels, c.patch_size))),
       class_embedding_(
           parameter("class_embedding", {c.transformer.width}, scaled_normal(c.transformer.width))),
       positional_embedding_(parameter("positional_embedding",

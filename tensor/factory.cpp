@@ -43,7 +43,8 @@ Tensor arange(int64_t n, DType dtype, Device device) {
 template <class T>
 Tensor from_vector(const std::vector<T>& values, Shape shape) {
   const auto count = static_cast<int64_t>(values.size());
-  check(count == shape.numel(), "from_vector: ", count, " values for shape ", shape);
+  check(is_addressable(shape) && count == shape.numel(), "from_vector: ", count,
+        " values for shape ", shape);
   Tensor y = empty(shape, dtype_of<T>());
   if (count) std::memcpy(y.raw(), values.data(), values.size() * sizeof(T));
   return y;

@@ -145,7 +145,7 @@ class Dice {
   Tensor indices(int64_t n, int64_t low, int64_t high) {
     std::vector<int64_t> values(static_cast<size_t>(n));
     for (int64_t& v : values) v = low + below(std::max<int64_t>(1, high - low));
-    if (n > 0 && chance(0.1)) values[pick_index(values)] = number() * (chance(0.5) ? 1 : -1);
+    if (n > 0 && chance(0.1)) values[pick_index(values)] = chance(0.5) ? number() : -1 - below(4);
     if (chance(0.02)) return {};
     if (chance(0.05)) return tensor({n});
     return from_vector(values, {n});

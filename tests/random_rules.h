@@ -20,6 +20,9 @@ inline Rule broadcast(Extents a, Extents b) {
 
 inline Rule like(const Tensor& x, bool fits) { return fits ? Rule(extents(x)) : kRefused; }
 
+/// Can be multiplied with.
+inline bool is_small(int64_t n) { return -100 < n && n < 100; }
+
 inline bool in_range(int axis, const Tensor& x) { return -x.rank() <= axis && axis < x.rank(); }
 
 inline bool has_shape(const Tensor& x, const Extents& shape) { return extents(x) == shape; }

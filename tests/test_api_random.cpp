@@ -206,7 +206,7 @@ Call convolution(Dice& dice) {
 }
 
 Call squares(Dice& dice) {
-  const int64_t k = dice.number(), side = std::abs(k) < 9 ? k : 1;
+  const int64_t k = dice.number(), side = is_small(k) ? k : 1;
   const bool pool = dice.chance(0.5);
   Extents shape{dice.extent(), std::max<int64_t>(0, side * dice.below(3)),
                 std::max<int64_t>(0, side * dice.below(3)), dice.extent()};
@@ -227,7 +227,7 @@ Call squares(Dice& dice) {
 Call attention_call(Dice& dice) {
   const DType type = dice.dtype();
   const int64_t heads = dice.number(), T = dice.extent(), B = dice.below(4);
-  const int64_t D = (std::abs(heads) < 9 ? std::max<int64_t>(1, heads) : 1) * dice.extent();
+  const int64_t D = (is_small(heads) ? std::max<int64_t>(1, heads) : 1) * dice.extent();
   const bool causal = dice.chance(0.5);
   const Tensor offsets = dice.offsets(B, T);
   if (dice.chance(0.5)) {

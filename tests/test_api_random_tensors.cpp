@@ -45,7 +45,7 @@ Call slice_call(Dice& dice) {
   const bool exists = x.defined() && in_range(axis, x);
   const int64_t n = exists ? x.dim(axis) : 4;
   const int64_t begin = dice.chance(0.8) ? dice.below(n + 1) : dice.number();
-  const int64_t end = dice.chance(0.8) ? begin + dice.below(3) : dice.number();
+  const int64_t end = dice.chance(0.8) && is_small(begin) ? begin + dice.below(3) : dice.number();
   Rule rule = kRefused;
   if (exists && 0 <= begin && begin <= end && end <= n) {
     rule = extents(x);

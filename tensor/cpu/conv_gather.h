@@ -62,7 +62,7 @@ class Gather {
 
   void fill_run(int64_t line, int64_t x, int64_t run, int64_t i, int64_t j, const A** out) const {
     const int64_t y = met(line % to_height_, i, height_);
-    const A* row = data_ + (line / to_height_ * height_ + y) * width_ * channels_;
+    const A* row = y < 0 ? nullptr : data_ + (line / to_height_ * height_ + y) * width_ * channels_;
     for (int64_t r = 0; r < run; ++r) {
       const int64_t at = met(x + r, j, width_);
       out[r] = y < 0 || at < 0 ? zeros_ : row + at * channels_;
