@@ -109,6 +109,7 @@ Tensor ResidualAttentionBlock::pooled(const Tensor& x, const Ragged& layout,
 Transformer::Transformer(const TransformerConfig& c) {
   check(c.width > 0 && c.layers >= 0 && c.heads > 0 && c.width % c.heads == 0,
         "transformer: width ", c.width, " must be a multiple of the number of heads, ", c.heads);
+  check(is_addressable({4, c.width, c.width}), "transformer: no matrix can be ", c.width, " wide");
   for (int64_t i = 0; i < c.layers; ++i) {
     blocks_.push_back(&child<ResidualAttentionBlock>("resblocks." + std::to_string(i), c));
   }
