@@ -81,7 +81,8 @@ Ragged Ragged::slice(int64_t begin, int64_t end) const {
   check(0 <= begin && begin <= end && end <= count(), "ragged: [", begin, ", ", end,
         ") is out of range for ", count(), " sequences");
   std::vector<int64_t> part(ends().begin() + begin, ends().begin() + end + 1);
-  for (int64_t first = part[0]; int64_t & row : part) row -= first;
+  const int64_t first = part[0];
+  for (int64_t& row : part) row -= first;
   return Ragged(std::move(part), device());
 }
 

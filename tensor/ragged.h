@@ -48,7 +48,6 @@ class Ragged {
     Tensor offsets;
   };
   Ragged(std::vector<int64_t> ends, Device);
-  /// Row `shift` before the end of each sequence, or its first.
   Tensor row_of_each(const char* op, bool last) const;
 
   std::shared_ptr<const Layout> layout_;
