@@ -18,8 +18,9 @@ endif
 CXX ?= g++
 CXXFLAGS_release := -O2 -DNDEBUG
 CXXFLAGS_debug := -O0 -g -D_GLIBCXX_ASSERTIONS
-CXXFLAGS_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -D_GLIBCXX_ASSERTIONS
-CXXFLAGS_tsan := -O1 -g -fsanitize=thread
+# Of debugging information sanitizers show lines alone: -g1, a third less time to compile.
+CXXFLAGS_asan := -O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -D_GLIBCXX_ASSERTIONS
+CXXFLAGS_tsan := -O1 -g1 -fsanitize=thread
 CXXFLAGS_fuzz := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 ifeq ($(CXXFLAGS_$(MODE)),)
 $(error MODE=$(MODE): choose release, debug, asan or tsan)
@@ -129,10 +130,16 @@ demo: all
 	  --top 3 $$(ls logs/demo/examples/*.png | head -3)
 	@echo "more pictures: logs/demo/examples/report.svg"
 
-# The last line counts test cases for scripts that read it.
+# The last line counts test cases for scripts that read it. After check in one command it takes a make of its own: this
+# one looked for the objects before check had built them, and would build them again.
+ifneq ($(filter check,$(MAKECMDGOALS)),)
+test: check
+	@$(MAKE) test
+else
 test: $(TESTS) $(BINARY)
 	@DIPTYCH=$(BINARY) $(TESTS) $(if $(T),-tc='*$(T)*') | tee $(OUT)/test.log; status=$${PIPESTATUS[0]}; \
 	  sed -n 's/.*test cases:[^|]*| *\([0-9]*\) passed | *\([0-9]*\) failed.*/\1 passed, \2 failed/p' $(OUT)/test.log; exit $$status
+endif
 
 examples: $(patsubst %.cpp,$(OUT)/%,$(EXAMPLES))
 	@set -e; for example in $^; do echo "== $${example##*/}"; $$example; done

@@ -117,7 +117,7 @@ class Pass {
     while (!stack.empty()) {
       Node* node = stack.back();
       stack.pop_back();
-      check(!node->broken, node->op, node->leaf ? clear_first : record_again);
+      check(!node->broken, node->op, node->leaf ? kClearFirst : kRecordAgain);
       if (outside(*node)) continue;
       for (const auto& input : node->inputs) {
         if (input && consumers_[input.get()]++ == 0) stack.push_back(input.get());
@@ -138,10 +138,17 @@ class Pass {
     }
   }
 
-  static Grads run_closure(Node& node) {
+  // Their gradients change from here on, perhaps by a pass that the closure starts.
+  void note_leaves(const Node& node) {
+    for (const auto& input : node.inputs)
+      if (input && input->leaf) written_.push_back(input.get());
+  }
+
+  Grads run_closure(Node& node) {
     check(node.backward != nullptr, node.op,
           ": backward ran through this graph before and freed it; "
           "pass retain = true the first time to keep it");
+    note_leaves(node);
     Grads grads = node.backward(std::exchange(node.grad, {}).contiguous());
     check(grads.size() == node.inputs.size(), node.op, ": backward returned ", grads.size(),
           " gradients for ", node.inputs.size(), " inputs");
@@ -168,15 +175,16 @@ class Pass {
   // What was summed up so far is part of a gradient and must not be taken for one.
   void break_off() {
     for (const auto& [node, count] : consumers_) {
-      if (node->leaf && !node->grad.defined()) continue;
+      if (node->leaf || outside(*node)) continue;
       node->broken = true;
-      if (!node->leaf) node->grad = {};
+      node->grad = {};
     }
+    for (Node* leaf : written_) leaf->broken = leaf->grad.defined();
   }
 
-  static constexpr const char* record_again =
+  static constexpr const char* kRecordAgain =
       ": an earlier backward pass through this graph threw; compute the result again";
-  static constexpr const char* clear_first =
+  static constexpr const char* kClearFirst =
       ": a backward pass that threw left its gradient incomplete; clear it with zero_grad() or "
       "set_grad(leaf, {})";
 
@@ -185,6 +193,7 @@ class Pass {
   bool retain_;
   std::unordered_map<Node*, int64_t> consumers_;
   std::vector<std::shared_ptr<Node>> ready_;
+  std::vector<Node*> written_;  // leaves, alive as edges of nodes below the root
 };
 
 }  // namespace

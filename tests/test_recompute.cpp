@@ -130,3 +130,18 @@ TEST_CASE("backward: after a pass that threw neither the graph nor its gradients
   CHECK(grad_of(w) == Values{2});
   CHECK(!grad(x).defined());
 }
+
+TEST_CASE("backward: a pass that threw spoils the gradients it may have changed, and no others") {
+  const Tensor x = leaf({2}), w = leaf({3}), v = leaf({5});
+  const Tensor y = x * w;
+  backward(y);
+  CHECK(contains(error_of([&] { backward(y); }), "freed it"));
+  CHECK(grad_of(x) == Values{3});  // nothing was added
+
+  const Tensor h =
+      record("half", x.detach(), {x}, [](const Tensor&) -> Grads { fail("half: broken"); });
+  const auto times = [v](const Tensor& z) { return z * v; };
+  CHECK(contains(error_of([&] { backward(checkpoint(times, h)); }), "half: broken"));
+  CHECK(contains(error_of([&] { grad(v); }), "incomplete"));  // written in the block's own pass
+  CHECK(grad_of(w) == Values{2});
+}
