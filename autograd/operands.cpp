@@ -29,9 +29,8 @@ void check_alike(const char* op, Operands operands) {
   for (const Tensor& x : operands) {
     if (!x.defined()) continue;
     if (!first) first = &x;
-    check(x.dtype() == first->dtype() && x.device() == first->device(), op,
-          ": needs operands of one dtype on one device, got ", kinds_of(operands),
-          "; cast() or move what differs");
+    check(alike(x, *first), op, ": needs operands of one dtype on one device, got ",
+          kinds_of(operands), "; cast() or move what differs");
   }
 }
 

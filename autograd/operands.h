@@ -11,6 +11,11 @@ namespace diptych {
 /// Throws Error naming `op` unless x is floating-point.
 void check_float(const char* op, const Tensor& x);
 
+/// Of one dtype, on one device.
+inline bool alike(const Tensor& a, const Tensor& b) {
+  return a.dtype() == b.dtype() && a.device() == b.device();
+}
+
 using Operands = std::initializer_list<std::reference_wrapper<const Tensor>>;
 
 /// Throws Error naming `op`, and the dtype and device of each operand, unless all agree. Undefined

@@ -167,26 +167,25 @@ bool Loader::add_sample(int64_t index, int64_t epoch, Batch& batch,
 }
 
 // Which position of the epoch's order is tried in the place of `position`: first those of the tail
-// that fills no batch, then the same place of the batches behind, around the end. A function of
-// position and attempt alone, so that it is the same for any number of workers and after a restart.
-int64_t Loader::stand_in(int64_t position, int64_t attempt) const {
+// that fills no batch, then the same place of the batches behind, around the end; nothing when all
+// were tried. A function of position and attempt alone, so that it is the same for any number of
+// workers and after a restart.
+std::optional<int64_t> Loader::stand_in(int64_t position, int64_t attempt) const {
   const int64_t step = options_.batch_size * options_.ranks, used = batches() * step;
-  const int64_t tail = dataset_.size() - used;
+  const int64_t tail = dataset_.size() - used, behind = attempt - tail + 1;
   if (attempt < tail) return used + (position + attempt) % tail;
-  return (position + (attempt - tail + 1) * step) % used;
+  if (behind == batches()) return std::nullopt;
+  return (position + behind * step) % used;
 }
 
 void Loader::fill_place(int64_t position, const Permutation& order, int64_t epoch, Batch& batch,
                         std::vector<Example>& examples) const {
-  const int64_t attempts =
-      dataset_.size() - batches() * options_.batch_size * options_.ranks + batches() - 1;
-  const auto index = [&](int64_t place) { return options_.shuffle ? order(place) : place; };
-  if (add_sample(index(position), epoch, batch, examples)) return;
-  for (int64_t attempt = 0; attempt < attempts; ++attempt) {
-    const int64_t other = index(stand_in(position, attempt));
+  std::optional<int64_t> place = position;
+  for (int64_t attempt = 0; place; place = stand_in(position, attempt++)) {
+    const int64_t index = options_.shuffle ? order(*place) : *place;
     const auto& have = batch.indices;
-    if (std::find(have.begin(), have.end(), other) != have.end()) continue;
-    if (add_sample(other, epoch, batch, examples)) return;
+    if (std::find(have.begin(), have.end(), index) != have.end()) continue;
+    if (add_sample(index, epoch, batch, examples)) return;
   }
   fail("loader: a batch cannot be filled, too many samples are bad, the last is '",
        batch.bad.back().name, "': ", batch.bad.back().reason);

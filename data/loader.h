@@ -73,7 +73,7 @@ class Loader {
   bool add_sample(int64_t index, int64_t epoch, Batch&, std::vector<Example>&) const;
   void fill_place(int64_t position, const Permutation&, int64_t epoch, Batch&,
                   std::vector<Example>&) const;
-  int64_t stand_in(int64_t position, int64_t attempt) const;
+  std::optional<int64_t> stand_in(int64_t position, int64_t attempt) const;
   Tensor stack_pixels(const std::vector<Example>&, const Batch&) const;
   void pack_tokens(Batch&) const;
 

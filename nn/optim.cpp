@@ -7,14 +7,11 @@
 #include <sstream>
 
 #include "autograd/graph.h"
+#include "autograd/operands.h"
 #include "tensor/kernels.h"
 
 namespace diptych::nn {
 namespace {
-
-bool alike(const Tensor& a, const Tensor& b) {
-  return a.dtype() == b.dtype() && a.device() == b.device();
-}
 
 // What the kernel takes for granted.
 void check_slot(const std::string& name, const Tensor& p, const Tensor& g, const Tensor& moment,

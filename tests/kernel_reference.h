@@ -8,9 +8,9 @@
 #include <initializer_list>
 #include <vector>
 
-#include "tensor/device.h"
 #include "tensor/kernels.h"
 #include "tensor/parallel.h"
+#include "tests/devices.h"
 
 namespace diptych::test {
 
@@ -51,13 +51,6 @@ inline Device here = Device::cpu;
     here = Device::cpu;                     \
   }                                         \
   static void body()
-
-inline std::vector<Device> devices() {
-  std::vector<Device> there;
-  for (const Device device : {Device::cpu, Device::cuda})
-    if (available(device)) there.push_back(device);
-  return there;
-}
 
 // In place of the factories of tensor/factory.h, which make tensors on the cpu unless told
 // otherwise. Objects, not functions: those would be found beside them.

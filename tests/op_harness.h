@@ -9,7 +9,7 @@
 #include <cstring>
 
 #include "autograd/op_table/table.h"
-#include "tensor/device.h"
+#include "tests/devices.h"
 
 namespace diptych::test {
 
@@ -147,14 +147,6 @@ inline void check_same_bits(const Outcome& a, const Outcome& b, const std::strin
 
 // -- going through the table
 // -------------------------------------------------------------------------
-
-inline std::vector<Device> devices() {
-  std::vector<Device> found;
-  for (Device d : {Device::cpu, Device::cuda}) {
-    if (available(d)) found.push_back(d);
-  }
-  return found;
-}
 
 template <class Check>
 void for_each_row(const Check& check) {
