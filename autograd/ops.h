@@ -30,6 +30,7 @@ Tensor tanh(const Tensor& x);             ///< tanh x
 Tensor sigmoid(const Tensor& x);          ///< 1 / (1 + e⁻ˣ)
 Tensor relu(const Tensor& x);             ///< max(x, 0)
 Tensor gelu(const Tensor& x);             ///< x Φ(x), exact (erf) form
+Tensor gelu_tanh(const Tensor& x);        ///< gelu's approximation by tanh
 Tensor quick_gelu(const Tensor& x);       ///< x sigmoid(1.702 x), the original CLIP's
 Tensor silu(const Tensor& x);             ///< x sigmoid(x), also called Swish
 Tensor unary(Unary op, const Tensor& x);  ///< any of those above

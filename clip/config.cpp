@@ -28,12 +28,27 @@ class Reader {
     }
   }
 
+  bool has(const std::string& key) const { return object_.contains(key); }
+
+  /// Of a key that is written only where the value differs from the default.
+  template <class T>
+  T get_or(const std::string& key, T otherwise) {
+    return has(key) ? get<T>(key) : otherwise;
+  }
+
   /// A count or a size: a whole number from 1 to 2³¹.
   int64_t size(const std::string& key) {
     const auto value = get<double>(key);
     check(value >= 1 && value <= 2147483648.0 && value == std::floor(value), "config: ", where_,
           '.', key, " must be a whole number of at least 1, got ", value);
     return static_cast<int64_t>(value);
+  }
+
+  double eps(const std::string& key) {
+    const auto value = get<double>(key);
+    check(std::isfinite(value) && value > 0, "config: ", where_, '.', key,
+          " must be above 0 and finite, got ", value);
+    return value;
   }
 
   Reader object(const std::string& key) {
@@ -55,37 +70,97 @@ class Reader {
   std::vector<std::string> seen_;
 };
 
-Json tower_json(const nn::TransformerSize& t) {
+// A key that old readers do not know is written only where its value is not the default.
+template <class T>
+void add_unless(const T& otherwise, const char* key, const T& value, Json& json) {
+  if (value != otherwise) json[key] = value;
+}
+
+constexpr const char* kVisionPoolings[] = {"token", "average"};
+constexpr const char* kTextPoolings[] = {"largest", "eos", "first", "last"};
+
+template <class Pooling, size_t N>
+Pooling pooling_from(const char* const (&names)[N], const std::string& text,
+                     const std::string& key) {
+  for (size_t i = 0; i < N; ++i)
+    if (text == names[i]) return static_cast<Pooling>(i);
+  fail("config: ", key, " '", text, "' is unknown");
+}
+
+Json tower_json(const nn::TowerConfig& t) {
   return {{"width", t.width}, {"layers", t.layers}, {"heads", t.heads}, {"mlp_width", t.inside()}};
 }
 
-Json vision_json(const nn::VitConfig& v, const Preprocess& pictures) {
+// Activation and eps of the text tower stand at the top, for both towers.
+void add_differences(const nn::TowerConfig& text, const nn::TowerConfig& t, Json& json) {
+  add_unless<std::string>(nn::name(text.activation), "activation", nn::name(t.activation), json);
+  add_unless(text.eps, "layer_norm_eps", t.eps, json);
+}
+
+Json vision_json(const nn::VitConfig& v, const ModelConfig& c) {
   Json json{{"type", "vit"},
-            {"image_size", pictures.size},
+            {"image_size", c.image_size()},
             {"patch_size", v.patch_size},
-            {"channels", pictures.channels}};
+            {"channels", c.channels()}};
   json.update(tower_json(v.transformer));
+  add_differences(c.text.transformer, v.transformer, json);
+  const nn::VitConfig plain;
+  add_unless(plain.pre_norm, "pre_norm", v.pre_norm, json);
+  add_unless<std::string>(kVisionPoolings[0], "pooling",
+                          kVisionPoolings[static_cast<size_t>(v.pooling)], json);
+  add_unless(plain.norm_after_pooling, "norm_after_pooling", v.norm_after_pooling, json);
   return json;
 }
 
-Json vision_json(const nn::ResNetConfig& r, const Preprocess& pictures) {
-  return {{"type", "resnet"}, {"image_size", pictures.size}, {"channels", pictures.channels},
-          {"width", r.width}, {"layers", r.layers},          {"heads", r.heads}};
+Json vision_json(const nn::ResNetConfig& r, const ModelConfig& c) {
+  return {{"type", "resnet"}, {"image_size", c.image_size()}, {"channels", c.channels()},
+          {"width", r.width}, {"layers", r.layers},           {"heads", r.heads}};
 }
 
-void read_tower(Reader& in, nn::TransformerSize& t) {
+Json text_json(const ModelConfig& c) {
+  const nn::TextConfig& text = c.text;
+  Json json{{"context_length", text.context_length}, {"vocab_size", text.vocab_size}};
+  json.update(tower_json(text.transformer));
+  add_unless(true, "causal", text.causal, json);
+  add_unless<std::string>(kTextPoolings[0], "pooling",
+                          kTextPoolings[static_cast<size_t>(text.pooling)], json);
+  if (text.pooling == nn::TextPooling::eos) json["eos_id"] = text.eos_id;
+  add_unless(std::string(), "foreign_tokenizer", c.foreign_tokenizer, json);
+  return json;
+}
+
+Json preprocess_json(const Preprocess& p) {
+  Json json{{"mean", p.mean},
+            {"std", p.std},
+            {"resize_mode", name(p.resize_mode)},
+            {"training_crop", name(p.training_crop)}};
+  add_unless(int64_t{0}, "shortest", p.shortest, json);
+  add_unless<std::string>(name(Interpolation::bicubic), "interpolation", name(p.interpolation),
+                          json);
+  return json;
+}
+
+void read_tower(Reader& in, nn::TowerConfig& t) {
   t.width = in.size("width");
   t.layers = in.size("layers");
   t.heads = in.size("heads");
   t.mlp_width = in.size("mlp_width");
   check(t.width % t.heads == 0, "config: width ", t.width, " must be a multiple of heads, ",
         t.heads);
+  if (in.has("activation")) t.activation = nn::activation_from(in.get<std::string>("activation"));
+  if (in.has("layer_norm_eps")) t.eps = in.eps("layer_norm_eps");
 }
 
-nn::VitConfig read_vit(Reader& in) {
+nn::VitConfig read_vit(Reader& in, const nn::TowerConfig& common) {
   nn::VitConfig v;
   v.patch_size = in.size("patch_size");
+  v.transformer = common;
   read_tower(in, v.transformer);
+  v.pre_norm = in.get_or("pre_norm", true);
+  v.pooling = pooling_from<nn::VisionPooling>(kVisionPoolings,
+                                              in.get_or<std::string>("pooling", kVisionPoolings[0]),
+                                              "model.vision.pooling");
+  v.norm_after_pooling = in.get_or("norm_after_pooling", true);
   return v;
 }
 
@@ -99,24 +174,31 @@ nn::ResNetConfig read_resnet(Reader& in) {
   return r;
 }
 
-void read_vision(Reader in, ModelConfig& c) {
+void read_vision(Reader in, const nn::TowerConfig& common, ModelConfig& c) {
   const auto type = in.get<std::string>("type");
   check(type == "vit" || type == "resnet", "config: model.vision.type must be vit or resnet, got '",
         type, "'");
   c.preprocess.size = in.size("image_size");
   c.preprocess.channels = in.size("channels");
   if (type == "vit") {
-    c.vision = read_vit(in);
+    c.vision = read_vit(in, common);
   } else {
     c.vision = read_resnet(in);
   }
   in.finish();
 }
 
-void read_text(Reader in, nn::TextConfig& c) {
-  c.context_length = in.size("context_length");
-  c.vocab_size = in.size("vocab_size");
-  read_tower(in, c.transformer);
+void read_text(Reader in, const nn::TowerConfig& common, ModelConfig& c) {
+  nn::TextConfig& text = c.text;
+  text.context_length = in.size("context_length");
+  text.vocab_size = in.size("vocab_size");
+  text.transformer = common;
+  read_tower(in, text.transformer);
+  text.causal = in.get_or("causal", true);
+  text.pooling = pooling_from<nn::TextPooling>(
+      kTextPoolings, in.get_or<std::string>("pooling", kTextPoolings[0]), "model.text.pooling");
+  if (text.pooling == nn::TextPooling::eos) text.eos_id = in.get<int64_t>("eos_id");
+  c.foreign_tokenizer = in.get_or<std::string>("foreign_tokenizer", "");
   in.finish();
 }
 
@@ -125,26 +207,31 @@ void read_preprocess(Reader in, Preprocess& p) {
   p.std = in.get<std::array<float, 3>>("std");
   p.resize_mode = resize_mode_from(in.get<std::string>("resize_mode"));
   p.training_crop = training_crop_from(in.get<std::string>("training_crop"));
+  if (in.has("shortest")) p.shortest = in.size("shortest");
+  p.interpolation = interpolation_from(in.get_or<std::string>("interpolation", "bicubic"));
   in.finish();
 }
 
 }  // namespace
 
+void ModelConfig::set_activation(nn::Activation activation) {
+  text.transformer.activation = activation;
+  if (vit()) vit()->transformer.activation = activation;
+}
+
+CaptionEnd caption_end(const nn::TextConfig& c) {
+  if (!c.ends_where_read()) return {.whole = c.context_length};
+  if (c.pooling == nn::TextPooling::eos) return {.id = c.eos_id};
+  return {};
+}
+
 std::string to_json(const ModelConfig& c) {
-  const Json vision =
-      std::visit([&c](const auto& v) { return vision_json(v, c.preprocess); }, c.vision);
-  Json text{{"context_length", c.text.context_length}, {"vocab_size", c.text.vocab_size}};
-  text.update(tower_json(c.text.transformer));
   return Json{{"embed_dim", c.embed_dim},
-              {"vision", vision},
-              {"text", text},
-              {"activation", nn::name(c.activation)},
-              {"layer_norm_eps", c.layer_norm_eps},
-              {"preprocess",
-               {{"mean", c.preprocess.mean},
-                {"std", c.preprocess.std},
-                {"resize_mode", name(c.preprocess.resize_mode)},
-                {"training_crop", name(c.preprocess.training_crop)}}}}
+              {"vision", std::visit([&c](const auto& v) { return vision_json(v, c); }, c.vision)},
+              {"text", text_json(c)},
+              {"activation", nn::name(c.text.transformer.activation)},
+              {"layer_norm_eps", c.text.transformer.eps},
+              {"preprocess", preprocess_json(c.preprocess)}}
       .dump(2);
 }
 
@@ -154,12 +241,14 @@ ModelConfig model_config_from_json(const std::string& text) {
   Reader in(json, "model");
   ModelConfig c;
   c.embed_dim = in.size("embed_dim");
-  c.layer_norm_eps = in.get<double>("layer_norm_eps");
-  c.activation = nn::activation_from(in.get<std::string>("activation"));
-  read_vision(in.object("vision"), c);
-  read_text(in.object("text"), c.text);
+  nn::TowerConfig common;  // of both towers, unless they say otherwise
+  common.eps = in.eps("layer_norm_eps");
+  common.activation = nn::activation_from(in.get<std::string>("activation"));
+  read_vision(in.object("vision"), common, c);
+  read_text(in.object("text"), common, c);
   read_preprocess(in.object("preprocess"), c.preprocess);
   in.finish();
+  check_usable(c.preprocess);
   return c;
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "data/image/transform.h"
+#include "data/text/captions.h"
 #include "nn/resnet.h"
 #include "nn/text_transformer.h"
 #include "nn/vit.h"
@@ -17,10 +18,11 @@ namespace diptych {
 struct ModelConfig {
   std::variant<nn::VitConfig, nn::ResNetConfig> vision;
   nn::TextConfig text;
-  int64_t embed_dim = 512;                                 ///< E
-  nn::Activation activation = nn::Activation::quick_gelu;  ///< of all transformers
-  double layer_norm_eps = 1e-5;
-  Preprocess preprocess;  ///< knows the pictures' size and channels
+  int64_t embed_dim = 512;  ///< E
+  Preprocess preprocess;    ///< knows the pictures' size and channels
+  /// Whose tokens the text tower reads, if not those of OpenAI's byte-pair encoding: such a model
+  /// gets no vocabulary here.
+  std::string foreign_tokenizer;
 
   int64_t image_size() const { return preprocess.size; }
   int64_t channels() const { return preprocess.channels; }
@@ -29,7 +31,12 @@ struct ModelConfig {
   const nn::ResNetConfig* resnet() const { return std::get_if<nn::ResNetConfig>(&vision); }
   const nn::VitConfig* vit() const { return std::get_if<nn::VitConfig>(&vision); }
   nn::VitConfig* vit() { return std::get_if<nn::VitConfig>(&vision); }
+
+  void set_activation(nn::Activation);  ///< of both towers
 };
+
+/// Where captions that are given as padded rows of ids end, for pack_padded.
+CaptionEnd caption_end(const nn::TextConfig&);
 
 std::string to_json(const ModelConfig&);
 /// Throws Error naming the key if one is missing, unknown or of the wrong type.

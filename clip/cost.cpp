@@ -25,7 +25,7 @@ double product(int64_t a, int64_t b, int64_t c = 1) {
 // of two norms (2 D), q, k, v (3 D), the result of attention (D), the MLP before its activation
 // (I). Of the last layer's result one row is read: the others have nothing but k and v, and a
 // norm's input.
-Work of(const nn::TransformerSize& c, bool causal, int64_t T) {
+Work of(const nn::TowerConfig& c, bool causal, int64_t T) {
   if (c.layers == 0) return {};
   const int64_t D = c.width, I = c.inside();
   const double attention = product(T, T, D) * (causal ? 1 : 2);
@@ -80,7 +80,7 @@ Work of(const nn::ResNetConfig& r, const ModelConfig& c) {
 
 Work of(const nn::TextConfig& text, int64_t embed_dim, int64_t T) {
   const int64_t D = text.transformer.width;
-  Work work = of(text.transformer, /*causal=*/true, T);
+  Work work = of(text.transformer, text.causal, text.ends_where_read() ? T : text.context_length);
   work += {product(D, embed_dim), T * D};
   return work;
 }

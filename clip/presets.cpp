@@ -73,11 +73,13 @@ nn::ResNetConfig vision_of(const ResNetRow& r) { return {r.width, r.layers, r.wi
 
 template <class Row>
 ModelConfig config_of(const Row& r, nn::Activation activation) {
-  return {.vision = vision_of(r),
-          .text = text_of(r),
-          .embed_dim = r.embed_dim,
-          .activation = activation,
-          .preprocess = {.size = r.image_size, .channels = r.channels}};
+  ModelConfig c{.vision = vision_of(r),
+                .text = text_of(r),
+                .embed_dim = r.embed_dim,
+                .preprocess = {.size = r.image_size, .channels = r.channels},
+                .foreign_tokenizer = {}};
+  c.set_activation(activation);
+  return c;
 }
 
 // "ViT-L/14@336px", as OpenAI writes it, is "ViT-L-14-336".

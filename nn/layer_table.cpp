@@ -14,7 +14,7 @@ constexpr int64_t kWidth = 8, kRows = 7;
 
 Ragged layout() { return Ragged::of_lengths({4, kRows - 4}); }
 
-constexpr TransformerSize kSmall{.width = kWidth, .layers = 2, .heads = 2};
+constexpr TowerConfig kSmall{.width = kWidth, .layers = 2, .heads = 2};
 
 // Random values for all parameters, gains and biases too: a gradient that is only right at one and
 // zero is wrong.
@@ -49,19 +49,21 @@ const auto kCallAttention = [](const auto& layer, const Tensor& x) {
 };
 const auto kCallPacked = [](const auto& layer, const Tensor& x) { return layer(x, layout()); };
 
-LayerCase vit_case() {
-  const VitConfig c{.patch_size = 2, .transformer = kSmall};
+LayerCase vit_case(const char* name, const VitConfig& how = {}) {
+  VitConfig c = how;
+  c.patch_size = 2;
+  c.transformer = kSmall;
   const PictureShape pictures{.size = 4, .channels = 2};
-  return make_case(
-      "VisionTransformer",
-      std::make_shared<VisionTransformer>(c, pictures, 5, Activation::quick_gelu, 1e-5),
-      randn({2, 2, 4, 4}, {7, 0}, DType::f64), kCall);
+  return make_case(name, std::make_shared<VisionTransformer>(c, pictures, 5),
+                   randn({2, 2, 4, 4}, {7, 0}, DType::f64), kCall);
 }
 
-LayerCase text_case() {
-  const TextConfig c{.context_length = 6, .vocab_size = 9, .transformer = kSmall};
-  return make_case("TextTransformer",
-                   std::make_shared<TextTransformer>(c, 5, Activation::quick_gelu, 1e-5), {},
+LayerCase text_case(const char* name, const TextConfig& how = {}) {
+  TextConfig c = how;
+  c.context_length = 6;
+  c.vocab_size = 9;
+  c.transformer = kSmall;
+  return make_case(name, std::make_shared<TextTransformer>(c, 5), {},
                    [](const TextTransformer& text, const Tensor&) {
                      return text(from_vector<int64_t>({7, 3, 1, 8, 7, 2, 8}, {kRows}), layout());
                    });
@@ -79,6 +81,8 @@ std::vector<LayerCase> layer_table() {
   const TransformerConfig full{kSmall}, causal{kSmall, true};
   TransformerConfig gelu = full;
   gelu.activation = Activation::gelu;
+  TransformerConfig by_tanh = full;
+  by_tanh.activation = Activation::gelu_tanh;
   auto checkpointed = std::make_shared<Transformer>(causal);
   checkpointed->checkpointing = true;
   const Tensor ids = from_vector<int64_t>({4, 0, 4, 2}, {4});
@@ -91,6 +95,8 @@ std::vector<LayerCase> layer_table() {
                             [ids](const Embedding& layer, const Tensor&) { return layer(ids); }));
   table.push_back(make_case("Mlp", std::make_shared<Mlp>(full), rows(), kCallNormed));
   table.push_back(make_case("Mlp (gelu)", std::make_shared<Mlp>(gelu), rows(), kCallNormed));
+  table.push_back(
+      make_case("Mlp (gelu_tanh)", std::make_shared<Mlp>(by_tanh), rows(), kCallNormed));
   table.push_back(make_case("MultiHeadAttention", std::make_shared<MultiHeadAttention>(full),
                             rows(), kCallAttention));
   table.push_back(make_case("MultiHeadAttention (causal)",
@@ -115,8 +121,14 @@ std::vector<LayerCase> layer_table() {
                             picture, kCall));
   // Not the whole ModifiedResNet: of its thousands of ReLUs one is always at its kink, where a
   // finite difference is no derivative. Its gradients are held against open_clip's in the tests.
-  table.push_back(vit_case());
-  table.push_back(text_case());
+  const auto average = VisionPooling::average;
+  table.push_back(vit_case("VisionTransformer"));
+  table.push_back(vit_case("VisionTransformer (norm of the mean)", {.pooling = average}));
+  table.push_back(vit_case("VisionTransformer (mean of norms, no norm before)",
+                           {.pre_norm = false, .pooling = average, .norm_after_pooling = false}));
+  table.push_back(text_case("TextTransformer"));
+  table.push_back(text_case("TextTransformer (every token sees every other)", {.causal = false}));
+  table.push_back(text_case("TextTransformer (last)", {.pooling = TextPooling::last}));
   return table;
 }
 

@@ -38,17 +38,23 @@ Linear::Options proj_init(const TransformerConfig& c) {
   return {c.scaled_init ? Init::normal(ScaledInit(c).projection) : bias, bias};
 }
 
-Unary function_of(Activation a) { return a == Activation::gelu ? Unary::gelu : Unary::quick_gelu; }
+Unary function_of(Activation a) {
+  return a == Activation::gelu        ? Unary::gelu
+         : a == Activation::gelu_tanh ? Unary::gelu_tanh
+                                      : Unary::quick_gelu;
+}
 
 }  // namespace
 
-const char* name(Activation a) { return a == Activation::gelu ? "gelu" : "quick_gelu"; }
+const char* name(Activation a) {
+  return a == Activation::gelu ? "gelu" : a == Activation::gelu_tanh ? "gelu_tanh" : "quick_gelu";
+}
 
 Activation activation_from(const std::string& text) {
-  for (const Activation a : {Activation::quick_gelu, Activation::gelu}) {
+  for (const Activation a : {Activation::quick_gelu, Activation::gelu, Activation::gelu_tanh}) {
     if (text == name(a)) return a;
   }
-  fail("activation: '", text, "' is unknown; it must be quick_gelu or gelu");
+  fail("activation: '", text, "' is unknown; it must be quick_gelu, gelu or gelu_tanh");
 }
 
 MultiHeadAttention::MultiHeadAttention(const TransformerConfig& c)

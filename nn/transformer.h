@@ -9,27 +9,27 @@
 
 namespace diptych::nn {
 
-enum class Activation : uint8_t { quick_gelu, gelu };
+enum class Activation : uint8_t { quick_gelu, gelu, gelu_tanh };
 
 const char* name(Activation);
 /// Throws Error, listing the known names, for any other.
 Activation activation_from(const std::string& name);
 
-/// How large a stack of blocks is.
-struct TransformerSize {
+/// The stack of blocks of a tower.
+struct TowerConfig {
   int64_t width = 512;  ///< D
   int64_t layers = 12;
   int64_t heads = 8;
   int64_t mlp_width = 0;  ///< inside the MLP; 0 means 4 D
+  Activation activation = Activation::quick_gelu;
+  double eps = 1e-5;  ///< of the layer norms, those around the blocks included
 
   int64_t inside() const { return mlp_width > 0 ? mlp_width : 4 * width; }
 };
 
-/// And how its blocks work.
-struct TransformerConfig : TransformerSize {
+/// And what the kind of tower makes of it.
+struct TransformerConfig : TowerConfig {
   bool causal = false;  ///< a position sees itself and what came before it
-  Activation activation = Activation::quick_gelu;
-  double eps = 1e-5;  ///< of the layer norms
   /// OpenAI draws the text tower by width and depth and leaves the vision tower at PyTorch's
   /// defaults (openai/CLIP clip/model.py, initialize_parameters).
   bool scaled_init = false;

@@ -22,9 +22,11 @@ Init scaled_normal(int64_t width) {
 }  // namespace
 
 VisionTransformer::VisionTransformer(const VitConfig& c, const PictureShape& pictures,
-                                     int64_t embed_dim, Activation activation, double eps)
+                                     int64_t embed_dim)
     : pictures_(pictures),
       patch_size_(c.patch_size),
+      pooling_(c.pooling),
+      norm_after_pooling_(c.norm_after_pooling),
       conv1_weight_(parameter("conv1.weight",
                               {c.transformer.width, pictures.channels, c.patch_size, c.patch_size},
                               Init::fan_in(pictures.channels, c.patch_size))),
@@ -33,10 +35,10 @@ VisionTransformer::VisionTransformer(const VitConfig& c, const PictureShape& pic
       positional_embedding_(parameter("positional_embedding",
                                       {1 + patch_count(pictures.size, c), c.transformer.width},
                                       scaled_normal(c.transformer.width))),
-      ln_pre_(child<LayerNorm>("ln_pre", c.transformer.width, eps)),
-      transformer_(child<Transformer>(
-          "transformer", TransformerConfig{c.transformer, /*causal=*/false, activation, eps})),
-      ln_post_(child<LayerNorm>("ln_post", c.transformer.width, eps)),
+      ln_pre_(c.pre_norm ? &child<LayerNorm>("ln_pre", c.transformer.width, c.transformer.eps)
+                         : nullptr),
+      transformer_(child<Transformer>("transformer", TransformerConfig{c.transformer})),
+      ln_post_(child<LayerNorm>("ln_post", c.transformer.width, c.transformer.eps)),
       proj_(parameter("proj", {c.transformer.width, embed_dim},
                       scaled_normal(c.transformer.width))) {}
 
@@ -51,9 +53,19 @@ Tensor VisionTransformer::operator()(const Tensor& pixels) const {
   Tensor x = linear(patches(pixels, patch_size_), kernel);  // (B, T-1, D)
   const int64_t T = x.dim(1) + 1;
   x = cat({expand(class_embedding_, {B, 1, D}), x}, 1) + positional_embedding_;  // (B, T, D)
-  x = ln_pre_(reshape(x, {B * T, D}));
-  const Ragged layout = Ragged::equal(B, T, x.device());
-  return matmul(ln_post_(transformer_.pooled(x, layout, Pooling::first)), proj_);
+  x = reshape(x, {B * T, D});
+  if (ln_pre_) x = (*ln_pre_)(x);
+  return matmul(pooled(x, Ragged::equal(B, T, x.device())), proj_);
+}
+
+Tensor VisionTransformer::pooled(const Tensor& x, const Ragged& layout) const {
+  if (pooling_ == VisionPooling::token)
+    return ln_post_(transformer_.pooled(x, layout, Pooling::first));
+  const auto patch_mean = [B = layout.count(), T = layout.longest()](const Tensor& rows) {
+    return mean(slice(reshape(rows, {B, T, rows.dim(1)}), 1, 1, T), 1);
+  };
+  const Tensor y = transformer_(x, layout);
+  return norm_after_pooling_ ? ln_post_(patch_mean(y)) : patch_mean(ln_post_(y));
 }
 
 }  // namespace diptych::nn

@@ -6,28 +6,41 @@
 
 namespace diptych::nn {
 
+/// What of the last block's output is projected.
+enum class VisionPooling : uint8_t {
+  token,    ///< the class token (OpenAI)
+  average,  ///< the mean of the patches, without the class token
+};
+
 struct VitConfig {
   int64_t patch_size = 32;  ///< p, must divide the size of the pictures, R
-  TransformerSize transformer{.width = 768, .heads = 12};
+  TowerConfig transformer{.width = 768, .heads = 12};
+  bool pre_norm = true;  ///< a layer norm before the blocks; CLIPA has none
+  VisionPooling pooling = VisionPooling::token;
+  bool norm_after_pooling = true;  ///< of an average: ln_post of the mean, or the mean of ln_post
 };
 
 /// Patches and a class token, learned positions, a norm before and after the blocks, a projection
-/// of the class token. Parameter names and numerics: openai/CLIP clip/model.py, VisionTransformer.
+/// of what is pooled. Parameter names and numerics: openai/CLIP clip/model.py, VisionTransformer;
+/// what OpenAI's does not have: open_clip transformer.py, VisionTransformer.
 class VisionTransformer : public ImageTower {
  public:
-  /// embed_dim: E; activation and eps, of the layer norms, as in TransformerConfig.
-  VisionTransformer(const VitConfig&, const PictureShape&, int64_t embed_dim, Activation,
-                    double eps);
+  VisionTransformer(const VitConfig&, const PictureShape&, int64_t embed_dim);  ///< embed_dim: E
   Tensor operator()(const Tensor& pixels) const override;
   void set_checkpointing(bool on) override { transformer_.checkpointing = on; }
 
  private:
+  /// x (B T, D) → (B, D), normalised.
+  Tensor pooled(const Tensor& x, const Ragged& layout) const;
+
   PictureShape pictures_;
   int64_t patch_size_;
+  VisionPooling pooling_;
+  bool norm_after_pooling_;
   Tensor conv1_weight_;          // (D, C, p, p)
   Tensor class_embedding_;       // (D)
   Tensor positional_embedding_;  // (1 + (R/p)², D)
-  LayerNorm& ln_pre_;
+  LayerNorm* ln_pre_;            // null without
   Transformer& transformer_;
   LayerNorm& ln_post_;
   Tensor proj_;  // (D, E)

@@ -179,6 +179,25 @@ struct Gelu {
   }
 };
 
+/// GELU's approximation by tanh (Hendrycks and Gimpel, 2016, section 2), x (1 + t) / 2 with
+/// t = tanh u and u = √(2 / π) (x + 0.044715 x³);  dy/dx = (1 + t + x (1 - t²) du/dx) / 2
+struct GeluTanh {
+  static constexpr Needs needs = Needs::input;
+  template <class T>
+  DIPTYCH_HD static T inner(T x) {
+    return scalar::tanh(T(0.79788456080286536) * (x + T(0.044715) * x * x * x));
+  }
+  template <class T>
+  DIPTYCH_HD static T f(T x) {
+    return T(0.5) * x * (T(1) + inner(x));
+  }
+  template <class T>
+  DIPTYCH_HD static T df(T x) {
+    const T t = inner(x), du = T(0.79788456080286536) * (T(1) + T(0.134145) * x * x);
+    return T(0.5) * (T(1) + t + x * (T(1) - t * t) * du);
+  }
+};
+
 /// QuickGELU, x s with s = sigmoid(1.702 x), as in the original CLIP;  dy/dx = s + 1.702 x s (1 -
 /// s)
 struct QuickGelu {
@@ -226,6 +245,7 @@ struct Silu {
   X(Sigmoid, sigmoid)        \
   X(Relu, relu)              \
   X(Gelu, gelu)              \
+  X(GeluTanh, gelu_tanh)     \
   X(QuickGelu, quick_gelu)   \
   X(Silu, silu)
 

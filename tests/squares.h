@@ -19,7 +19,7 @@ inline ModelConfig tiny_config() {
   c.embed_dim = 16;
   c.text.context_length = 8;
   c.text.vocab_size = 520;
-  for (nn::TransformerSize* t : {&c.vit()->transformer, &c.text.transformer}) {
+  for (nn::TowerConfig* t : {&c.vit()->transformer, &c.text.transformer}) {
     t->width = 16;
     t->layers = 1;
     t->heads = 2;

@@ -27,6 +27,7 @@ Call one_operand(Dice& dice) {
       {"sigmoid", sigmoid, 0, true},
       {"relu", relu, 0, true},
       {"gelu", gelu, 0, true},
+      {"gelu_tanh", gelu_tanh, 0, true},
       {"quick_gelu", quick_gelu, 0, true},
       {"softmax", softmax, 1, true},
       {"log_softmax", log_softmax, 1, true},

@@ -227,7 +227,7 @@ Call layer_call(Dice& dice) {
 Call tower_call(Dice& dice) {
   const nn::PictureShape pictures{.size = width_of(dice), .channels = 1};
   nn::VitConfig c{.patch_size = width_of(dice)};
-  nn::TransformerSize& t = c.transformer;
+  nn::TowerConfig& t = c.transformer;
   t.width = dice.below(9);
   t.heads = dice.number();
   t.layers = dice.below(3) - dice.chance(0.1);
@@ -240,7 +240,7 @@ Call tower_call(Dice& dice) {
           {},
           fits ? Rule(Extents{1 + side * side, t.width}) : kRefused,
           [=] {
-            const nn::VisionTransformer tower(c, pictures, E, nn::Activation::gelu, 1e-5);
+            const nn::VisionTransformer tower(c, pictures, E);
             for (const auto& entry : tower.state())
               if (entry.name == "positional_embedding") return entry.tensor.detach();
             return Tensor();

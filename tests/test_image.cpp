@@ -67,6 +67,32 @@ TEST_CASE("resize: every byte equals Pillow's") {
   CHECK(golden.at_end());
 }
 
+TEST_CASE("resize: every byte of every filter equals Pillow's") {
+  GoldenReader golden("filters.bin");
+  for (int64_t cases = golden.number(); cases > 0; --cases) {
+    const auto filter = static_cast<Interpolation>(golden.number());
+    const int64_t n = golden.number(), width = golden.number(), height = golden.number();
+    const int64_t new_width = golden.number(), new_height = golden.number();
+    CAPTURE(name(filter));
+    CAPTURE(n);
+    const auto take = [&](int64_t w, int64_t h) {
+      const std::string samples = golden.take(n * w * h);
+      const Mode mode = n == 1 ? Mode::grey : n == 3 ? Mode::rgb : Mode::rgba;
+      return Picture{mode, w, h, {samples.begin(), samples.end()}, {}, {}};
+    };
+    const Picture picture = take(width, height), expected = take(new_width, new_height);
+    CHECK(resize(picture, new_width, new_height, filter).samples == expected.samples);
+  }
+  CHECK(golden.at_end());
+}
+
+TEST_CASE("preprocess: a short side above R leaves the middle of a larger picture") {
+  const Picture picture = noise_in(Mode::rgb, 70, 45);
+  const Preprocess how{.size = 20, .shortest = 30, .interpolation = Interpolation::bilinear};
+  const Picture whole = resize(picture, 46, 30, Interpolation::bilinear);
+  CHECK(square_view(picture, how).rgb == to_rgb(crop(whole, {13, 5, 20, 20})).rgb);
+}
+
 TEST_CASE("resize: in every mode a window holds the same samples as the whole") {
   for (const Mode mode : kModes) {
     CAPTURE(static_cast<int>(mode));

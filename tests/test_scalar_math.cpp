@@ -104,15 +104,18 @@ TEST_CASE("scalar_math: sigmoid is within 3 ulp from -80 up, and never leaves [0
   CHECK(std::isnan(scalar::sigmoid(kNan)));
 }
 
-TEST_CASE("scalar_math: gelu and quick_gelu are near their f64 values") {
-  double gelu = 0, quick = 0;
+TEST_CASE("scalar_math: all three kinds of gelu are near their f64 values") {
+  double gelu = 0, tanh = 0, quick = 0;
   sweep(1e-30f, 30.0f, [&](float x) {
     const double scale = 1 + std::fabs(double{x});
     gelu = std::max(gelu, std::fabs(scalar::Gelu::f(x) - scalar::Gelu::f(double{x})) / scale);
+    tanh =
+        std::max(tanh, std::fabs(scalar::GeluTanh::f(x) - scalar::GeluTanh::f(double{x})) / scale);
     quick = std::max(quick,
                      std::fabs(scalar::QuickGelu::f(x) - scalar::QuickGelu::f(double{x})) / scale);
   });
   CHECK(gelu <= 2e-7);
+  CHECK(tanh <= 2e-7);
   CHECK(quick <= 2e-7);
 }
 

@@ -70,7 +70,7 @@ TEST_CASE("transformer: both norms of a block have the configuration's eps") {
 
 TEST_CASE("towers: without blocks, the image tower is two norms of the class token, projected") {
   VisionTransformer tower({.patch_size = 2, .transformer = narrow(0)}, {.size = 4, .channels = 1},
-                          3, Activation::quick_gelu, kEps);
+                          3);
   draw_all(tower);
   const Tensor token = parameter_of(tower, "class_embedding") +
                        slice(parameter_of(tower, "positional_embedding"), 0, 0, 1);
@@ -80,8 +80,7 @@ TEST_CASE("towers: without blocks, the image tower is two norms of the class tok
 }
 
 TEST_CASE("towers: without blocks, the text tower is a norm of the last token, projected") {
-  TextTransformer tower({.context_length = 5, .vocab_size = 7, .transformer = narrow(0)}, 3,
-                        Activation::quick_gelu, kEps);
+  TextTransformer tower({.context_length = 5, .vocab_size = 7, .transformer = narrow(0)}, 3);
   draw_all(tower);
   const auto row = [&](const std::string& name, int64_t i) {
     return slice(parameter_of(tower, name), 0, i, i + 1);

@@ -44,6 +44,10 @@ std::vector<UnaryOp> unary_ops() {
        both},
       {"gelu", gelu, normal, plain([](double x) { return x / 2 * std::erfc(-x / std::sqrt(2.0)); }),
        both},
+      {"gelu_tanh", gelu_tanh, normal, plain([](double x) {
+         return x / 2 * (1 + std::tanh(std::sqrt(2 / kPi) * (x + 0.044715 * x * x * x)));
+       }),
+       both},
       {"quick_gelu", quick_gelu, normal,
        [](const Inputs& in) { return in[0] * sigmoid(in[0] * 1.702); }, both},
       {"silu", silu, normal, [](const Inputs& in) { return in[0] * sigmoid(in[0]); }, both},

@@ -95,7 +95,14 @@ void ModelFlags::declare(Command command) {
 }
 
 void ModelFlags::declare_options(Command command) {
-  command.choice("--activation", activation, "for files that do not say", {"quick_gelu", "gelu"})
+  command
+      .choice("--activation", activation, "for files that do not say",
+              {"quick_gelu", "gelu", "gelu_tanh"})
+      .option("--config", config,
+              "for files without: open_clip's or Hugging Face's JSON, or what `info --json` calls "
+              "config")
+      .option("--vision-heads", vision_heads, "for files without a configuration", {0, 1 << 20})
+      .option("--text-heads", text_heads, "for files without a configuration", {0, 1 << 20})
       .option("--image-size", image_size, "resize the positions to pictures of this side",
               {0, 16384})
       .option("--sha256", sha256, "refuse the file unless it has this hash")
@@ -106,12 +113,12 @@ void ModelFlags::declare_options(Command command) {
 }
 
 LoadedModel ModelFlags::open() const {
-  LoadOptions options{{}, image_size, sha256};
+  LoadOptions options{{}, image_size, sha256, config, vision_heads, text_heads};
   if (!activation.empty()) options.activation = nn::activation_from(activation);
   LoadedModel loaded = load_model(model, options);
   if (!loaded.notes.empty()) {
-    fmt::print(stderr, "'{}' carries no configuration; inferred from its tensors:\n{}", loaded.path,
-               loaded.notes);
+    fmt::print(stderr, "'{}' carries no configuration of ours; what is known about it:\n{}",
+               loaded.path, loaded.notes);
   }
   std::string path = vocab;
   const bool needs_openai =

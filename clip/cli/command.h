@@ -71,8 +71,8 @@ class Commands {
 
 /// Flags of every command that opens a model.
 struct ModelFlags {
-  std::string model, vocab, activation, sha256;
-  int64_t image_size = 0;
+  std::string model, vocab, activation, sha256, config;
+  int64_t image_size = 0, vision_heads = 0, text_heads = 0;
   void declare(Command);          ///< --model and the rest
   void declare_options(Command);  ///< the rest
   /// Opens it, says on stderr what had to be inferred, and takes the vocabulary from --vocab, the

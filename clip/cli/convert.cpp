@@ -3,6 +3,7 @@
 
 #include "clip/cli/command.h"
 #include "clip/weights/export.h"
+#include "clip/weights/vocabulary.h"
 
 namespace diptych::cli {
 namespace {
@@ -11,18 +12,31 @@ struct Flags : ModelFlags {
   std::string out, to = "diptych";
 };
 
+/// What a vocabulary of the model's own becomes; nothing to say of OpenAI's, which everyone has.
+void tell_vocabulary(const Flags& flags, const Tokenizer* words) {
+  const bool own = words && words->vocab_size() != kOpenAiVocabulary;
+  if (flags.to == "open_clip" && own)
+    fmt::print(stderr,
+               "convert: the model's own vocabulary stays behind, open_clip's configuration has no "
+               "place for it: there its texts would get other ids. --to huggingface takes it "
+               "along\n");
+  if (flags.to != "open_clip" && !words)
+    fmt::print(stderr, "convert: no vocabulary was written, '{}' has none\n", flags.model);
+}
+
 int run(const Flags& flags) {
   const LoadedModel loaded = flags.open();
   const Clip& model = *loaded.model;
+  const Tokenizer* words = loaded.tokenizer ? &*loaded.tokenizer : nullptr;
   if (flags.to == "open_clip") {
     export_open_clip(flags.out, model);
   } else if (flags.to == "huggingface") {
-    export_hugging_face(flags.out, model);
+    export_hugging_face(flags.out, model, words);
   } else {
-    save_model(flags.out, model, loaded.tokenizer ? &*loaded.tokenizer : nullptr);
+    save_model(flags.out, model, words);
   }
-  fmt::print("{}: {} parameters{}\n", flags.out, model.parameter_count(),
-             flags.to == "diptych" && !loaded.tokenizer ? ", no vocabulary" : "");
+  tell_vocabulary(flags, words);
+  fmt::print("{}: {} parameters\n", flags.out, model.parameter_count());
   return 0;
 }
 

@@ -27,7 +27,7 @@ Tensor features(const Flags& flags, const LoadedModel& loaded) {
                         flags.truncate ? Overflow::truncate : Overflow::error);
   }
   const NoGrad no_grad;
-  return model.encode_text(pack_padded(load_npy(flags.tokens)));
+  return model.encode_text(pack_padded(load_npy(flags.tokens), caption_end(model.config().text)));
 }
 
 int run(const Flags& flags) {

@@ -21,7 +21,7 @@ int run(const Flags& flags) {
   const Clip& model = *loaded.model;
   loaded.model->train();
   const Tensor pixels = load_npy(flags.pixels);
-  const Captions captions = pack_padded(load_npy(flags.tokens));
+  const Captions captions = pack_padded(load_npy(flags.tokens), caption_end(model.config().text));
   check_finite(pixels);
   const Tensor image = model.encode_image(pixels), text = model.encode_text(captions);
   const Tensor logits = logits_per_image(image, text, model.logit_scale());

@@ -3,7 +3,8 @@
 
 #include <filesystem>
 
-#include "clip/weights/foreign_config.h"
+#include "clip/weights/export_config.h"
+#include "clip/weights/hugging_face_tokenizer.h"
 #include "clip/weights/names.h"
 #include "tensor/io/file.h"
 #include "tensor/io/safetensors.h"
@@ -26,14 +27,16 @@ void export_open_clip(const std::string& folder, const Clip& model) {
   write_file_atomically(folder + "/open_clip_config.json", config);
 }
 
-void export_hugging_face(const std::string& folder, const Clip& model) {
-  const std::string config = hugging_face_config(model.config()),
+void export_hugging_face(const std::string& folder, const Clip& model, const Tokenizer* tokenizer) {
+  const std::string config = hugging_face_config(model.config(), tokenizer),
                     preprocessor = hugging_face_preprocessor(model.config());
   make_folder(folder);
   save_safetensors(folder + "/model.safetensors", with_hugging_face_names(model.state_dict()),
                    {{"format", "pt"}});
   write_file_atomically(folder + "/config.json", config);
   write_file_atomically(folder + "/preprocessor_config.json", preprocessor);
+  if (tokenizer)
+    write_hugging_face_tokenizer(folder, *tokenizer, model.config().text.context_length);
 }
 
 }  // namespace diptych

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "clip/model.h"
+#include "data/text/tokenizer.h"
 
 namespace diptych {
 
@@ -12,7 +13,8 @@ namespace diptych {
 void export_open_clip(const std::string& folder, const Clip&);
 
 /// Writes `folder`/model.safetensors, in f32, config.json and preprocessor_config.json for
-/// transformers' CLIPModel and CLIPImageProcessor. Throws Error for a ResNet, which it lacks.
-void export_hugging_face(const std::string& folder, const Clip&);
+/// transformers' CLIPModel and CLIPImageProcessor and, if there is a vocabulary, the files that
+/// AutoTokenizer reads. Throws Error for what CLIPModel cannot be, such as a ResNet.
+void export_hugging_face(const std::string& folder, const Clip&, const Tokenizer*);
 
 }  // namespace diptych

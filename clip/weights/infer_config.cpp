@@ -5,6 +5,8 @@
 #include <map>
 #include <sstream>
 
+#include "clip/weights/vocabulary.h"
+
 namespace diptych {
 namespace {
 
@@ -48,8 +50,8 @@ class Shapes {
   std::map<std::string, Shape> shapes_;
 };
 
-nn::TransformerSize infer_tower(const Shapes& shapes, const std::string& prefix, int64_t width) {
-  nn::TransformerSize t;
+nn::TowerConfig infer_tower(const Shapes& shapes, const std::string& prefix, int64_t width) {
+  nn::TowerConfig t;
   t.width = width;
   t.layers = shapes.count(prefix + "resblocks.", ".attn.in_proj_weight");
   t.mlp_width = shapes.get(prefix + "resblocks.0.mlp.c_fc.weight", 2)[0];
@@ -61,6 +63,7 @@ nn::VitConfig infer_vit(const Shapes& shapes) {
   nn::VitConfig v;
   v.patch_size = conv[3];
   v.transformer = infer_tower(shapes, "visual.transformer.", conv[0]);
+  v.pre_norm = shapes.has("visual.ln_pre.weight");
   return v;
 }
 
@@ -83,21 +86,24 @@ nn::TextConfig infer_text(const Shapes& shapes) {
   return text;
 }
 
-// Heads leave no trace in a shape. A tower as wide and deep as that of a model known here has that
-// model's; else they are 64 wide, or unknown (0).
-int64_t infer_heads(const nn::TransformerSize& tower, bool vision) {
+// Heads leave no trace in a shape. A tower as wide and deep as that of a published model has that
+// model's; else they are 64 wide, or unknown (0). Our own small presets say nothing about files of
+// others.
+int64_t infer_heads(const nn::TowerConfig& tower, bool vision) {
   for (const std::string& name : preset_names()) {
     const ModelConfig known = preset(name);
-    if (vision && known.vit() == nullptr) continue;
+    const bool published = known.text.vocab_size == kOpenAiVocabulary;
+    if (!published || (vision && known.vit() == nullptr)) continue;
     const auto& other = vision ? known.vit()->transformer : known.text.transformer;
     if (other.width == tower.width && other.layers == tower.layers) return other.heads;
   }
   return tower.width % kHeadWidth == 0 ? tower.width / kHeadWidth : 0;
 }
 
-void check_heads(const nn::TransformerSize& tower) {
+void check_heads(const nn::TowerConfig& tower) {
   check(tower.heads > 0, "infer: width ", tower.width, " is not a multiple of ", kHeadWidth,
-        ", so the number of heads cannot be inferred; the file needs a configuration");
+        ", so the number of heads cannot be inferred; give --config, or --vision-heads and "
+        "--text-heads");
 }
 
 std::string describe(const nn::VitConfig& v, const Preprocess& pictures) {
@@ -105,8 +111,7 @@ std::string describe(const nn::VitConfig& v, const Preprocess& pictures) {
   notes << "image size " << pictures.size << ", patch size " << v.patch_size << ", channels "
         << pictures.channels << ": from visual.conv1.weight and visual.positional_embedding\n"
         << "vision width " << v.transformer.width << ", layers " << v.transformer.layers
-        << ": from visual.conv1.weight and visual.transformer.resblocks.*\n"
-        << "vision heads " << v.transformer.heads << ": assumed\n";
+        << ": from visual.conv1.weight and visual.transformer.resblocks.*\n";
   return notes.str();
 }
 
@@ -114,8 +119,7 @@ std::string describe(const nn::ResNetConfig& r, const Preprocess& pictures) {
   std::ostringstream notes;
   notes << "image size " << pictures.size << ": from visual.attnpool.positional_embedding\n"
         << "ResNet width " << r.width << ", blocks " << r.layers[0] << ' ' << r.layers[1] << ' '
-        << r.layers[2] << ' ' << r.layers[3] << ": from visual.layer*.*.conv1.weight\n"
-        << "heads of the attention pool " << r.heads << ": assumed\n";
+        << r.layers[2] << ' ' << r.layers[3] << ": from visual.layer*.*.conv1.weight\n";
   return notes.str();
 }
 
@@ -126,13 +130,20 @@ std::string describe(const ModelConfig& c) {
         << "vocabulary " << t.vocab_size << ", context " << t.context_length << ", text width "
         << t.transformer.width << ", layers " << t.transformer.layers
         << ": from token_embedding.weight, positional_embedding and transformer.resblocks.*\n"
-        << "embedding " << c.embed_dim << ": from text_projection\n"
-        << "text heads " << t.transformer.heads << ", layer norm eps 1e-5, OpenAI's mean and std: "
-        << "assumed\n";
+        << "embedding " << c.embed_dim << ": from text_projection\n";
   return notes.str();
 }
 
 }  // namespace
+
+std::string describe_assumed(const ModelConfig& c) {
+  std::ostringstream notes;
+  notes << "vision heads " << (c.vit() ? c.vit()->transformer.heads : c.resnet()->heads)
+        << ", text heads " << c.text.transformer.heads
+        << ", causal text read at its largest id, layer norm eps 1e-5, OpenAI's mean and std: "
+        << "assumed\n";
+  return notes.str();
+}
 
 void check_heads(const ModelConfig& c) {
   check_heads(c.text.transformer);

@@ -15,11 +15,14 @@ struct InferredConfig {
 };
 
 /// Reads the sizes off the shapes of tensors under OpenAI's names, by the rules of openai/CLIP
-/// clip/model.py, build_model. Heads are those of a model known here with a tower of that width and
+/// clip/model.py, build_model. Heads are those of a published model with a tower of that width and
 /// depth, else 64 wide, else 0: unknown; the layer norms' eps, mean and std are OpenAI's. The
 /// activation leaves no trace in a shape: it stays quick_gelu, and whoever calls must know better
 /// or ask. Throws Error if a tensor it needs is missing or misshapen.
 InferredConfig infer_config(const std::vector<NamedTensor>& tensors);
+
+/// A note on what infer_config takes for granted.
+std::string describe_assumed(const ModelConfig&);
 
 /// Throws Error if the heads of a tower are still unknown.
 void check_heads(const ModelConfig&);

@@ -23,11 +23,17 @@ std::string model_path(const std::string& path) {
 }  // namespace
 
 const Tokenizer& LoadedModel::words() const {
+  const ModelConfig& config = model->config();
+  check(config.foreign_tokenizer.empty(), "model: '", path, "' reads the tokens of '",
+        config.foreign_tokenizer, "', which is not supported; give ids with embed --tokens");
   check(tokenizer.has_value(), "model: '", path, "' carries no vocabulary; ",
-        model->config().text.vocab_size == kOpenAiVocabulary ? kVocabularyHint
-                                                             : "name its merges file with --vocab");
-  check(tokenizer->vocab_size() <= model->config().text.vocab_size, "model: the vocabulary has ",
-        tokenizer->vocab_size(), " tokens, '", path, "' knows ", model->config().text.vocab_size);
+        config.text.vocab_size == kOpenAiVocabulary ? kVocabularyHint
+                                                    : "name its merges file with --vocab");
+  check(tokenizer->vocab_size() <= config.text.vocab_size, "model: the vocabulary has ",
+        tokenizer->vocab_size(), " tokens, '", path, "' knows ", config.text.vocab_size);
+  check(config.text.pooling != nn::TextPooling::eos || config.text.eos_id == tokenizer->end_token(),
+        "model: '", path, "' reads captions at token ", config.text.eos_id,
+        ", the vocabulary ends them with ", tokenizer->end_token());
   return *tokenizer;
 }
 

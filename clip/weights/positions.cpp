@@ -12,6 +12,7 @@ namespace {
 /// (out, in): what each output takes from each input. Shrinking widens the kernel by the same
 /// factor.
 Tensor resampling(int64_t in, int64_t out) {
+  const auto cubic = filter_of(Interpolation::bicubic).weight;
   std::vector<double> weights;
   const double step = static_cast<double>(in) / static_cast<double>(out),
                width = std::max(step, 1.0);
@@ -20,7 +21,7 @@ Tensor resampling(int64_t in, int64_t out) {
     std::vector<double> row;
     double total = 0;
     for (int64_t j = 0; j < in; ++j) {
-      row.push_back(keys_cubic((static_cast<double>(j) + 0.5 - center) / width));
+      row.push_back(cubic((static_cast<double>(j) + 0.5 - center) / width));
       total += row.back();
     }
     for (const double w : row) weights.push_back(w / total);

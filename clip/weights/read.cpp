@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "clip/weights/foreign_config.h"
-#include "clip/weights/infer_config.h"
+#include "clip/weights/choose_config.h"
+#include "clip/weights/hugging_face_tokenizer.h"
 #include "clip/weights/names.h"
 #include "clip/weights/positions.h"
 #include "tensor/io/file.h"
@@ -18,8 +18,6 @@ namespace diptych {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr int64_t kMaxConfigBytes = 1 << 20;
 
 void check_sha256(const std::string& path, std::string wanted) {
   if (wanted.empty()) return;
@@ -60,47 +58,10 @@ bool is_hugging_face(const std::vector<NamedTensor>& tensors) {
   });
 }
 
-/// What stands beside the weights, if its name shows that it belongs to them.
-std::string config_beside(const std::string& path, bool hugging_face) {
-  const fs::path folder = fs::path(path).parent_path();
-  const bool open_clip = fs::path(path).filename().string().starts_with("open_clip");
-  if (!hugging_face && !open_clip) return {};
-  const std::string beside =
-      (folder / (open_clip ? "open_clip_config.json" : "config.json")).string();
-  return fs::exists(beside) ? beside : "";
-}
-
-void add_config_beside(const std::string& beside, bool hugging_face, Weights& weights) {
-  const std::string json = read_file(beside, kMaxConfigBytes);
-  hugging_face ? apply_hugging_face_config(json, weights.config)
-               : apply_open_clip_config(json, weights.config);
-  weights.notes = "sizes: from the tensors' shapes\nheads, activation: from " + beside + '\n';
-}
-
-void add_activation_in_code(const std::string& path, Weights& weights) {
-  const auto activation = activation_in_code(path);
-  check(activation.has_value(),
-        "nothing tells which activation it was trained with; give --activation quick_gelu "
-        "(OpenAI's weights, MetaCLIP, DFN, open_clip's *-quickgelu) or --activation gelu "
-        "(open_clip's others)");
-  weights.config.activation = *activation;
-  weights.notes +=
-      std::string("activation ") + nn::name(*activation) + ": from the code in the archive\n";
-}
-
-/// Sizes from shapes, the rest from what else there is. Notes say what came from where.
-void infer(const std::string& path, bool hugging_face, const LoadOptions& options,
-           Weights& weights) {
-  InferredConfig inferred = infer_config(weights.tensors);
-  weights.config = inferred.config;
-  weights.notes = std::move(inferred.notes);
-  const std::string beside = config_beside(path, hugging_face);
-  if (!beside.empty()) {
-    add_config_beside(beside, hugging_face, weights);
-  } else if (!options.activation) {
-    add_activation_in_code(path, weights);
-  }
-  check_heads(weights.config);
+void add_tokenizer_beside(const std::string& path, Weights& weights) {
+  FoundTokenizer found = read_hugging_face_tokenizer(fs::path(path).parent_path().string());
+  if (found.tokenizer) weights.vocabulary = found.tokenizer->merges_text();
+  if (weights.config.foreign_tokenizer.empty()) weights.config.foreign_tokenizer = found.foreign;
 }
 
 void resize(Weights& weights, int64_t image_size) {
@@ -112,6 +73,9 @@ void resize(Weights& weights, int64_t image_size) {
       c.vit() ? "visual.positional_embedding" : "visual.attnpool.positional_embedding";
   for (NamedTensor& t : weights.tensors)
     if (t.name == name) t.tensor = resize_positions(t.tensor, image_size / cell);
+  check(c.preprocess.shortest == 0, "pictures are resized to ", c.preprocess.shortest,
+        " before a crop of ", c.image_size(), "; what that would be at ", image_size,
+        " is unknown");
   c.preprocess.size = image_size;
 }
 
@@ -124,11 +88,18 @@ Weights read_any(const std::string& path, const LoadOptions& options) {
   const bool hugging_face = is_hugging_face(file.tensors);
   weights.tensors = with_openai_names(file.tensors);
   if (const auto it = file.metadata.find("config"); it != file.metadata.end()) {
+    check(options.config.empty() && options.vision_heads == 0 && options.text_heads == 0,
+          "the file carries its configuration; --config, --vision-heads and --text-heads are for "
+          "files without");
     weights.config = model_config_from_json(it->second);
   } else {
-    infer(path, hugging_face, options, weights);
+    InferredConfig chosen = choose_config(
+        {path, weights.tensors, hugging_face, [&] { return activation_in_code(path); }}, options);
+    weights.config = std::move(chosen.config);
+    weights.notes = std::move(chosen.notes);
   }
-  if (options.activation) weights.config.activation = *options.activation;
+  if (hugging_face && weights.vocabulary.empty()) add_tokenizer_beside(path, weights);
+  if (options.activation) weights.config.set_activation(*options.activation);
   resize(weights, options.image_size);
   return weights;
 }

@@ -14,6 +14,8 @@ struct LoadOptions {
   std::optional<nn::Activation> activation = {};  ///< overrides what the file says or leaves open
   int64_t image_size = 0;                         ///< R: positions are resized to it; 0: the file's
   std::string sha256 = {};  ///< of the file, as hexadecimal digits; empty: not checked
+  std::string config = {};  ///< the configuration of bare weights, of any of the three formats
+  int64_t vision_heads = 0, text_heads = 0;  ///< of bare weights; 0: not given
 };
 
 struct Weights {
@@ -25,10 +27,8 @@ struct Weights {
 
 /// Reads, judged by content:
 ///   - our .safetensors, which say everything;
-///   - .safetensors of open_clip and Hugging Face: sizes come from shapes, the rest from
-///     open_clip_config.json or config.json in the same folder;
-///   - PyTorch's files (see load_torch), such as OpenAI's: the rest is OpenAI's, and the activation
-///     is looked up in the code they carry.
+///   - .safetensors and PyTorch's files (see load_torch) of OpenAI, open_clip and Hugging Face:
+///     see choose_config.
 /// The activation cannot be seen in a shape and a wrong one costs accuracy silently: where nothing
 /// tells it, and `options` do not either, this throws Error. So it does on a wrong SHA-256, before
 /// the file is looked into.

@@ -64,13 +64,22 @@ Picture crop(const Picture&, const Box&);  ///< throws Error if the box leaves t
 /// the middle; the wider margin of an odd pair is right and below. Throws Error if it is larger.
 Picture pad(const Picture&, int64_t width, int64_t height);
 
-/// Bit for bit Pillow's Image.resize((width, height), BICUBIC) (libImaging/Resample.c): a = -1/2,
-/// support widened when shrinking, horizontal pass first, rounded after each pass. 8-bit samples
-/// have 22-bit weights and are clipped, wide ones are summed in double; colours are weighted by
-/// their alpha; modes bilevel and palette take the nearest pixel.
-Picture resize(const Picture&, int64_t width, int64_t height);
+/// How pixels between pixels are made up; Pillow's resampling filters, in its numbering.
+enum class Interpolation : uint8_t { nearest, lanczos, bilinear, bicubic, box, hamming };
+
+const char* name(Interpolation);
+/// Throws Error, listing the known names, for any other.
+Interpolation interpolation_from(const std::string& name);
+
+/// Bit for bit Pillow's Image.resize((width, height), filter) (libImaging/Resample.c): support
+/// widened when shrinking, horizontal pass first, rounded after each pass. 8-bit samples have
+/// 22-bit weights and are clipped, wide ones are summed in double; colours are weighted by their
+/// alpha; modes bilevel and palette take the nearest pixel.
+Picture resize(const Picture&, int64_t width, int64_t height,
+               Interpolation = Interpolation::bicubic);
 /// crop(resize(picture, width, height), window), computing only the window: a picture of
 /// 1 × 16384 pixels costs no more than its crop.
-Picture resize(const Picture&, int64_t width, int64_t height, const Box& window);
+Picture resize(const Picture&, int64_t width, int64_t height, const Box& window,
+               Interpolation = Interpolation::bicubic);
 
 }  // namespace diptych

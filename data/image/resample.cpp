@@ -1,10 +1,8 @@
-// data/image/resample.cpp — bicubic resampling as in Pillow (libImaging/Resample.c).
+// data/image/resample.cpp — resampling as in Pillow (libImaging/Resample.c).
 //
 // Along one axis, output x has its centre at c = (x + 1/2) s in the input, s = input / output:
-//   y[x] = Σ_i w((i + 1/2 - c) / max(s, 1)) in[i] / Σ_i w(…),   |i + 1/2 - c| ≤ 2 max(s, 1)
-// with Keys' cubic for a = -1/2:
-//   w(t) = (a+2)|t|³ - (a+3)|t|² + 1 for |t| < 1,  a|t|³ - 5a|t|² + 8a|t| - 4a for |t| < 2.
-// Columns first, then rows, rounded after each.
+//   y[x] = Σ_i w((i + 1/2 - c) / max(s, 1)) in[i] / Σ_i w(…),   |i + 1/2 - c| ≤ S max(s, 1)
+// with the weight w and the support S of the filter. Columns first, then rows, rounded after each.
 #include "data/image/resample.h"
 
 #include <algorithm>
@@ -12,12 +10,47 @@
 
 namespace diptych {
 
-double keys_cubic(double t) {
+namespace {
+
+constexpr double kPi = 3.14159265358979323846;
+
+// Keys (1981), a = -1/2: (a+2)|t|³ - (a+3)|t|² + 1 for |t| < 1, a|t|³ - 5a|t|² + 8a|t| - 4a for |t|
+// < 2.
+double cubic(double t) {
   constexpr double a = -0.5;
   t = std::fabs(t);
   if (t < 1.0) return ((a + 2.0) * t - (a + 3.0)) * t * t + 1;
   if (t < 2.0) return (((t - 5) * t + 8) * t - 4) * a;
   return 0.0;
+}
+
+double triangle(double t) { return std::max(0.0, 1.0 - std::fabs(t)); }
+
+double box(double t) { return t > -0.5 && t <= 0.5 ? 1.0 : 0.0; }
+
+double sinc(double t) { return t == 0.0 ? 1.0 : std::sin(t * kPi) / (t * kPi); }
+
+// A sinc under a window: Hamming's, and the middle of a sinc three times as wide.
+double hamming(double t) {
+  return std::fabs(t) < 1.0 ? sinc(t) * (0.54f + 0.46f * std::cos(t * kPi)) : 0.0;
+}
+double lanczos(double t) { return -3.0 <= t && t < 3.0 ? sinc(t) * sinc(t / 3) : 0.0; }
+
+}  // namespace
+
+Filter filter_of(Interpolation interpolation) {
+  switch (interpolation) {
+    case Interpolation::lanczos:
+      return {lanczos, 3.0};
+    case Interpolation::bilinear:
+      return {triangle, 1.0};
+    case Interpolation::box:
+      return {box, 0.5};
+    case Interpolation::hamming:
+      return {hamming, 1.0};
+    default:
+      return {cubic, 2.0};
+  }
 }
 
 namespace {
@@ -55,14 +88,15 @@ struct Axis {
 };
 
 template <class Kind>
-void fill_weights(double centre, double stretch, int64_t inputs, int64_t k, Axis<Kind>& axis) {
-  const double support = 2.0 * stretch;
+void fill_weights(const Filter& filter, double centre, double stretch, int64_t inputs, int64_t k,
+                  Axis<Kind>& axis) {
+  const double support = filter.support * stretch;
   const int64_t begin = std::max<int64_t>(0, static_cast<int64_t>(centre - support + 0.5));
   const int64_t end = std::min(inputs, static_cast<int64_t>(centre + support + 0.5));
   std::vector<double> w;
   double total = 0;
   for (int64_t i = begin; i < end; ++i) {
-    w.push_back(keys_cubic((static_cast<double>(i) - centre + 0.5) * (1.0 / stretch)));
+    w.push_back(filter.weight((static_cast<double>(i) - centre + 0.5) * (1.0 / stretch)));
     total += w.back();
   }
   axis.first[static_cast<size_t>(k)] = begin;
@@ -73,17 +107,18 @@ void fill_weights(double centre, double stretch, int64_t inputs, int64_t k, Axis
 }
 
 template <class Kind>
-Axis<Kind> make_axis(int64_t inputs, int64_t outputs, int64_t begin, int64_t count) {
+Axis<Kind> make_axis(const Filter& filter, int64_t inputs, int64_t outputs, int64_t begin,
+                     int64_t count) {
   const double scale = static_cast<double>(inputs) / static_cast<double>(outputs);
   const double stretch = std::max(scale, 1.0);
   Axis<Kind> axis;
   axis.count = count;
-  axis.taps = static_cast<int64_t>(std::ceil(2.0 * stretch)) * 2 + 1;
+  axis.taps = static_cast<int64_t>(std::ceil(filter.support * stretch)) * 2 + 1;
   axis.first.resize(static_cast<size_t>(count));
   axis.used.resize(static_cast<size_t>(count));
   axis.weights.resize(static_cast<size_t>(count * axis.taps));
   for (int64_t k = 0; k < count; ++k)
-    fill_weights((static_cast<double>(begin + k) + 0.5) * scale, stretch, inputs, k, axis);
+    fill_weights(filter, (static_cast<double>(begin + k) + 0.5) * scale, stretch, inputs, k, axis);
   return axis;
 }
 
@@ -157,9 +192,9 @@ std::vector<T> resample_rows(const T* x, int64_t width, const Axis<Kind>& axis, 
 }
 
 template <class Kind, int N, class T>
-std::vector<T> resample_bands(const std::vector<T>& x, const Scaling& s) {
-  const auto columns = make_axis<Kind>(s.width, s.new_width, s.window.x, s.window.width);
-  const auto rows = make_axis<Kind>(s.height, s.new_height, s.window.y, s.window.height);
+std::vector<T> resample_bands(const std::vector<T>& x, const Scaling& s, const Filter& filter) {
+  const auto columns = make_axis<Kind>(filter, s.width, s.new_width, s.window.x, s.window.width);
+  const auto rows = make_axis<Kind>(filter, s.height, s.new_height, s.window.y, s.window.height);
   const std::vector<T> narrow = resample_rows<Kind, N>(x.data(), s.width, columns, range_of(rows));
   std::vector<T> y(static_cast<size_t>(N * s.window.width * s.window.height));
   combine_lines(rows, narrow.data(), N * s.window.width, y.data());
@@ -168,21 +203,23 @@ std::vector<T> resample_bands(const std::vector<T>& x, const Scaling& s) {
 
 }  // namespace
 
-std::vector<uint8_t> resample(const std::vector<uint8_t>& x, int64_t bands, const Scaling& s) {
+std::vector<uint8_t> resample(const std::vector<uint8_t>& x, int64_t bands, const Scaling& s,
+                              const Filter& filter) {
   switch (bands) {
     case 1:
-      return resample_bands<Narrow, 1>(x, s);
+      return resample_bands<Narrow, 1>(x, s, filter);
     case 2:
-      return resample_bands<Narrow, 2>(x, s);
+      return resample_bands<Narrow, 2>(x, s, filter);
     case 3:
-      return resample_bands<Narrow, 3>(x, s);
+      return resample_bands<Narrow, 3>(x, s, filter);
     default:
-      return resample_bands<Narrow, 4>(x, s);
+      return resample_bands<Narrow, 4>(x, s, filter);
   }
 }
 
-std::vector<int32_t> resample(const std::vector<int32_t>& x, const Scaling& s) {
-  return resample_bands<Wide, 1>(x, s);
+std::vector<int32_t> resample(const std::vector<int32_t>& x, const Scaling& s,
+                              const Filter& filter) {
+  return resample_bands<Wide, 1>(x, s, filter);
 }
 
 }  // namespace diptych

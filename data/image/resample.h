@@ -8,9 +8,14 @@
 
 namespace diptych {
 
-/// Keys' interpolation kernel (1981) with a = -1/2, as Pillow and anti-aliased PyTorch have it;
-/// zero from |t| = 2 on.
-double keys_cubic(double t);
+/// The weight of an input at distance t from an output, and where it ends: zero from |t| ≥ support
+/// on.
+struct Filter {
+  double (*weight)(double t);
+  double support;
+};
+/// Of every interpolation but nearest, as Pillow and anti-aliased PyTorch have them.
+Filter filter_of(Interpolation);
 
 /// A window of the new_width × new_height version of a width × height picture.
 struct Scaling {
@@ -19,10 +24,11 @@ struct Scaling {
   Box window;
 };
 
-/// Every band by itself: bicubic, a = -1/2, the support widened when shrinking. x (height, width,
-/// bands) → (window.height, window.width, bands), 1 ≤ bands ≤ 4.
-std::vector<uint8_t> resample(const std::vector<uint8_t>& x, int64_t bands, const Scaling&);
+/// Every band by itself, the support widened when shrinking. x (height, width, bands) →
+/// (window.height, window.width, bands), 1 ≤ bands ≤ 4.
+std::vector<uint8_t> resample(const std::vector<uint8_t>& x, int64_t bands, const Scaling&,
+                              const Filter&);
 /// The same for one wide band.
-std::vector<int32_t> resample(const std::vector<int32_t>& x, const Scaling&);
+std::vector<int32_t> resample(const std::vector<int32_t>& x, const Scaling&, const Filter&);
 
 }  // namespace diptych

@@ -1,4 +1,4 @@
-// data/image/resize.cpp — Pillow's Image.resize(…, BICUBIC): what it does in each mode.
+// data/image/resize.cpp — Pillow's Image.resize: what it does in each mode.
 #include <algorithm>
 #include <utility>
 
@@ -20,13 +20,16 @@ std::vector<int64_t> nearest_inputs(int64_t inputs, int64_t outputs, int64_t beg
   return nearest;
 }
 
-std::vector<uint8_t> take_nearest(const std::vector<uint8_t>& x, const Scaling& s) {
+template <class Sample>
+std::vector<Sample> take_nearest(const std::vector<Sample>& x, int64_t bands, const Scaling& s) {
   const Box& window = s.window;
   const auto columns = nearest_inputs(s.width, s.new_width, window.x, window.width);
-  std::vector<uint8_t> y;
+  std::vector<Sample> y;
   for (const int64_t row : nearest_inputs(s.height, s.new_height, window.y, window.height))
-    for (const int64_t column : columns)
-      y.push_back(x[static_cast<size_t>(row * s.width + column)]);
+    for (const int64_t column : columns) {
+      const auto pixel = x.begin() + bands * (row * s.width + column);
+      y.insert(y.end(), pixel, pixel + bands);
+    }
   return y;
 }
 
@@ -63,34 +66,56 @@ void check_scaling(const Scaling& s) {
 }
 
 // Colours weighted by their alpha on the way in, and divided by it on the way out.
-std::vector<uint8_t> resample_with_alpha(Picture picture, const Scaling& s) {
+std::vector<uint8_t> resample_with_alpha(Picture picture, const Scaling& s, const Filter& filter) {
   map_colours(picture, multiplied);
-  picture.samples = resample(picture.samples, bands(picture.mode), s);
+  picture.samples = resample(picture.samples, bands(picture.mode), s, filter);
   map_colours(picture, divided);
   return std::move(picture.samples);
 }
 
+void resample_samples(const Picture& picture, const Scaling& s, const Filter& filter,
+                      Picture& out) {
+  if (picture.mode == Mode::grey_wide)
+    out.wide = resample(picture.wide, s, filter);
+  else if (picture.mode == Mode::grey_alpha || picture.mode == Mode::rgba)
+    out.samples = resample_with_alpha(picture, s, filter);
+  else
+    out.samples = resample(picture.samples, bands(picture.mode), s, filter);
+}
+
+constexpr const char* kNames[] = {"nearest", "lanczos", "bilinear", "bicubic", "box", "hamming"};
+
 }  // namespace
 
-Picture resize(const Picture& picture, int64_t width, int64_t height, const Box& window) {
+const char* name(Interpolation interpolation) { return kNames[static_cast<size_t>(interpolation)]; }
+
+Interpolation interpolation_from(const std::string& text) {
+  for (size_t i = 0; i < std::size(kNames); ++i)
+    if (text == kNames[i]) return static_cast<Interpolation>(i);
+  fail("preprocess: unknown interpolation '", text,
+       "'; known: nearest, lanczos, bilinear, bicubic, box, hamming");
+}
+
+Picture resize(const Picture& picture, int64_t width, int64_t height, const Box& window,
+               Interpolation interpolation) {
   const Scaling s{picture.width, picture.height, width, height, window};
   check_complete("resize", picture);
   check_scaling(s);
   if (width == picture.width && height == picture.height) return crop(picture, window);
   Picture out{picture.mode, window.width, window.height, {}, {}, picture.palette};
-  if (picture.mode == Mode::grey_wide)
-    out.wide = resample(picture.wide, s);
-  else if (picture.mode == Mode::bilevel || picture.mode == Mode::palette)
-    out.samples = take_nearest(picture.samples, s);
-  else if (picture.mode == Mode::grey_alpha || picture.mode == Mode::rgba)
-    out.samples = resample_with_alpha(picture, s);
-  else
-    out.samples = resample(picture.samples, bands(picture.mode), s);
+  if (interpolation == Interpolation::nearest || picture.mode == Mode::bilevel ||
+      picture.mode == Mode::palette) {
+    const bool wide = picture.mode == Mode::grey_wide;
+    if (wide) out.wide = take_nearest(picture.wide, 1, s);
+    if (!wide) out.samples = take_nearest(picture.samples, bands(picture.mode), s);
+  } else {
+    resample_samples(picture, s, filter_of(interpolation), out);
+  }
   return out;
 }
 
-Picture resize(const Picture& picture, int64_t width, int64_t height) {
-  return resize(picture, width, height, {0, 0, width, height});
+Picture resize(const Picture& picture, int64_t width, int64_t height, Interpolation interpolation) {
+  return resize(picture, width, height, {0, 0, width, height}, interpolation);
 }
 
 }  // namespace diptych

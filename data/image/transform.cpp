@@ -75,10 +75,11 @@ Tensor to_tensor(const RgbImage& image, const Preprocess& how) {
 Picture training_view(const Picture& picture, const Preprocess& how, PhiloxStream& random) {
   if (how.training_crop == TrainingCrop::square) {
     const Size whole = shortest_to(picture, how.size);
-    return resize(picture, whole.width, whole.height, random_square(whole, how.size, random));
+    return resize(picture, whole.width, whole.height, random_square(whole, how.size, random),
+                  how.interpolation);
   }
   const Box box = random_resized_crop(picture.width, picture.height, random);
-  return resize(crop(picture, box), how.size, how.size);
+  return resize(crop(picture, box), how.size, how.size, how.interpolation);
 }
 
 }  // namespace
@@ -118,15 +119,26 @@ Box random_resized_crop(int64_t width, int64_t height, PhiloxStream& random) {
   return fallback_box(width, height, kLow, kHigh);
 }
 
+void check_usable(const Preprocess& p) {
+  for (size_t i = 0; i < p.mean.size(); ++i) {
+    check(std::isfinite(p.mean[i]), "preprocess: mean ", i, " is ", p.mean[i]);
+    check(std::isfinite(p.std[i]) && p.std[i] > 0, "preprocess: std ", i, " is ", p.std[i],
+          ", it must be above 0");
+  }
+  check(p.shortest == 0 || p.shortest >= p.size, "preprocess: pictures are resized to ", p.shortest,
+        " before a crop of ", p.size);
+}
+
 RgbImage square_view(const Picture& picture, const Preprocess& how) {
   const int64_t R = how.size;
-  if (how.resize_mode == ResizeMode::squash) return to_rgb(resize(picture, R, R));
+  const Interpolation by = how.interpolation;
+  if (how.resize_mode == ResizeMode::squash) return to_rgb(resize(picture, R, R, by));
   if (how.resize_mode == ResizeMode::longest) {
     const Size whole = longest_to(picture, R);
-    return to_rgb(pad(resize(picture, whole.width, whole.height), R, R));
+    return to_rgb(pad(resize(picture, whole.width, whole.height, by), R, R));
   }
-  const Size whole = shortest_to(picture, R);
-  return to_rgb(resize(picture, whole.width, whole.height, central(whole, R)));
+  const Size whole = shortest_to(picture, std::max(R, how.shortest));
+  return to_rgb(resize(picture, whole.width, whole.height, central(whole, R), by));
 }
 
 void to_pixels(const RgbImage& image, const Preprocess& how, float* out) {

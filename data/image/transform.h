@@ -33,9 +33,9 @@ Box random_resized_crop(int64_t width, int64_t height, PhiloxStream&);
 
 /// How evaluation makes an oblong picture square; open_clip's names.
 enum class ResizeMode : uint8_t {
-  shortest,  ///< short side to R, long side to ⌊R · long / short⌋, central R × R (OpenAI)
-  longest,   ///< long side to R, the rest filled with zeros, half on either side
-  squash     ///< both sides to R
+  shortest,  ///< short side to R, or more; long side to ⌊… long / short⌋; central R × R (OpenAI)
+  longest,  ///< long side to R, the rest filled with zeros, half on either side
+  squash    ///< both sides to R
 };
 
 const char* name(ResizeMode);
@@ -59,8 +59,14 @@ struct Preprocess {
   std::array<float, 3> std = {0.26862954f, 0.26130258f, 0.27577711f};
   int64_t channels = 3;  ///< 3 = RGB; 1 = Pillow's luma, normalised by mean[0], std[0]
   ResizeMode resize_mode = ResizeMode::shortest;
+  int64_t shortest = 0;  ///< of mode shortest: the short side before the crop, ≥ R; 0 means R
+  Interpolation interpolation = Interpolation::bicubic;
   TrainingCrop training_crop = TrainingCrop::resized;
 };
+
+/// Throws Error if no picture can come out of it: a standard deviation that is not above 0, a value
+/// that is not finite, a short side below R.
+void check_usable(const Preprocess&);
 
 /// The R × R pixels of evaluation. Resized and cropped in the picture's own mode and then made RGB,
 /// in OpenAI's order.

@@ -6,6 +6,17 @@
 #include "tensor/factory.h"
 
 namespace diptych {
+namespace {
+
+/// Behind the last token of a caption.
+const int64_t* end_of(const int64_t* row, int64_t T, std::optional<int64_t> id, int64_t caption) {
+  if (!id) return std::max_element(row, row + T) + 1;
+  const int64_t* last = std::find(row, row + T, *id);
+  check(last != row + T, "tokens: caption ", caption, " has no end token, id ", *id);
+  return last + 1;
+}
+
+}  // namespace
 
 Captions pack(const std::vector<std::vector<int64_t>>& captions) {
   std::vector<int64_t> tokens, lengths;
@@ -16,13 +27,18 @@ Captions pack(const std::vector<std::vector<int64_t>>& captions) {
   return {from_vector(tokens, {static_cast<int64_t>(tokens.size())}), Ragged::of_lengths(lengths)};
 }
 
-Captions pack_padded(const Tensor& tokens) {
+Captions pack_padded(const Tensor& tokens, const CaptionEnd& end) {
   check(tokens.rank() == 2 && tokens.dtype() == DType::i64 && tokens.numel() > 0,
         "tokens: needs i64 (B, T), got ", tokens.dtype(), ' ', tokens.shape());
+  const int64_t B = tokens.dim(0), T = tokens.dim(1);
+  check(end.whole == 0 || T == end.whole, "tokens: this model reads what follows the end of a ",
+        "caption too: rows must be ", end.whole, " long, padding included, got ", tokens.shape());
   const auto ids = tokens.to_vector<int64_t>();
   std::vector<std::vector<int64_t>> captions;
-  for (auto row = ids.begin(); row != ids.end(); row += tokens.dim(1))
-    captions.emplace_back(row, std::max_element(row, row + tokens.dim(1)) + 1);
+  for (int64_t b = 0; b < B; ++b) {
+    const int64_t* row = ids.data() + b * T;
+    captions.emplace_back(row, end.whole ? row + T : end_of(row, T, end.id, b));
+  }
   return pack(captions);
 }
 

@@ -98,11 +98,14 @@ Tokenizer Tokenizer::load(const std::string& path, int64_t max_merges) {
   }
 }
 
+std::string Tokenizer::spelling(int64_t id) const {
+  check(0 <= id && id < start_token(), "tokenizer: token ", id, " has no spelling");
+  return bpe::spelling(pieces_[static_cast<size_t>(id)]);
+}
+
 std::string Tokenizer::merges_text() const {
   std::string text = kHeader;
-  for (auto [left, right] : merges_)
-    text += bpe::spelling(pieces_[static_cast<size_t>(left)]) + ' ' +
-            bpe::spelling(pieces_[static_cast<size_t>(right)]) + '\n';
+  for (auto [left, right] : merges_) text += spelling(left) + ' ' + spelling(right) + '\n';
   return text;
 }
 

@@ -40,6 +40,10 @@ class Tokenizer {
   /// from_merges(merges_text()) is this tokenizer again.
   std::string merges_text() const;
 
+  /// A token as OpenAI's vocabulary writes it: each byte a printable character, "</w>" at the end
+  /// of a word. id: 0 … start_token() - 1.
+  std::string spelling(int64_t id) const;
+
   int64_t vocab_size() const { return end_token() + 1; }
   int64_t start_token() const { return 512 + static_cast<int64_t>(merges_.size()); }
   int64_t end_token() const { return start_token() + 1; }

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""Writes resize.bin and pictures.bin: what Pillow makes of small pictures.
+"""Writes resize.bin, filters.bin and pictures.bin: what Pillow makes of small pictures.
 
 resize.bin    u32 cases; per case u32 width, height, new width, new height; RGB in; RGB out
+filters.bin   u32 cases; per case u32 filter (Pillow's number), bands (1 L, 3 RGB, 4 RGBA), width,
+              height, new width, new height; samples in; samples out
 pictures.bin  u32 files; per file u32 length, its name; u32 length, the file; u32 resize mode, R;
               u32 CRC-32 of the whole picture as RGB, u32 CRC-32 of the R x R view
 All numbers are little-endian; RGB is width * height * 3 bytes, row by row. Needs python3-pil.
@@ -182,6 +184,16 @@ def write_resizes(path):
     path.write_bytes(b"".join(out))
 
 
+def write_filters(path):
+    rng, cases = random.Random(3), []
+    for method, (bands, mode) in itertools.product(range(6), ((1, "L"), (3, "RGB"), (4, "RGBA"))):
+        for w, h, new_w, new_h in ((37, 23, 16, 10), (9, 11, 23, 17), (50, 7, 7, 13)):
+            image = Image.frombytes(mode, (w, h), random_bytes(rng, w * h * bands))
+            cases += [struct.pack("<6I", method, bands, w, h, new_w, new_h), image.tobytes(),
+                      image.resize((new_w, new_h), method).tobytes()]
+    path.write_bytes(struct.pack("<I", len(cases) // 3) + b"".join(cases))
+
+
 def write_pictures(path):
     rng = random.Random(2)
     files = [random_png(rng, *kind) for _ in range(24) for kind in PNG_KINDS] + list(jpegs(rng))
@@ -201,4 +213,5 @@ def write_pictures(path):
 if __name__ == "__main__":
     warnings.simplefilter("ignore")  # of palettes with transparency
     write_resizes(HERE / "resize.bin")
+    write_filters(HERE / "filters.bin")
     write_pictures(HERE / "pictures.bin")

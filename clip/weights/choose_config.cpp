@@ -1,0 +1,124 @@
+// clip/weights/choose_config.cpp — what stands beside the weights, what the user says, and what is
+// assumed.
+#include "clip/weights/choose_config.h"
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "clip/weights/hugging_face_config.h"
+#include "clip/weights/open_clip_config.h"
+#include "tensor/io/file.h"
+
+namespace diptych {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int64_t kMaxConfigBytes = 1 << 20;
+
+/// `name` in the folder of `path`; empty if there is none.
+std::string beside(const std::string& path, const char* name) {
+  const fs::path file = fs::path(path).parent_path() / name;
+  return fs::exists(file) ? file.string() : "";
+}
+
+/// f(json of the file), its errors with the path.
+template <class F>
+void read_config(const std::string& file, const F& f) {
+  const std::string json = read_file(file, kMaxConfigBytes);
+  try {
+    f(json);
+  } catch (const Error& error) {
+    fail("'", file, "': ", error.what());
+  }
+}
+
+void add_hugging_face(const std::string& file, InferredConfig& out) {
+  read_config(file, [&](const auto& json) { apply_hugging_face_config(json, out.config); });
+  out.notes += "heads, activation, eps, end token: from " + file + '\n';
+  const std::string pixels = beside(file, "preprocessor_config.json");
+  if (!pixels.empty())
+    read_config(pixels,
+                [&](const auto& json) { apply_hugging_face_preprocessor(json, out.config); });
+  out.notes +=
+      "mean, std, resizing: " + (pixels.empty() ? "OpenAI's, assumed" : "from " + pixels) + '\n';
+}
+
+void add_open_clip(const std::string& file, InferredConfig& out) {
+  read_config(file, [&](const auto& json) { apply_open_clip_config(json, out.config); });
+  out.notes += "heads, activation, eps, mask, pooling, mean, std, resizing: from " + file + '\n';
+}
+
+void add_ours(const std::string& file, InferredConfig& out) {
+  read_config(file, [&](const auto& json) { out.config = model_config_from_json(json); });
+  out.notes = "everything: from " + file + '\n';
+}
+
+/// A configuration the user names, of whatever format it is.
+void add_named(const std::string& file, InferredConfig& out) {
+  const auto json = nlohmann::json::parse(read_file(file, kMaxConfigBytes), nullptr, false);
+  check(json.is_object(), "config: '", file, "' is no JSON object");
+  if (json.contains("model_cfg") || json.contains("vision_cfg")) return add_open_clip(file, out);
+  if (json.contains("vision") && json.contains("text")) return add_ours(file, out);
+  add_hugging_face(file, out);
+}
+
+void add_activation_in_code(const BareWeights& weights, InferredConfig& out) {
+  const auto activation = weights.activation_in_code();
+  check(activation.has_value(),
+        "nothing tells which activation it was trained with; give --config, or --activation "
+        "quick_gelu (OpenAI's weights, MetaCLIP, DFN, open_clip's *-quickgelu) or --activation "
+        "gelu (open_clip's others)");
+  out.config.set_activation(*activation);
+  out.notes +=
+      std::string("activation ") + nn::name(*activation) + ": from the code in the archive\n";
+}
+
+void add_openai_rest(const BareWeights& weights, const LoadOptions& options, InferredConfig& out) {
+  check(!out.config.vit() || out.config.vit()->pre_norm,
+        "there is no visual.ln_pre, so it is not OpenAI's architecture, and nothing tells what it "
+        "pools; give its configuration with --config");
+  out.notes += describe_assumed(out.config);
+  if (!options.activation) add_activation_in_code(weights, out);
+}
+
+void set_heads(const char* flag, int64_t given, bool configured, int64_t width, int64_t& heads) {
+  if (given == 0) return;
+  check(!configured || given == heads, "the configuration says ", heads, " heads, ", flag, " says ",
+        given);
+  check(width % given == 0, flag, ": ", given, " heads do not divide the width, ", width);
+  heads = given;
+}
+
+void set_heads(const LoadOptions& options, bool configured, ModelConfig& c) {
+  set_heads("--text-heads", options.text_heads, configured, c.text.transformer.width,
+            c.text.transformer.heads);
+  if (c.vit())
+    set_heads("--vision-heads", options.vision_heads, configured, c.vit()->transformer.width,
+              c.vit()->transformer.heads);
+  else
+    set_heads("--vision-heads", options.vision_heads, configured, c.resnet()->features(),
+              std::get<nn::ResNetConfig>(c.vision).heads);
+}
+
+}  // namespace
+
+InferredConfig choose_config(const BareWeights& weights, const LoadOptions& options) {
+  InferredConfig out = infer_config(weights.tensors);
+  const std::string found =
+      beside(weights.path, weights.hugging_face ? "config.json" : "open_clip_config.json");
+  const bool configured = !options.config.empty() || !found.empty();
+  if (!options.config.empty())
+    add_named(options.config, out);
+  else if (found.empty())
+    add_openai_rest(weights, options, out);
+  else if (weights.hugging_face)
+    add_hugging_face(found, out);
+  else
+    add_open_clip(found, out);
+  set_heads(options, configured, out.config);
+  check_heads(out.config);
+  return out;
+}
+
+}  // namespace diptych

@@ -1,0 +1,130 @@
+// clip/weights/hugging_face_tokenizer.cpp — vocab.json, merges.txt and tokenizer.json.
+#include "clip/weights/hugging_face_tokenizer.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "tensor/io/file.h"
+#include "tensor/types.h"
+
+namespace diptych {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+constexpr int64_t kMaxBytes = 32 << 20;
+constexpr const char* kStart = "<|startoftext|>";
+constexpr const char* kEnd = "<|endoftext|>";
+
+Json vocabulary_of(const Tokenizer& tokenizer) {
+  Json numbers = Json::object();
+  for (int64_t id = 0; id < tokenizer.start_token(); ++id) numbers[tokenizer.spelling(id)] = id;
+  numbers[kStart] = tokenizer.start_token();
+  numbers[kEnd] = tokenizer.end_token();
+  return numbers;
+}
+
+void write_json(const std::string& file, const Json& json) {
+  write_file_atomically(file, json.dump(2) + '\n');
+}
+
+bool exists(const std::string& folder, const char* name) {
+  return fs::exists(fs::path(folder) / name);
+}
+
+Json read_json(const std::string& folder, const char* name) {
+  const std::string file = (fs::path(folder) / name).string();
+  Json json = Json::parse(read_file(file, kMaxBytes), nullptr, /*allow_exceptions=*/false);
+  check(json.is_object(), "tokenizer: '", file, "' is no JSON object");
+  return json;
+}
+
+/// A merge is "left right" or, since tokenizers 0.20, ["left", "right"].
+std::string merge_line(const Json& merge) {
+  if (merge.is_string()) return merge.get<std::string>();
+  const bool pair =
+      merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string();
+  check(pair, "tokenizer: tokenizer.json has a merge that is none: ", merge.dump().substr(0, 60));
+  return merge[0].get<std::string>() + ' ' + merge[1].get<std::string>();
+}
+
+struct Vocabulary {
+  std::string merges;
+  Json numbers;
+};
+
+Vocabulary from_two_files(const std::string& folder) {
+  return {read_file((fs::path(folder) / "merges.txt").string(), kMaxBytes),
+          read_json(folder, "vocab.json")};
+}
+
+std::optional<Vocabulary> from_one_file(const std::string& folder) {
+  const Json model = read_json(folder, "tokenizer.json").value("model", Json::object());
+  if (!model.is_object() || !model.contains("vocab") || !model.contains("merges"))
+    return std::nullopt;
+  std::string merges = "#version: 0.2\n";
+  for (const Json& merge : model["merges"]) merges += merge_line(merge) + '\n';
+  return Vocabulary{merges, model["vocab"]};
+}
+
+/// Whether CLIPTokenizer would read the vocabulary, and as it does by default.
+bool is_clip_tokenizer(const std::string& folder) {
+  if (!exists(folder, "tokenizer_config.json")) return true;
+  const Json config = read_json(folder, "tokenizer_config.json");
+  const Json kind = config.value("tokenizer_class", Json());
+  return (kind.is_null() || kind == "CLIPTokenizer" || kind == "CLIPTokenizerFast") &&
+         config.value("do_lower_case", Json(true)) == true;
+}
+
+std::optional<Vocabulary> read_vocabulary(const std::string& folder) {
+  if (exists(folder, "vocab.json") && exists(folder, "merges.txt")) return from_two_files(folder);
+  return exists(folder, "tokenizer.json") ? from_one_file(folder) : std::nullopt;
+}
+
+/// Token by token, in whatever order the objects list them.
+bool same_numbers(const Json& a, const Json& b) {
+  using Numbers = std::map<std::string, int64_t>;
+  const auto sorted = [](const Json& numbers) {
+    Numbers out;
+    for (const auto& [token, id] : numbers.items())
+      out.emplace(token, id.is_number_integer() ? id.get<int64_t>() : -1);
+    return out;
+  };
+  return a.is_object() && sorted(a) == sorted(b);
+}
+
+}  // namespace
+
+void write_hugging_face_tokenizer(const std::string& folder, const Tokenizer& tokenizer,
+                                  int64_t context) {
+  write_json(folder + "/vocab.json", vocabulary_of(tokenizer));
+  write_file_atomically(folder + "/merges.txt", tokenizer.merges_text());
+  const Json specials{
+      {"bos_token", kStart}, {"eos_token", kEnd}, {"unk_token", kEnd}, {"pad_token", kEnd}};
+  write_json(folder + "/special_tokens_map.json", specials);
+  Json config{{"tokenizer_class", "CLIPTokenizer"},
+              {"do_lower_case", true},
+              {"add_prefix_space", false},
+              {"errors", "replace"},
+              {"model_max_length", context}};
+  config.update(specials);
+  write_json(folder + "/tokenizer_config.json", config);
+}
+
+FoundTokenizer read_hugging_face_tokenizer(const std::string& folder) {
+  const bool any = exists(folder, "vocab.json") || exists(folder, "tokenizer.json") ||
+                   exists(folder, "tokenizer_config.json");
+  if (!any) return {};
+  const auto foreign = [&] { return FoundTokenizer{std::nullopt, "the tokenizer in " + folder}; };
+  const std::optional<Vocabulary> found =
+      is_clip_tokenizer(folder) ? read_vocabulary(folder) : std::nullopt;
+  if (!found) return foreign();
+  Tokenizer tokenizer = Tokenizer::from_merges(found->merges);
+  if (!same_numbers(found->numbers, vocabulary_of(tokenizer))) return foreign();
+  return {std::move(tokenizer), ""};
+}
+
+}  // namespace diptych

@@ -1,0 +1,91 @@
+// tests/test_choose_config.cpp — whose configuration bare weights get, and what is asked for.
+#include <doctest/doctest.h>
+
+#include "clip/weights/infer_config.h"
+#include "clip/weights/model_file.h"
+#include "tensor/io/safetensors.h"
+#include "tests/config_files.h"
+
+namespace diptych::test {
+
+TEST_CASE("configurations: names of tensors, not of files, tell which one belongs to them") {
+  const TempDir dir;
+  const std::string open_clip =
+                        write_model_folder(dir, "open_clip", config_variant("open_clip", "eos")),
+                    theirs = write_model_folder(dir, "transformers",
+                                                config_variant("transformers", "eos 40"));
+  // Each folder has the other library's configuration as well, of another model.
+  put_file(dir / "open_clip/config.json", R"({"model_type": "bert"})");
+  put_file(dir / "transformers/open_clip_config.json", R"({"model_cfg": {"embed_dim": 1}})");
+  for (const std::string& path : {open_clip, theirs}) {
+    CHECK(load_model(path).model->config().text.eos_id == 40);
+    CHECK(contains(load_model(path).notes, "config.json"));
+  }
+}
+
+TEST_CASE(
+    "configurations: a preprocessor_config.json beside Hugging Face's config.json is obeyed") {
+  const TempDir dir;
+  const std::string path =
+      write_model_folder(dir, "transformers", config_variant("transformers", "plain"));
+  CHECK(contains(load_model(path).notes, "mean, std, resizing: OpenAI's, assumed"));
+  const std::string pixels = dir / "transformers/preprocessor_config.json";
+  put_file(pixels, R"({"size": 24, "crop_size": 24, "image_mean": [0.5, 0.25, 0.125]})");
+  CHECK(load_model(path).model->config().preprocess.mean[1] == 0.25f);
+  put_file(pixels, R"({"size": 24, "crop_size": 24, "do_pad": true})");
+  CHECK(contains(error_of([&] { load_model(path); }), "preprocessor_config.json: do_pad"));
+}
+
+TEST_CASE("configurations: --config serves weights that have none beside them") {
+  const TempDir dir;
+  save_safetensors(dir / "bare.safetensors", bare_weights());
+  put_file(dir / "oc.json", config_variant("open_clip", "eos"));
+  put_file(dir / "hf.json", config_variant("transformers", "eos 40"));
+  put_file(dir / "ours.json", load_safetensors(kTinyWeights).metadata.at("config"));
+  for (const char* file : {"oc.json", "hf.json"})
+    CHECK(
+        load_model(dir / "bare.safetensors", {.config = dir / file}).model->config().text.eos_id ==
+        40);
+  CHECK(load_model(dir / "bare.safetensors", {.config = dir / "ours.json"})
+            .model->config()
+            .vit()
+            ->transformer.heads == 2);
+  CHECK(contains(error_of([&] { load_model(kTinyWeights, {.config = dir / "oc.json"}); }),
+                 "carries its configuration"));
+  put_file(dir / "other.json", "{}");
+  CHECK(contains(
+      error_of([&] { load_model(dir / "bare.safetensors", {.config = dir / "other.json"}); }),
+      "other.json"));
+}
+
+TEST_CASE("configurations: heads that nothing tells are asked for, not guessed") {
+  const TempDir dir;
+  const std::string path = dir / "bare.safetensors";
+  save_safetensors(path, bare_weights());
+  const auto quick = nn::Activation::quick_gelu;
+  CHECK(contains(error_of([&] { load_model(path, {.activation = quick}); }),
+                 "--vision-heads and --text-heads"));
+  const LoadedModel loaded =
+      load_model(path, {.activation = quick, .vision_heads = 4, .text_heads = 5});
+  CHECK(loaded.model->config().vit()->transformer.heads == 4);
+  CHECK(loaded.model->config().text.transformer.heads == 5);
+  CHECK(contains(error_of([&] {
+                   load_model(path, {.activation = quick, .vision_heads = 5, .text_heads = 5});
+                 }),
+                 "--vision-heads: 5 heads do not divide"));
+  const std::string configured =
+      write_model_folder(dir, "open_clip", config_variant("open_clip", "plain"));
+  CHECK(contains(error_of([&] { load_model(configured, {.text_heads = 5}); }),
+                 "--text-heads says 5"));
+}
+
+TEST_CASE("infer: towers of our own presets' size have OpenAI's heads, not our presets'") {
+  // Width 64 and 2 layers are those of the text tower of preset "fashion", which has 2 heads.
+  ModelConfig c = preset("fashion");
+  const Clip model(c);
+  CHECK(infer_config(model.state_dict()).config.text.transformer.heads == 1);
+  const nn::ShapesOnly shapes_only;
+  CHECK(infer_config(Clip(preset("ViT-H-14")).state_dict()).config.vit()->transformer.heads == 16);
+}
+
+}  // namespace diptych::test
