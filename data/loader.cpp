@@ -7,6 +7,7 @@
 #include <exception>
 #include <map>
 #include <mutex>
+#include <system_error>
 #include <thread>
 
 #include "tensor/factory.h"
@@ -23,9 +24,11 @@ class Loader::Workers {
   Workers(const Loader& loader, int64_t first) : loader_(loader), assigned_(first), taken_(first) {
     try {
       for (int i = 0; i < loader.options_.workers; ++i) threads_.emplace_back([this] { work(); });
-    } catch (...) {  // the system gives no more threads; those that run must not wait for ever
+    } catch (const std::system_error& error) {  // those that run must not wait for ever
       stop();
-      throw;
+      fail("threads: the system gives no more than ", threads_.size(),
+           " to prepare batches: ", error.code().message(),
+           "; ask for fewer with --workers, or raise the limit (ulimit -u, ulimit -v)");
     }
   }
 

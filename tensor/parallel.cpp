@@ -11,6 +11,7 @@
 #include <atomic>
 #include <exception>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -55,8 +56,7 @@ class Pool {
       for (int64_t i = 0; i < chunks; ++i) chunk(i);
       return;
     }
-    while (static_cast<int64_t>(workers_.size()) < chunks - 1)
-      workers_.emplace_back([this] { work(); });
+    while (static_cast<int64_t>(workers_.size()) < chunks - 1) add_worker();
     chunk_ = &chunk;
     unfinished_.store(chunks, std::memory_order_relaxed);
     const uint64_t loop = (ticket_.load(std::memory_order_relaxed) & ~kChunks) + kNextLoop;
@@ -75,6 +75,16 @@ class Pool {
   // The ticket holds the number of the loop above and the chunks nobody has taken below, in one
   // word: taking a chunk proves that the loop it belongs to still waits for it, so chunk_ is alive.
   static constexpr uint64_t kNextLoop = uint64_t{1} << 32, kChunks = kNextLoop - 1;
+
+  void add_worker() {
+    try {
+      workers_.emplace_back([this] { work(); });
+    } catch (const std::system_error& error) {
+      fail("threads: the system gives no more than ", workers_.size() + 1,
+           " to compute with: ", error.code().message(),
+           "; ask for fewer with --threads, or raise the limit (ulimit -u, ulimit -v)");
+    }
+  }
 
   bool run_one() {
     uint64_t ticket = ticket_.load(std::memory_order_relaxed);

@@ -4,6 +4,10 @@
 #include <fmt/core.h>
 
 #include <CLI/CLI.hpp>
+#include <charconv>
+#include <cmath>
+#include <concepts>
+#include <cstdlib>
 #include <optional>
 
 #include "clip/weights/vocabulary.h"
@@ -28,16 +32,65 @@ CLI::Option* add_to(CLI::App* app, const std::string& name, T& value, const std:
   return option;
 }
 
+// CLI11 takes NaN for a number in any range, 2⁶⁴ for 2⁶⁴ - 1, -1 for the same, and 010 for eight.
+// So a number is read here first: decimal, or hexadecimal behind 0x, and nothing but finite.
+
+/// The value of all of `text`, or what is wrong with it.
+std::string read_number(const std::string& text, double& value) {
+  char* end = nullptr;
+  value = std::strtod(text.c_str(), &end);
+  if (text.empty() || *end) return "'" + text + "' is no number";
+  return std::isfinite(value) ? "" : "'" + text + "' is no finite number";
+}
+
+template <std::integral T>
+std::string read_number(const std::string& text, T& value) {
+  const bool hex = text.starts_with("0x");
+  const char* begin = text.data() + (hex ? 2 : text.starts_with('+') ? 1 : 0);
+  const char* const end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(begin, end, value, hex ? 16 : 10);
+  if (error == std::errc::result_out_of_range)
+    return fmt::format("'{}' is beyond {}", text, std::numeric_limits<T>::max());
+  return error == std::errc() && stop == end
+             ? ""
+             : "'" + text + "' is no whole number" + (std::is_unsigned_v<T> ? " from 0 on" : "");
+}
+
+template <class T>
+void check_number(CLI::Option* option, const Bounds& bounds) {
+  const auto check = [bounds](std::string& text) -> std::string {
+    T value{};
+    if (std::string wrong = read_number(text, value); !wrong.empty()) return wrong;
+    const auto x = static_cast<double>(value);
+    if (x < bounds.low || x > bounds.high)
+      return fmt::format("Value {} not in range {:g} to {:g}", text, bounds.low, bounds.high);
+    if constexpr (std::integral<T>) text = std::to_string(value);
+    return {};
+  };
+  option->transform(CLI::Validator(check, ""));
+  const char* type = std::integral<T> ? "INT" : "FLOAT";
+  const bool bounded = bounds.low > Bounds().low || bounds.high < Bounds().high;
+  option->type_name(bounded ? fmt::format("{} in [{:g} - {:g}]", type, bounds.low, bounds.high)
+                            : type);
+}
+
+template <class T>
+struct NumberIn {
+  using type = T;
+};
+template <class T>
+struct NumberIn<std::optional<T>> {
+  using type = T;
+};
+
 }  // namespace
 
 template <class T>
 Command& Command::option(const std::string& name, T& value, const std::string& help,
                          Bounds bounds) {
   CLI::Option* option = add_to(app_, name, value, help);
-  if (bounds.low > Bounds().low || bounds.high < Bounds().high) {
-    option->check(CLI::Range(bounds.low, bounds.high));
-    option->type_name("");
-  }
+  using Number = typename NumberIn<T>::type;
+  if constexpr (std::is_arithmetic_v<Number>) check_number<Number>(option, bounds);
   return *this;
 }
 
@@ -74,9 +127,9 @@ Command& Command::choice(const std::string& name, std::string& value, const std:
 }
 
 Command& Command::threads() {
-  app_->add_option_function<int>(
-          "--threads", [](int n) { set_num_threads(n); }, "to compute with (default: all cores)")
-      ->check(CLI::Range(1, 1024));
+  CLI::Option* option = app_->add_option_function<int>(
+      "--threads", [](int n) { set_num_threads(n); }, "to compute with (default: all cores)");
+  check_number<int>(option, {1, 1024});
   return *this;
 }
 

@@ -30,8 +30,9 @@ class Command {
   explicit Command(CLI::App& app) : app_(&app) {}
 
   /// "--name" takes a value, "name" without dashes is positional. The value before parsing is the
-  /// default shown in --help. T: std::string, int, int64_t, uint64_t, double,
-  /// std::vector<std::string>, or a std::optional of a number.
+  /// default shown in --help. A number must be one: NaN, infinity and what the type cannot hold are
+  /// wrong usage, as is what lies outside the bounds. T: std::string, int, int64_t, uint64_t,
+  /// double, std::vector<std::string>, or a std::optional of a number.
   template <class T>
   Command& option(const std::string& name, T& value, const std::string& help, Bounds = {});
   template <class T>
