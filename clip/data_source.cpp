@@ -1,6 +1,9 @@
 // clip/data_source.cpp — datasets by name.
 #include "clip/data_source.h"
 
+#include <algorithm>
+#include <filesystem>
+
 #include "data/class_folders.h"
 #include "data/tinted_fashion.h"
 
@@ -19,6 +22,32 @@ void fashion_captions(const std::function<void(std::string_view)>& each) {
   }
 }
 
+Texts names_of(const Dataset& dataset) {
+  return [&dataset](const auto& each) {
+    for (int64_t i = 0; i < dataset.size(); ++i) each(dataset.name_of(i));
+  };
+}
+
+Texts captions_of(const PairList& pairs) {
+  return [&pairs](const auto& each) {
+    for (int64_t i = 0; i < pairs.size(); ++i) each(pairs.caption(i));
+  };
+}
+
+// The pictures of a folder are listed with its name before theirs.
+std::string_view below(const std::string& folder, std::string_view path) {
+  if (folder.empty() || !path.starts_with(folder)) return path;
+  path.remove_prefix(folder.size());
+  return path.substr(std::min(path.find_first_not_of('/'), path.size()));
+}
+
+Texts pictures_of(const PairList& pairs, const std::string& spec) {
+  const std::string folder = std::filesystem::is_directory(spec) ? spec : "";
+  return [&pairs, folder](const auto& each) {
+    for (int64_t i = 0; i < pairs.size(); ++i) each(below(folder, pairs.given_path(i)));
+  };
+}
+
 }  // namespace
 
 DataSource open_training_data(const std::string& spec, const PairOptions& options,
@@ -30,15 +59,16 @@ DataSource open_training_data(const std::string& spec, const PairOptions& option
     tinted.seed = seed;
     tinted.preprocess = preprocess;
     tinted.flip = true;
-    return {std::make_unique<TintedFashion>(tinted), fashion_captions, {}};
+    auto dataset = std::make_unique<TintedFashion>(tinted);
+    const Texts pictures = names_of(*dataset);
+    return {std::move(dataset), fashion_captions, pictures, {}};
   }
   PairSource source = open_pairs(spec, options);
   auto dataset = std::make_unique<PairDataset>(std::move(source.pairs), preprocess, seed,
                                                /*training=*/true, limits);
-  const auto captions = [&pairs = dataset->pairs()](const auto& each) {
-    for (int64_t i = 0; i < pairs.size(); ++i) each(pairs.caption(i));
-  };
-  return {std::move(dataset), captions, std::move(source.skipped)};
+  const PairList& pairs = dataset->pairs();
+  return {std::move(dataset), captions_of(pairs), pictures_of(pairs, spec),
+          std::move(source.skipped)};
 }
 
 LabelledSource open_class_folders(const std::string& folder, const Preprocess& preprocess) {

@@ -15,6 +15,9 @@ struct DataSource {
   std::unique_ptr<Dataset> dataset;
   /// To train a vocabulary on: every caption, or all there can be. As long as `dataset` lives.
   Texts captions;
+  /// Where each pair's picture is, as the source gives it: the paths of a table, or those below a
+  /// folder. They are the same after the whole has moved. As long as `dataset` lives.
+  Texts pictures;
   std::vector<std::string> skipped;  ///< pictures without a text
 };
 

@@ -32,8 +32,12 @@ void PairList::add(std::string_view path, std::string_view caption) {
 }
 
 std::string PairList::path(int64_t index) const {
+  return (std::filesystem::path(folder_) / given_path(index)).string();
+}
+
+std::string_view PairList::given_path(int64_t index) const {
   const Pair& pair = at(index);
-  return (std::filesystem::path(folder_) / std::string_view(pair.text, pair.path_bytes)).string();
+  return {pair.text, pair.path_bytes};
 }
 
 std::string_view PairList::caption(int64_t index) const {

@@ -23,7 +23,9 @@ class PairList {
 
   int64_t size() const { return static_cast<int64_t>(pairs_.size()); }
   std::string path(int64_t index) const;
-  /// Valid as long as the list, or the one it is moved to.
+  /// As it was added, without the folder. This and the caption are valid as long as the list, or
+  /// the one it is moved to.
+  std::string_view given_path(int64_t index) const;
   std::string_view caption(int64_t index) const;
 
  private:

@@ -4,11 +4,12 @@
 #include <fmt/core.h>
 
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "clip/cli/command.h"
 #include "clip/data_source.h"
+#include "clip/train/run_settings.h"
+#include "clip/version.h"
 #include "clip/weights/run_folder.h"
 #include "clip/weights/vocabulary.h"
 #include "tensor/io/file.h"
@@ -27,6 +28,10 @@ struct Flags {
   std::optional<int64_t> batch_size, epochs, max_steps, warmup;
   std::optional<double> lr, wd, clip, beta2, eps;
 };
+
+// With beta 1 a moment never learns what the gradients are; without eps a parameter that has had no
+// gradient becomes 0 / 0. Both in f32, where less than these bounds is 1 and 0.
+constexpr Bounds kMoment{0, 0.999999}, kEpsilon{1e-30, 1e15};
 
 // Chosen on the validation split; see the README for how.
 void apply_preset(Flags& f) {
@@ -59,50 +64,69 @@ void apply_flags(Flags& f) {
     f.name = fmt::format("{}-lr_{}-b_{}", f.model, f.train.lr, f.train.batch_size);
 }
 
-// What must stay the same for a resumed run to be the run that was begun.
-nlohmann::ordered_json parameters(const Flags& f, const ModelConfig& config) {
-  const TrainConfig& t = f.train;
-  return {{"train_data", f.train_data},
-          {"batch_size", t.batch_size},
-          {"epochs", t.epochs},
-          {"max_steps", t.max_steps},
-          {"lr", t.lr},
-          {"warmup", t.warmup},
-          {"beta1", t.adamw.beta1},
-          {"beta2", t.adamw.beta2},
-          {"eps", t.adamw.eps},
-          {"wd", t.adamw.weight_decay},
-          {"grad_clip_norm", t.grad_clip_norm},
-          {"seed", t.seed},
-          {"model", nlohmann::ordered_json::parse(to_json(config))}};
-}
-
-void check_same_parameters(const std::string& path, const nlohmann::ordered_json& now) {
-  const auto before = nlohmann::ordered_json::parse(read_file(path), nullptr, false);
-  check(before.is_object(), "resume: '", path, "' is damaged");
-  for (const auto& [key, value] : now.items()) {
-    const auto it = before.find(key);
-    check(it != before.end() && *it == value, "resume: ", key, " was ",
-          it == before.end() ? "not set" : it->dump(), ", now it is ", value.dump(),
-          "; resume with the flags of the run that was begun");
+// The checkpoint to go on from; nothing for a new run, which one without any checkpoint is too.
+std::optional<Checkpoint> resume_point(const std::string& resume, RunLog& log) {
+  if (resume.empty()) return std::nullopt;
+  if (resume != "latest") return read_checkpoint(resume);
+  if (checkpoints(log.folder()).empty()) {
+    log.line(fmt::format("'{}' holds no checkpoint yet: beginning with step 1", log.folder()));
+    return std::nullopt;
   }
+  const std::string newest = newest_checkpoint(log.folder());
+  check(!newest.empty(), "resume: '", log.folder(),
+        "' holds no intact checkpoint; move its folder checkpoints away to begin the run again");
+  return read_checkpoint(newest);
 }
 
-// The checkpoint to go on from; empty for a new run.
-std::string resume_point(const Flags& f, const std::string& folder) {
-  if (f.resume.empty()) return {};
-  if (f.resume != "latest") return f.resume;
-  const std::string checkpoint = newest_checkpoint(folder);
-  check(!checkpoint.empty(), "resume: '", folder, "' holds no intact checkpoint");
-  return checkpoint;
+// A model of OpenAI's size gets OpenAI's vocabulary if it is there; empty: one of its own.
+std::string vocabulary_path(const Flags& f, int64_t vocab_size) {
+  return f.vocab.empty() && vocab_size == kOpenAiVocabulary ? find_vocabulary() : f.vocab;
 }
 
-// A model of OpenAI's size gets OpenAI's vocabulary if it is there; others get their own.
+// The rows of the embedding were trained for the checkpoint's words.
+Tokenizer checkpoint_tokenizer(const Flags& f, const Checkpoint& from) {
+  Tokenizer own = from.tokenizer();
+  check(f.vocab.empty() || Tokenizer::load(f.vocab).merges_text() == own.merges_text(),
+        "resume: vocabulary changed: '", f.vocab, "' is not the one of '", from.folder,
+        "'; leave --vocab out");
+  return own;
+}
+
 Tokenizer make_tokenizer(const Flags& f, const Texts& captions, int64_t vocab_size) {
-  std::string path = f.vocab;
-  if (path.empty() && vocab_size == kOpenAiVocabulary) path = find_vocabulary();
+  const std::string path = vocabulary_path(f, vocab_size);
   return path.empty() ? Tokenizer::train(captions, std::max(vocab_size, Tokenizer::kSmallest))
                       : Tokenizer::load(path);
+}
+
+RunSettings settings_of(const Flags& f, const ModelConfig& config, const DataSource& data,
+                        const Tokenizer& tokenizer) {
+  return {f.train_data,
+          vocabulary_path(f, config.text.vocab_size),
+          data.dataset->size(),
+          fingerprint_of(data.pictures),
+          fingerprint_of(data.captions),
+          fingerprint_of(tokenizer.merges_text()),
+          f.columns,
+          f.limits,
+          f.train,
+          config};
+}
+
+// Writes params.json, or refuses to go on under other settings than it tells.
+void begin(RunLog& log, const RunSettings& settings, bool resume) {
+  const std::string path = log.folder() + "/params.json";
+  if (resume) {
+    check_same_run(path, settings);
+    if (const std::string version = version_of_run(path); version != kVersion)
+      log.line(
+          fmt::format("warning: the run was begun by diptych {}, this is {}: its last bits may "
+                      "come out differently",
+                      version, kVersion));
+    return;
+  }
+  if (std::filesystem::exists(path))
+    log.line("an earlier attempt left no checkpoint: metrics.jsonl and bad_samples.tsv begin anew");
+  write_file_atomically(path, to_json(settings));
 }
 
 // Radford et al. (2021), tables 18 and 19: ResNets were trained with other moments.
@@ -128,24 +152,26 @@ int run(const Flags& given) {
   apply_preset(f);
   apply_flags(f);
   const std::string folder = (std::filesystem::path(f.logs) / f.name).string();
-  const std::string checkpoint = resume_point(f, folder);
-
   ModelConfig config = preset(f.model);
   apply_model(f, config);
   const DataSource data =
       open_training_data(f.train_data, f.columns, config.preprocess, f.limits, f.train.seed);
-  const Tokenizer tokenizer = make_tokenizer(f, data.captions, config.text.vocab_size);
-  config.text.vocab_size = tokenizer.vocab_size();
-  const auto settings = parameters(f, config);
-  if (!checkpoint.empty()) check_same_parameters(folder + "/params.json", settings);
+  f.train = resolved(f.train, data.dataset->size());
 
-  RunLog log(folder, !checkpoint.empty());
-  if (checkpoint.empty()) write_file_atomically(folder + "/params.json", settings.dump(2) + '\n');
+  RunLog log(folder, !f.resume.empty());
+  std::optional<Checkpoint> from = resume_point(f.resume, log);
+  const Tokenizer tokenizer = from ? checkpoint_tokenizer(f, *from)
+                                   : make_tokenizer(f, data.captions, config.text.vocab_size);
+  config.text.vocab_size = tokenizer.vocab_size();
+  const RunSettings settings = settings_of(f, config, data, tokenizer);
+  begin(log, settings, from.has_value());
   Clip model(config);
   model.initialize(f.train.seed);
   describe(log, f, model, data);
   Trainer trainer(model, tokenizer, *data.dataset, f.train, log);
-  if (!checkpoint.empty()) trainer.resume(checkpoint);
+  trainer.set_settings(fingerprint(settings));
+  if (from) trainer.resume(*from);
+  from.reset();  // as large as the model with its moments
   if (!trainer.run()) log.line("continue with the same flags and --resume latest");
   return 0;
 }
@@ -177,9 +203,9 @@ void declare_optimizer(Command command, Flags& f) {
       .option("--warmup", f.warmup,
               "steps of linear warm-up (default: a tenth of the run, at most 2000)", kNotNegative)
       .option("--wd", f.wd, "weight decay (default 0.2)", kNotNegative)
-      .option("--beta1", f.train.adamw.beta1, "of AdamW", kFraction)
-      .option("--beta2", f.beta2, "of AdamW (default 0.98; ResNets 0.999)", kFraction)
-      .option("--eps", f.eps, "of AdamW (default 1e-6; ResNets 1e-8)", kNotNegative)
+      .option("--beta1", f.train.adamw.beta1, "of AdamW", kMoment)
+      .option("--beta2", f.beta2, "of AdamW (default 0.98; ResNets 0.999)", kMoment)
+      .option("--eps", f.eps, "of AdamW (default 1e-6; ResNets 1e-8)", kEpsilon)
       .option("--grad-clip-norm", f.clip,
               "scale gradients down to this norm (default: no clipping)", kNotNegative);
 }

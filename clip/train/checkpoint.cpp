@@ -5,13 +5,19 @@
 #include <fmt/core.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cmath>
+#include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "clip/weights/model_file.h"
 #include "clip/weights/run_folder.h"
+#include "tensor/factory.h"
 #include "tensor/io/file.h"
-#include "tensor/io/safetensors.h"
+#include "tensor/kernels.h"
 
 namespace diptych {
 namespace {
@@ -19,68 +25,153 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-// A rename is on disk once its folder is.
+constexpr const char* kBadSamples = "bad_samples";
+
+// A rename is on disk once its folder is. Some file systems cannot and say EINVAL.
 void sync_folder(const fs::path& folder) {
-  const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY);
-  if (fd < 0) return;
-  ::fsync(fd);
-  ::close(fd);
+  const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const bool done = fd >= 0 && (::fsync(fd) == 0 || errno == EINVAL);
+  const int reason = errno;
+  if (fd >= 0) ::close(fd);
+  check(done, "'", folder.string(), "' cannot be flushed to the disk: ", std::strerror(reason));
+}
+
+/// Σ x² is finite where all x are, and quickly computed. (In f64 it may not be, and all x still.)
+bool all_finite(const Tensor& x) {
+  if (!is_float(x.dtype())) return true;
+  Tensor squares = empty({}, DType::f64, x.device());
+  kernel::sum_squares(x.device(), {x.contiguous()}, squares);
+  if (std::isfinite(squares.item())) return true;
+  const std::vector<double> values = x.to_vector<double>();
+  return std::all_of(values.begin(), values.end(), [](double v) { return std::isfinite(v); });
+}
+
+std::string first_not_finite(const std::vector<NamedTensor>& tensors) {
+  const auto it = std::find_if(tensors.begin(), tensors.end(),
+                               [](const NamedTensor& t) { return !all_finite(t.tensor); });
+  return it == tensors.end() ? "" : it->name;
+}
+
+void check_finite(const Clip& model, const nn::AdamW& optimizer) {
+  const std::string name = first_not_finite(model, optimizer);
+  check(name.empty(), name,
+        " holds values that are not finite; a lower --lr, a longer --warmup or --grad-clip-norm 1 "
+        "may help");
+}
+
+Tensor as_bytes(const std::string& text) {
+  return from_vector<uint8_t>({text.begin(), text.end()}, {static_cast<int64_t>(text.size())});
 }
 
 void save_training(const std::string& path, const nn::AdamW& optimizer,
                    const TrainingState& state) {
-  const Json position{{"step", state.step},
-                      {"epoch", state.epoch},
-                      {"batch", state.batch},
-                      {"samples", state.samples}};
-  save_safetensors(
-      path, optimizer.state(),
-      {{"position", position.dump()}, {"adamw_steps", std::to_string(optimizer.steps())}});
+  const Json position{{"step", state.step},           {"epoch", state.epoch},
+                      {"batch", state.batch},         {"samples", state.samples},
+                      {"truncated", state.truncated}, {"adamw_steps", optimizer.steps()}};
+  std::vector<NamedTensor> tensors = optimizer.state();
+  // Not metadata: there is no limit to how many samples may be bad.
+  if (!state.bad_samples.empty()) tensors.push_back({kBadSamples, as_bytes(state.bad_samples)});
+  save_safetensors(path, tensors, {{"position", position.dump()}, {"settings", state.settings}});
 }
 
 const std::string& metadata_value(const SafeTensors& file, const std::string& key,
                                   const std::string& path) {
   const auto it = file.metadata.find(key);
-  check(it != file.metadata.end(), "resume: '", path, "' has no ", key);
+  check(it != file.metadata.end(), "resume: '", path, "' has no ", key,
+        "; was it written by another version?");
   return it->second;
+}
+
+int64_t count(const Json& position, const char* key, const std::string& path) {
+  const auto it = position.find(key);
+  check(it != position.end() && it->is_number_unsigned(), "resume: '", path, "': ", key,
+        " is missing or no count; was it written by another version?");
+  return it->get<int64_t>();
+}
+
+void read_position(Checkpoint& c, const std::string& path) {
+  const Json position = Json::parse(metadata_value(c.training, "position", path), nullptr, false);
+  check(position.is_object(), "resume: '", path, "' has a damaged position");
+  const auto read = [&](const char* key) { return count(position, key, path); };
+  c.state = {read("step"),
+             read("epoch"),
+             read("batch"),
+             read("samples"),
+             read("truncated"),
+             "",
+             metadata_value(c.training, "settings", path)};
+  c.adamw_steps = read("adamw_steps");
+  if (const Tensor* bad = c.training.find(kBadSamples)) {
+    const std::vector<uint8_t> bytes = bad->to_vector<uint8_t>();
+    c.state.bad_samples.assign(bytes.begin(), bytes.end());
+  }
+}
+
+void write_checkpoint(const fs::path& building, const Clip& model, const Tokenizer& tokenizer,
+                      const nn::AdamW& optimizer, const TrainingState& state) {
+  fs::remove_all(building);
+  fs::create_directories(building);
+  save_model(building / kModelFile, model, &tokenizer);
+  save_training(building / kTrainingFile, optimizer, state);
+  write_manifest(building);
 }
 
 }  // namespace
 
-void save_checkpoint(const std::string& run, const Clip& model, const Tokenizer& tokenizer,
-                     const nn::AdamW& optimizer, const TrainingState& state, int keep) {
-  const fs::path parent = fs::path(run) / "checkpoints";
-  const fs::path target = parent / fmt::format("step_{:08}", state.step);
-  const fs::path building = target.string() + ".tmp";
+std::string first_not_finite(const Clip& model, const nn::AdamW& optimizer) {
+  const std::string name = first_not_finite(model.state_dict());
+  return name.empty() ? first_not_finite(optimizer.state()) : name;
+}
+
+std::string save_checkpoint(const std::string& run, const Clip& model, const Tokenizer& tokenizer,
+                            const nn::AdamW& optimizer, const TrainingState& state, int keep) {
+  const std::string target = checkpoint_path(run, state.step), building = target + ".tmp";
+  const std::string what = fmt::format("checkpoint: step {} of '{}' ", state.step, run);
   try {
-    fs::remove_all(building);
-    fs::create_directories(building);
-    save_model(building / kModelFile, model, &tokenizer);
-    save_training(building / kTrainingFile, optimizer, state);
-    write_manifest(building);
-    fs::remove_all(target);  // a resumed run writes the same step again
-    fs::rename(building, target);
-    sync_folder(parent);
+    check_finite(model, optimizer);
+    write_checkpoint(building, model, tokenizer, optimizer, state);
+    put_checkpoint(building, target);
   } catch (const std::exception& error) {
     std::error_code ignored;
     fs::remove_all(building, ignored);
-    fail("checkpoint: step ", state.step, " of '", run,
-         "' was not saved, earlier checkpoints are unchanged: ", error.what());
+    fail(what, "was not saved, earlier checkpoints are unchanged: ", error.what());
   }
-  const std::vector<std::string> all = checkpoints(run);
-  for (size_t i = 0; i + static_cast<size_t>(std::max(keep, 1)) < all.size(); ++i)
-    fs::remove_all(all[i]);
+  try {
+    sync_folder(fs::path(target).parent_path());
+    sync_folder(run);
+  } catch (const std::exception& error) {
+    fail(what, "is written and may not outlive a power failure, earlier checkpoints stay: ",
+         error.what());
+  }
+  return rotate_checkpoints(run, target, std::max(keep, 1));
 }
 
-TrainingState load_checkpoint(const std::string& checkpoint, Clip& model, nn::AdamW& optimizer) {
-  const std::string path = checkpoint + '/' + kTrainingFile;
-  const SafeTensors training = load_safetensors(path);
-  const Json position = Json::parse(metadata_value(training, "position", path), nullptr, false);
-  check(position.is_object(), "resume: '", path, "' has a damaged position");
-  model.load_state(load_safetensors(checkpoint + '/' + kModelFile).tensors);
-  optimizer.load_state(training.tensors, std::stoll(metadata_value(training, "adamw_steps", path)));
-  return {position.value("step", int64_t{0}), position.value("epoch", int64_t{0}),
-          position.value("batch", int64_t{0}), position.value("samples", int64_t{0})};
+Tokenizer Checkpoint::tokenizer() const {
+  return Tokenizer::from_merges(metadata_value(model, "vocabulary", folder + '/' + kModelFile));
+}
+
+Checkpoint read_checkpoint(const std::string& folder) {
+  verify_checkpoint(folder);
+  Checkpoint c;
+  c.folder = folder;
+  c.model = load_safetensors(folder + '/' + kModelFile);
+  c.training = load_safetensors(folder + '/' + kTrainingFile);
+  read_position(c, folder + '/' + kTrainingFile);
+  return c;
+}
+
+TrainingState restore(const Checkpoint& c, Clip& model, nn::AdamW& optimizer) {
+  const std::string path = c.folder + '/' + kModelFile;
+  check(metadata_value(c.model, "config", path) == to_json(model.config()), "resume: '", path,
+        "' is of another model (see `diptych info`); resume with the --model of the run");
+  try {
+    model.load_state(c.model.tensors);
+    optimizer.load_state(c.training.tensors, c.adamw_steps);
+    check_finite(model, optimizer);
+  } catch (const Error& error) {
+    fail("resume: '", c.folder, "': ", error.what());
+  }
+  return c.state;
 }
 
 }  // namespace diptych

@@ -6,25 +6,49 @@
 #include "clip/model.h"
 #include "data/text/tokenizer.h"
 #include "nn/optim.h"
+#include "tensor/io/safetensors.h"
 
 namespace diptych {
 
 /// Where a run stands. With parameters and moments this is everything: order, crops and tints are
 /// functions of (seed, epoch, index), so nothing else has to be saved.
 struct TrainingState {
-  int64_t step = 0;     ///< optimizer steps taken
-  int64_t epoch = 0;    ///< the epoch of the next batch
-  int64_t batch = 0;    ///< the next batch in it
-  int64_t samples = 0;  ///< pairs seen
+  int64_t step = 0;              ///< optimizer steps taken
+  int64_t epoch = 0;             ///< the epoch of the next batch
+  int64_t batch = 0;             ///< the next batch in it
+  int64_t samples = 0;           ///< pairs seen
+  int64_t truncated = 0;         ///< captions that lost their tail
+  std::string bad_samples = {};  ///< the lines of bad_samples.tsv
+  std::string settings = {};     ///< fingerprint() of the run's settings
 };
 
 /// Writes <run>/checkpoints/step_<step>/{model,training}.safetensors and a manifest with the size
 /// and CRC-32 of both, in a temporary folder that is renamed once everything is on disk; then
-/// deletes all but the `keep` newest. On any Error the checkpoints of before are unchanged.
-void save_checkpoint(const std::string& run, const Clip&, const Tokenizer&, const nn::AdamW&,
-                     const TrainingState&, int keep);
+/// deletes the intact ones but the `keep` newest. Throws Error if that fails, or if a value is not
+/// finite; then the checkpoints of before are unchanged. Returns what could not be deleted, for
+/// the log; empty if all was.
+std::string save_checkpoint(const std::string& run, const Clip&, const Tokenizer&, const nn::AdamW&,
+                            const TrainingState&, int keep);
 
-/// Brings parameters, moments and position back. Throws Error if they do not fit.
-TrainingState load_checkpoint(const std::string& checkpoint, Clip&, nn::AdamW&);
+/// The name of a parameter, statistic or moment with a value that is not finite; empty if all are.
+std::string first_not_finite(const Clip&, const nn::AdamW&);
+
+/// A checkpoint in memory.
+struct Checkpoint {
+  std::string folder;
+  SafeTensors model, training;
+  TrainingState state;
+  int64_t adamw_steps = 0;
+
+  /// The vocabulary that its embedding was trained for.
+  Tokenizer tokenizer() const;
+};
+
+/// Throws Error unless the folder's manifest verifies and all that a checkpoint has is there.
+Checkpoint read_checkpoint(const std::string& folder);
+
+/// Brings parameters, moments and position back. Throws Error if they do not fit, or if the
+/// model's configuration is another one.
+TrainingState restore(const Checkpoint&, Clip&, nn::AdamW&);
 
 }  // namespace diptych

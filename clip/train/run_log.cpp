@@ -10,6 +10,8 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "clip/weights/run_folder.h"
+
 namespace diptych {
 namespace {
 
@@ -49,13 +51,6 @@ std::string to_line(const StepRecord& r) {
   return text;
 }
 
-std::string one_line(std::string text) {
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) < 0x20) c = ' ';
-  }
-  return text;
-}
-
 }  // namespace
 
 RunLog::RunLog(const std::string& folder, bool resume, bool echo) : folder_(folder), echo_(echo) {
@@ -65,12 +60,20 @@ RunLog::RunLog(const std::string& folder, bool resume, bool echo) : folder_(fold
   lock_ = ::open((folder + "/lock").c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0644);
   check(lock_ >= 0 && ::flock(lock_, LOCK_EX | LOCK_NB) == 0, "train: '", folder,
         "' is in use by another run");
-  check(resume || !fs::exists(folder + "/metrics.jsonl"), "train: '", folder,
+  tidy_run(folder);
+  check(resume || checkpoints(folder).empty(), "train: '", folder,
         "' holds a run already; choose another --name, or continue it with --resume latest");
+  end_last_line(folder + "/out.log");
 }
 
 RunLog::~RunLog() {
   if (lock_ >= 0) ::close(lock_);
+}
+
+void RunLog::continue_from(int64_t step, const std::string& bad_samples) {
+  bad_ = BadSamples(bad_samples);
+  cut_metrics(folder_ + "/metrics.jsonl", step);
+  replace_record(folder_ + "/bad_samples.tsv", bad_samples);
 }
 
 void RunLog::append(const char* file, const std::string& text) {
@@ -94,12 +97,8 @@ void RunLog::step(const StepRecord& record) {
 
 void RunLog::metrics(const std::string& json) { append("metrics.jsonl", json + '\n'); }
 
-int64_t RunLog::bad_sample(const BadSample& bad) {
-  if (bad_.insert(bad.index).second) {
-    append("bad_samples.tsv",
-           fmt::format("{}\t{}\t{}\n", bad.index, one_line(bad.name), one_line(bad.reason)));
-  }
-  return static_cast<int64_t>(bad_.size());
+void RunLog::bad_sample(const BadSample& bad) {
+  if (const std::string line = bad_.add(bad); !line.empty()) append("bad_samples.tsv", line);
 }
 
 void RunLog::show_progress(int64_t done, int64_t total, const std::string& note) {

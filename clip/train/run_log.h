@@ -3,11 +3,10 @@
 
 #include <cstdio>
 #include <memory>
-#include <set>
 #include <string>
 
 #include "clip/train/progress.h"
-#include "data/loader.h"
+#include "clip/train/run_records.h"
 
 namespace diptych {
 
@@ -28,19 +27,26 @@ struct StepRecord {
 /// The folder logs/<name> of a run, locked while this object lives.
 class RunLog {
  public:
-  /// Creates the folder. Throws Error if it holds a run already (unless `resume`) or if another
-  /// process is writing to it.
+  /// Creates the folder, and deletes what a process that died in the middle of a save left there.
+  /// Throws Error if it holds checkpoints already (unless `resume`) or if another process is
+  /// writing to it. A folder without any checkpoint is one where nothing was saved: a run may
+  /// begin there.
   RunLog(const std::string& folder, bool resume, bool echo = true);
   ~RunLog();
   RunLog(const RunLog&) = delete;
   RunLog& operator=(const RunLog&) = delete;
 
   const std::string& folder() const { return folder_; }
+  /// Brings metrics.jsonl and bad_samples.tsv to what they were at that step, where this process
+  /// goes on: what an earlier one recorded after it will be recorded again. out.log keeps all that
+  /// was ever told.
+  void continue_from(int64_t step, const std::string& bad_samples);
   void line(const std::string& text);     ///< to stderr and out.log
   void step(const StepRecord&);           ///< to stderr, out.log and metrics.jsonl
   void metrics(const std::string& json);  ///< one line of metrics.jsonl
-  /// Names a sample in bad_samples.tsv, once. Returns how many are named there by this run.
-  int64_t bad_sample(const BadSample&);
+  /// Names a sample in bad_samples.tsv, once.
+  void bad_sample(const BadSample&);
+  const BadSamples& bad_samples() const { return bad_; }
 
   /// A bar below the last line, on a terminal.
   void show_progress(int64_t done, int64_t total, const std::string& note);
@@ -49,7 +55,7 @@ class RunLog {
   void append(const char* file, const std::string& text);
 
   std::string folder_;
-  std::set<int64_t> bad_;
+  BadSamples bad_;
   bool echo_;
   int lock_ = -1;
   std::unique_ptr<Progress> progress_;

@@ -57,33 +57,44 @@ std::string first_bad_gradient(const Clip& model) {
 
 }  // namespace
 
+TrainConfig resolved(const TrainConfig& config, int64_t pairs) {
+  const int64_t batches = pairs / config.batch_size;
+  check(batches > 0, "train: ", pairs, " samples do not fill one batch of ", config.batch_size,
+        "; lower --batch-size");
+  constexpr int64_t kMostSteps = 1'000'000'000'000'000;
+  check(config.epochs <= kMostSteps / batches, "train: ", config.epochs, " epochs of ", batches,
+        " batches are too many; lower --epochs");
+  TrainConfig c = config;
+  const int64_t all = c.epochs * batches;
+  c.max_steps = c.max_steps > 0 ? std::min(c.max_steps, all) : all;
+  if (c.warmup < 0) c.warmup = std::min<int64_t>(2000, c.max_steps / 10);
+  return c;
+}
+
 Trainer::Trainer(Clip& model, const Tokenizer& tokenizer, const Dataset& dataset,
                  const TrainConfig& config, RunLog& log)
     : model_(model),
       tokenizer_(tokenizer),
       dataset_(dataset),
-      config_(config),
+      config_(resolved(config, dataset.size())),
       log_(log),
       optimizer_(model, config.adamw),
       loader_(dataset, tokenizer, loader_options(model, config)) {
-  check(loader_.batches() > 0, "train: ", dataset.size(), " samples do not fill one batch of ",
-        config.batch_size, "; lower --batch-size");
-  const int64_t all = config.epochs * loader_.batches();
-  total_steps_ = config.max_steps > 0 ? std::min(config.max_steps, all) : all;
-  warmup_ = config.warmup >= 0 ? config.warmup : std::min<int64_t>(2000, total_steps_ / 10);
   model_.train();
   log_.line(optimizer_.groups());
 }
 
-void Trainer::resume(const std::string& checkpoint) {
-  state_ = load_checkpoint(checkpoint, model_, optimizer_);
+void Trainer::resume(const Checkpoint& checkpoint) {
+  check(checkpoint.state.settings == state_.settings, "resume: '", checkpoint.folder,
+        "' is of a run with other settings or data than this one");
+  state_ = restore(checkpoint, model_, optimizer_);
   saved_step_ = state_.step;
-  log_.line(fmt::format("resuming {} at step {}", checkpoint, state_.step));
+  log_.line(fmt::format("resuming {} at step {}", checkpoint.folder, state_.step));
 }
 
 StepResult Trainer::step(const Batch& batch) {
   StepResult result;
-  result.lr = nn::cosine_with_warmup(state_.step, config_.lr, warmup_, total_steps_);
+  result.lr = nn::cosine_with_warmup(state_.step, config_.lr, config_.warmup, config_.max_steps);
   result.loss = accumulate_gradients(model_, batch.pixels, batch.captions);
   result.grad_norm = nn::grad_norm(model_);
   // Not check(), whose arguments are computed in any case: this one reads every gradient.
@@ -100,19 +111,19 @@ StepResult Trainer::step(const Batch& batch) {
 }
 
 void Trainer::account_for(const Batch& batch) {
-  truncated_ += batch.truncated;
-  for (const BadSample& bad : batch.bad) bad_ = log_.bad_sample(bad);
-  check(
-      static_cast<double>(bad_) <= config_.max_bad_fraction * static_cast<double>(dataset_.size()),
-      "train: ", bad_, " of ", dataset_.size(), " samples are bad, more than --max-bad-fraction ",
-      config_.max_bad_fraction, "; they are named in ", log_.folder(), "/bad_samples.tsv");
+  state_.truncated += batch.truncated;
+  for (const BadSample& bad : batch.bad) log_.bad_sample(bad);
+  const int64_t bad = log_.bad_samples().size();
+  check(static_cast<double>(bad) <= config_.max_bad_fraction * static_cast<double>(dataset_.size()),
+        "train: ", bad, " of ", dataset_.size(), " samples are bad, more than --max-bad-fraction ",
+        config_.max_bad_fraction, "; they are named in ", log_.folder(), "/bad_samples.tsv");
 }
 
 void Trainer::report(const StepResult& result, int64_t batch_pairs) {
   const double time = seconds_now(), span = time - window_.since;
   StepRecord r;
   r.step = state_.step;
-  r.steps = total_steps_;
+  r.steps = config_.max_steps;
   r.epoch = state_.epoch + 1;
   r.samples = state_.samples;
   r.loss = result.loss;
@@ -123,24 +134,29 @@ void Trainer::report(const StepResult& result, int64_t batch_pairs) {
   r.pairs_per_second = static_cast<double>(state_.samples - window_.samples) / span;
   r.data_wait = (loader_.wait_seconds() - window_.waited) / span;
   r.eta_seconds = (time - started_) / static_cast<double>(state_.step - first_step_) *
-                  static_cast<double>(total_steps_ - state_.step);
-  r.bad_samples = bad_;
-  r.truncated = truncated_;
+                  static_cast<double>(config_.max_steps - state_.step);
+  r.bad_samples = log_.bad_samples().size();
+  r.truncated = state_.truncated;
   log_.step(r);
   window_ = {time, loader_.wait_seconds(), state_.samples};
 }
 
 void Trainer::save() {
   if (saved_step_ == state_.step) return;
-  save_checkpoint(log_.folder(), model_, tokenizer_, optimizer_, state_, config_.keep);
+  state_.bad_samples = log_.bad_samples().lines();
+  const std::string left =
+      save_checkpoint(log_.folder(), model_, tokenizer_, optimizer_, state_, config_.keep);
   saved_step_ = state_.step;
+  if (!left.empty()) log_.line("warning: step " + std::to_string(state_.step) + " is saved" + left);
 }
 
 // A disk that is full now may have room at the end: training goes on, the last save decides.
+// Parameters that are not finite stay so.
 void Trainer::try_save() {
   try {
     save();
   } catch (const Error& error) {
+    if (!first_not_finite(model_, optimizer_).empty()) throw;
     log_.line(fmt::format("warning: {}; training goes on", error.what()));
   }
 }
@@ -148,16 +164,17 @@ void Trainer::try_save() {
 bool Trainer::run_epoch() {
   loader_.start(state_.epoch, state_.batch);
   window_.waited = 0;
-  while (state_.step < total_steps_ && !stop_requested) {
+  while (state_.step < config_.max_steps && !stop_requested) {
     const auto batch = loader_.next();
     if (!batch) return true;
     account_for(*batch);
     ++state_.batch;
     const StepResult result = step(*batch);
-    if (state_.step == 1 || state_.step % config_.log_every == 0 || state_.step == total_steps_) {
+    if (state_.step == 1 || state_.step % config_.log_every == 0 ||
+        state_.step == config_.max_steps) {
       report(result, static_cast<int64_t>(batch->indices.size()));
     }
-    log_.show_progress(state_.step, total_steps_, fmt::format("loss {:.3f}", result.loss));
+    log_.show_progress(state_.step, config_.max_steps, fmt::format("loss {:.3f}", result.loss));
   }
   return false;
 }
@@ -167,9 +184,10 @@ bool Trainer::run() {
   started_ = window_.since = seconds_now();
   window_.samples = state_.samples;
   first_step_ = state_.step;
+  log_.continue_from(state_.step, state_.bad_samples);
   log_.line(fmt::format("{} pairs, {} steps of {} pairs ({} per epoch), warm-up {}, seed {}",
-                        dataset_.size(), total_steps_, config_.batch_size, loader_.batches(),
-                        warmup_, config_.seed));
+                        dataset_.size(), config_.max_steps, config_.batch_size, loader_.batches(),
+                        config_.warmup, config_.seed));
   while (run_epoch()) {
     state_.batch = 0;
     ++state_.epoch;
@@ -180,7 +198,8 @@ bool Trainer::run() {
       fmt::format("{} after {} steps, {} pairs, {}; {} bad samples, {} captions truncated; "
                   "checkpoint in {}/checkpoints",
                   stop_requested ? "stopped" : "done", state_.step, state_.samples,
-                  duration(seconds_now() - started_), bad_, truncated_, log_.folder()));
+                  duration(seconds_now() - started_), log_.bad_samples().size(), state_.truncated,
+                  log_.folder()));
   return !stop_requested;
 }
 

@@ -25,6 +25,10 @@ struct TrainConfig {
   double max_bad_fraction = 0.01;  ///< of the dataset; beyond it training stops
 };
 
+/// The configuration as it works out for a dataset of that many pairs: max_steps and warmup are
+/// what will be done. Throws Error if the pairs do not fill a batch.
+TrainConfig resolved(const TrainConfig&, int64_t pairs);
+
 struct StepResult {
   double loss = 0, lr = 0, grad_norm = 0;
 };
@@ -34,10 +38,15 @@ class Trainer {
  public:
   Trainer(Clip&, const Tokenizer&, const Dataset&, const TrainConfig&, RunLog&);
 
-  void resume(const std::string& checkpoint);
+  /// `settings`: the run's fingerprint(), which its checkpoints keep.
+  void set_settings(const std::string& settings) { state_.settings = settings; }
+  /// Throws Error if the checkpoint is of another model, or of a run with other settings.
+  void resume(const Checkpoint&);
+  void resume(const std::string& checkpoint) { resume(read_checkpoint(checkpoint)); }
   /// Trains to the end, or until SIGINT or SIGTERM asks to stop after the current step; saves a
   /// checkpoint either way. Throws Error if the loss or a gradient is not finite (no step is taken
-  /// with it, nothing is saved), or if too many samples are bad. Returns false if it was asked to
+  /// with it, nothing is saved), if a parameter is not at the end of an epoch (it is not saved
+  /// either), or if too many samples are bad. Returns false if it was asked to
   /// stop.
   bool run();
 
@@ -60,8 +69,7 @@ class Trainer {
   nn::AdamW optimizer_;
   Loader loader_;
   TrainingState state_;
-  int64_t total_steps_, warmup_;
-  int64_t bad_ = 0, truncated_ = 0, saved_step_ = -1;
+  int64_t saved_step_ = -1;
 
   // Since the last report.
   struct Window {

@@ -11,6 +11,7 @@ namespace diptych {
 namespace {
 
 std::string model_path(const std::string& path) {
+  verify_if_checkpoint(path);
   if (!std::filesystem::is_directory(path)) return path;
   if (const std::string weights = weights_in_folder(path); !weights.empty()) return weights;
   const std::string checkpoint = newest_checkpoint(path);

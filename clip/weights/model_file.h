@@ -29,9 +29,9 @@ struct LoadedModel {
 void save_model(const std::string& path, const Clip&, const Tokenizer*);
 
 /// Opens a model in evaluation mode: a file of any kind that read_weights knows, the folder of a
-/// Hugging Face or open_clip repository, or the newest intact checkpoint of a run folder such as
-/// logs/demo. Throws Error naming the file, and the tensors that are missing, unexpected or
-/// misshapen.
+/// Hugging Face or open_clip repository, a checkpoint, or the newest intact one of a run folder
+/// such as logs/demo. What is inside a checkpoint must be what its manifest says. Throws Error
+/// naming the file, and the tensors that are missing, unexpected or misshapen.
 LoadedModel load_model(const std::string& path, const LoadOptions& options = {});
 
 }  // namespace diptych

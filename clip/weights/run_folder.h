@@ -1,6 +1,7 @@
 // clip/weights/run_folder.h — the folder of a run: its checkpoints, and which of them are intact.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -10,14 +11,41 @@ namespace diptych {
 inline constexpr const char* kModelFile = "model.safetensors";
 inline constexpr const char* kTrainingFile = "training.safetensors";
 
-/// The folders <run>/checkpoints/step_<step>, the newest last.
+/// Where the checkpoint of a step is: <run>/checkpoints/step_00000012. Eight digits, or as many as
+/// it takes.
+std::string checkpoint_path(const std::string& run, int64_t step);
+
+/// The folders of that kind in the order of their steps. What has another name, a copy called
+/// step_best for example, is somebody else's.
 std::vector<std::string> checkpoints(const std::string& run);
 
 /// Writes manifest.json with the size and CRC-32 of both files of a checkpoint.
 void write_manifest(const std::string& checkpoint);
 
+/// Throws Error, naming the file and what is wrong with it, unless the folder has a manifest and
+/// both files are regular ones with the size and CRC-32 it says.
+void verify_checkpoint(const std::string& checkpoint);
+bool is_intact(const std::string& checkpoint);
+
+/// verify_checkpoint() if the path, or what it links to, is a checkpoint or the model inside one;
+/// nothing for models that come from elsewhere. What opens a model calls this first.
+void verify_if_checkpoint(const std::string& path);
+
 /// The newest checkpoint of a run whose manifest verifies, as a path; empty if there is none. A
 /// damaged one is reported on stderr and passed over.
 std::string newest_checkpoint(const std::string& run);
+
+/// Puts the finished folder `building` where the checkpoint of that step belongs. One that is there
+/// already is replaced: whatever happens, one of the two is there, or will be after tidy_run().
+void put_checkpoint(const std::string& building, const std::string& target);
+
+/// Deletes the intact checkpoints but the `keep` newest, and never `written`. A damaged one neither
+/// counts nor goes. Returns what could not be deleted, and why, as the end of a sentence.
+std::string rotate_checkpoints(const std::string& run, const std::string& written, int keep);
+
+/// Ends what a process that died has begun in the folder: half-written and half-deleted checkpoints
+/// go. Only for who holds the run's lock. Throws nothing: what cannot be deleted is in nobody's
+/// way.
+void tidy_run(const std::string& run);
 
 }  // namespace diptych

@@ -1,0 +1,92 @@
+// clip/train/run_records.cpp — records up to a step, and no half lines.
+#include "clip/train/run_records.h"
+
+#include <fmt/core.h>
+
+#include <charconv>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "tensor/io/file.h"
+#include "tensor/types.h"
+
+namespace diptych {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string one_line(std::string text) {
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < 0x20) c = ' ';
+  }
+  return text;
+}
+
+bool is_file(const std::string& path) {
+  std::error_code none;
+  return fs::is_regular_file(path, none);
+}
+
+/// Of a line of metrics.jsonl; 0 of half a line.
+int64_t step_of(const std::string& line) {
+  const auto record = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
+  if (!record.is_object()) return 0;
+  const auto step = record.find("step");
+  return step != record.end() && step->is_number_integer() ? step->get<int64_t>() : 0;
+}
+
+}  // namespace
+
+BadSamples::BadSamples(const std::string& lines) : lines_(lines) {
+  std::istringstream in(lines);
+  for (std::string line; std::getline(in, line);) {
+    int64_t index = -1;
+    std::from_chars(line.data(), line.data() + line.size(), index);
+    indices_.insert(index);
+  }
+}
+
+std::string BadSamples::add(const BadSample& bad) {
+  if (!indices_.insert(bad.index).second) return {};
+  const std::string line =
+      fmt::format("{}\t{}\t{}\n", bad.index, one_line(bad.name), one_line(bad.reason));
+  lines_ += line;
+  return line;
+}
+
+void cut_metrics(const std::string& path, int64_t step) {
+  if (!is_file(path)) return;
+  if (step == 0) return replace_record(path, "");
+  std::ifstream in(path);
+  write_file_atomically(path, [&](FileWriter& out) {
+    int64_t last = 0;
+    for (std::string line; std::getline(in, line);) {
+      const int64_t of = step_of(line);
+      if (of <= last || of > step) continue;
+      out.write(line + '\n');
+      last = of;
+    }
+    check(in.eof(), "resume: '", path, "' cannot be read to its end");
+  });
+}
+
+void replace_record(const std::string& path, const std::string& text) {
+  if (!text.empty()) return write_file_atomically(path, text);
+  std::error_code failed;
+  fs::remove(path, failed);
+  check(!failed, "train: '", path, "' cannot be removed: ", failed.message());
+}
+
+void end_last_line(const std::string& path) {
+  if (!is_file(path)) return;
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary | std::ios::ate);
+  if (!file || file.tellg() == std::streampos(0)) return;
+  file.seekg(-1, std::ios::end);
+  if (file.get() == '\n') return;
+  file.seekp(0, std::ios::end);
+  file.put('\n');
+}
+
+}  // namespace diptych
