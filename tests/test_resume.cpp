@@ -78,7 +78,9 @@ TEST_CASE("resume: what was recorded after the checkpoint, or half, is recorded 
   const std::string run = dir / "cut", metrics = run + "/metrics.jsonl";
   train_squares(troubled_training(), run, false, Troubled(9));
   // A process that died at step 11, after a disk that was full for a moment.
-  append(metrics, "{\"step\": 10, \"lo\n{\"step\":10,\"loss\":0}\n{\"step\":11,\"lo");
+  append(
+      metrics,
+      "{\"step\":8,\"loss\":0}\n{\"step\": 10, \"lo\n{\"step\":10,\"loss\":0}\n{\"step\":11,\"lo");
   append(run + "/bad_samples.tsv", "6\tsquare 6\tlater\n7\tsq");
   append(run + "/out.log", "step 11/2");
   CHECK(train_squares(troubled_training(), run, true, Troubled()) == whole);

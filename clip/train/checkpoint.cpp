@@ -93,13 +93,12 @@ void read_position(Checkpoint& c, const std::string& path) {
   const Json position = Json::parse(metadata_value(c.training, "position", path), nullptr, false);
   check(position.is_object(), "resume: '", path, "' has a damaged position");
   const auto read = [&](const char* key) { return count(position, key, path); };
-  c.state = {read("step"),
-             read("epoch"),
-             read("batch"),
-             read("samples"),
-             read("truncated"),
-             "",
-             metadata_value(c.training, "settings", path)};
+  c.state.step = read("step");
+  c.state.epoch = read("epoch");
+  c.state.batch = read("batch");
+  c.state.samples = read("samples");
+  c.state.truncated = read("truncated");
+  c.state.settings = metadata_value(c.training, "settings", path);
   c.adamw_steps = read("adamw_steps");
   if (const Tensor* bad = c.training.find(kBadSamples)) {
     const std::vector<uint8_t> bytes = bad->to_vector<uint8_t>();
