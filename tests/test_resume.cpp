@@ -116,6 +116,20 @@ TEST_CASE("resume: a folder in which nothing was saved may begin again, and noth
   CHECK(get_file(run + "/out.log").starts_with("step 1/24 | ep\nweight decay"));
 }
 
+TEST_CASE("resume: records that lead elsewhere are followed, devices left alone") {
+  const TempDir dir;
+  const std::string run = dir / "run";
+  train_squares(troubled_training(), run, false, Troubled(9));
+  fs::rename(run + "/metrics.jsonl", dir / "elsewhere");
+  fs::create_symlink(dir / "elsewhere", run + "/metrics.jsonl");
+  fs::remove(run + "/bad_samples.tsv");
+  fs::create_symlink("/dev/full", run + "/bad_samples.tsv");
+  train_squares(troubled_training(), run, true, Troubled());
+  CHECK(fs::is_symlink(run + "/metrics.jsonl"));
+  CHECK(contains(get_file(dir / "elsewhere"), "{\"step\":24,"));
+  CHECK(fs::read_symlink(run + "/bad_samples.tsv") == "/dev/full");
+}
+
 TEST_CASE("resume: damage, another configuration, other settings and missing parts are refused") {
   const TempDir dir;
   const std::string run = dir / "run";

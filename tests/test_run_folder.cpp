@@ -171,13 +171,17 @@ TEST_CASE("run folder: rotation goes by numbers, and leaves what is not its own"
   CHECK(run.names() == Names{"step_100000000", "step_99999999", "step_best"});
 }
 
-TEST_CASE("run folder: what cannot be deleted is told, and is whole") {
+TEST_CASE("run folder: deleting needs room for a name alone, and does not follow links") {
   const Run run;
   for (const int64_t step : {1, 2}) run.add(step);
-  put_file(run.named("removed.tmp"), "in the way");
-  const std::string told = rotate_checkpoints(run.path(), run.at(2), 1);
-  CHECK(contains(told, "not deleted"));
-  CHECK(is_intact(run.at(1)));
+  put_file(run.named("removed.tmp"), "where the folder of deleted ones cannot be made");
+  CHECK(rotate_checkpoints(run.path(), run.at(2), 1) == "");
+  CHECK(checkpoints(run.path()) == Names{run.at(2)});
+  REQUIRE(run.fill(run / "elsewhere") != "");
+  fs::create_symlink(run / "elsewhere", run.at(1));  // goes, and what it leads to stays
+  CHECK(rotate_checkpoints(run.path(), run.at(2), 1) == "");
+  CHECK(is_intact(run / "elsewhere"));
+  CHECK(run.names() == Names{"step_00000002"});
 }
 
 TEST_CASE("run folder: a checkpoint that is written again replaces the one before") {

@@ -24,9 +24,10 @@ std::string one_line(std::string text) {
   return text;
 }
 
-bool is_file(const std::string& path) {
+/// Where a link leads, if that is a regular file; empty for devices, pipes and what is not there.
+std::string file_at(const std::string& path) {
   std::error_code none;
-  return fs::is_regular_file(path, none);
+  return fs::is_regular_file(path, none) ? fs::canonical(path, none).string() : "";
 }
 
 /// Of a line of metrics.jsonl; 0 of half a line.
@@ -57,10 +58,11 @@ std::string BadSamples::add(const BadSample& bad) {
 }
 
 void cut_metrics(const std::string& path, int64_t step) {
-  if (!is_file(path)) return;
   if (step == 0) return replace_record(path, "");
-  std::ifstream in(path);
-  write_file_atomically(path, [&](FileWriter& out) {
+  const std::string file = file_at(path);
+  if (file.empty()) return;
+  std::ifstream in(file);
+  write_file_atomically(file, [&](FileWriter& out) {
     int64_t last = 0;
     for (std::string line; std::getline(in, line);) {
       const int64_t of = step_of(line);
@@ -73,15 +75,17 @@ void cut_metrics(const std::string& path, int64_t step) {
 }
 
 void replace_record(const std::string& path, const std::string& text) {
-  if (!text.empty()) return write_file_atomically(path, text);
+  const std::string file = file_at(path);
+  if (!text.empty() && (!file.empty() || !fs::exists(path)))
+    return write_file_atomically(file.empty() ? path : file, text);
+  if (file.empty()) return;
   std::error_code failed;
-  fs::remove(path, failed);
-  check(!failed, "train: '", path, "' cannot be removed: ", failed.message());
+  fs::remove(file, failed);
+  check(!failed, "train: '", file, "' cannot be removed: ", failed.message());
 }
 
 void end_last_line(const std::string& path) {
-  if (!is_file(path)) return;
-  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary | std::ios::ate);
+  std::fstream file(file_at(path), std::ios::in | std::ios::out | std::ios::binary | std::ios::ate);
   if (!file || file.tellg() == std::streampos(0)) return;
   file.seekg(-1, std::ios::end);
   if (file.get() == '\n') return;

@@ -31,7 +31,8 @@ class BadSamples {
 /// file cannot be replaced; then it is as before.
 void cut_metrics(const std::string& path, int64_t step);
 
-/// Makes a file hold `text`, or be gone if that is empty. Throws Error like cut_metrics().
+/// Makes a file hold `text`, or be gone if that is empty. Throws Error like cut_metrics(). Both
+/// follow links, and leave devices and pipes, where somebody put one, as they are.
 void replace_record(const std::string& path, const std::string& text);
 
 /// Ends a last line that a crash cut off, so that the next one does not continue it.

@@ -99,15 +99,26 @@ bool looks_like_checkpoint(const fs::path& folder) {
          fs::exists(folder / kTrainingFile, none) || has_our_manifest(folder);
 }
 
+void remove_quietly(const fs::path& path) {
+  std::error_code failed;
+  fs::remove_all(path, failed);
+}
+
+/// Where a checkpoint waits to be deleted: a full disk has no room for a folder, but for a name.
+fs::path out_of_sight(const fs::path& checkpoint) {
+  const fs::path removed = checkpoint.parent_path() / kRemoved;
+  std::error_code full;
+  fs::create_directory(removed, full);
+  return full ? fs::path(checkpoint.string() + kUnfinished) : removed / checkpoint.filename();
+}
+
 /// Out of sight in one step, then away: who dies meanwhile leaves no half checkpoint behind.
 void remove_checkpoint(const fs::path& checkpoint) {
-  const fs::path removed = checkpoint.parent_path() / kRemoved;
-  fs::create_directory(removed);
-  const fs::path there = removed / checkpoint.filename();
+  const fs::path there = out_of_sight(checkpoint);
   fs::remove_all(there);
   fs::rename(checkpoint, there);
   fs::remove_all(there);
-  fs::remove(removed);
+  remove_quietly(checkpoint.parent_path() / kRemoved);
 }
 
 /// What went wrong, if something did.
@@ -118,11 +129,6 @@ std::string try_to_remove(const fs::path& checkpoint) {
   } catch (const std::exception& error) {
     return fmt::format("; old checkpoint not deleted: {}", error.what());
   }
-}
-
-void remove_quietly(const fs::path& path) {
-  std::error_code failed;
-  fs::remove_all(path, failed);
 }
 
 std::vector<fs::path> entries_of(const fs::path& folder) {
