@@ -46,5 +46,7 @@ ModelConfig model_config_from_json(const std::string& json);
 /// Throws Error listing the names, with the nearest one as a suggestion.
 ModelConfig preset(const std::string& name);
 const std::vector<std::string>& preset_names();
+/// What the small ones are for: "for benchmarks …"; empty for published models.
+std::string preset_purpose(const std::string& name);
 
 }  // namespace diptych

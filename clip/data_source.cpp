@@ -61,20 +61,21 @@ DataSource open_training_data(const std::string& spec, const PairOptions& option
     tinted.flip = true;
     auto dataset = std::make_unique<TintedFashion>(tinted);
     const Texts pictures = names_of(*dataset);
-    return {std::move(dataset), fashion_captions, pictures, {}};
+    return {std::move(dataset), fashion_captions, pictures, {}, {}};
   }
   PairSource source = open_pairs(spec, options);
   auto dataset = std::make_unique<PairDataset>(std::move(source.pairs), preprocess, seed,
                                                /*training=*/true, limits);
   const PairList& pairs = dataset->pairs();
   return {std::move(dataset), captions_of(pairs), pictures_of(pairs, spec),
-          std::move(source.skipped)};
+          std::move(source.left_out), std::move(source.others)};
 }
 
 LabelledSource open_class_folders(const std::string& folder, const Preprocess& preprocess) {
   auto dataset = std::make_unique<ClassFolders>(folder, preprocess);
-  std::vector<std::string> names = dataset->class_names();
-  return {std::move(dataset), std::move(names)};
+  LabelledSource source{nullptr, dataset->class_names(), dataset->left_out(), dataset->others()};
+  source.dataset = std::move(dataset);
+  return source;
 }
 
 }  // namespace diptych

@@ -18,7 +18,8 @@ struct DataSource {
   /// Where each pair's picture is, as the source gives it: the paths of a table, or those below a
   /// folder. They are the same after the whole has moved. As long as `dataset` lives.
   Texts pictures;
-  std::vector<std::string> skipped;  ///< pictures without a text
+  std::vector<LeftOut> left_out;    ///< pictures and texts that make no pair
+  std::vector<std::string> others;  ///< files that are neither
 };
 
 /// "fashion" is tinted Fashion-MNIST's training split; anything else a .tsv or .csv table or a
@@ -30,6 +31,8 @@ DataSource open_training_data(const std::string& spec, const PairOptions&, const
 struct LabelledSource {
   std::unique_ptr<Dataset> dataset;
   std::vector<std::string> class_names;  ///< at the labels of the dataset
+  std::vector<LeftOut> left_out;         ///< pictures that are no part of it
+  std::vector<std::string> others;       ///< files that are none
 };
 
 /// A folder with one sub-folder of pictures per class, named as the class.

@@ -101,6 +101,21 @@ const std::vector<std::string>& preset_names() {
   return names;
 }
 
+std::string preset_purpose(const std::string& spelled) {
+  const std::string name = spelled_as_here(spelled);
+  if (name == "small")
+    return "for pictures and captions of one's own: RGB, 64 px, 32 tokens of a vocabulary learned "
+           "from the captions";
+  if (name == "fashion") return "for the demo: RGB, 28 px, 16 tokens, captions of a few words";
+  if (name == "tiny")
+    return "for benchmarks and tests alone: grey pictures of 28 px; a vocabulary of single "
+           "letters, "
+           "of which it reads 14";
+  if (name == "tiny-resnet")
+    return "for benchmarks and tests alone: a vocabulary of single letters, of which it reads 14";
+  return "";
+}
+
 ModelConfig preset(const std::string& spelled) {
   const std::string name = spelled_as_here(spelled);
   for (const VitRow& row : kVits)

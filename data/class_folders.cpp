@@ -14,20 +14,33 @@ ClassFolders::ClassFolders(const std::string& folder, const Preprocess& preproce
                            const ImageLimits& limits)
     : preprocess_(preprocess), limits_(limits) {
   check(fs::is_directory(folder), "classes: '", folder, "' is not a folder");
-  std::vector<fs::path> classes;
+  std::vector<std::string> classes, loose;
   for (const auto& entry : fs::directory_iterator(folder)) {
-    if (entry.is_directory()) classes.push_back(entry.path());
+    std::error_code none;
+    (entry.is_directory(none) ? classes : loose).push_back(entry.path());
   }
   std::sort(classes.begin(), classes.end());
   check(classes.size() >= 2, "classes: '", folder,
         "' needs a sub-folder for each of at least two classes");
-  for (size_t label = 0; label < classes.size(); ++label) {
-    class_names_.push_back(classes[label].filename());
-    const size_t before = files_.size();
-    for (const std::string& path : picture_files(classes[label]))
-      files_.push_back({path, static_cast<int64_t>(label)});
-    check(files_.size() > before, "classes: no PNG or JPEG below '", classes[label].string(), "'");
+  for (const std::string& one : classes) add_class(one);
+  std::sort(loose.begin(), loose.end());
+  for (const std::string& file : loose) {
+    if (is_picture_name(file))
+      left_out_.push_back({file, "lies in no class folder"});
+    else
+      others_.push_back(file);
   }
+}
+
+void ClassFolders::add_class(const std::string& folder) {
+  const auto label = static_cast<int64_t>(class_names_.size());
+  PictureFiles found = picture_files(folder);
+  check(!found.pictures.empty(), "classes: no PNG or JPEG below '", folder, "'",
+        found.left_out.empty() ? "" : "; left out: " + naming(found.left_out));
+  class_names_.push_back(fs::path(folder).filename());
+  for (std::string& path : found.pictures) files_.push_back({std::move(path), label});
+  left_out_.insert(left_out_.end(), found.left_out.begin(), found.left_out.end());
+  others_.insert(others_.end(), found.others.begin(), found.others.end());
 }
 
 Example ClassFolders::get(int64_t index, int64_t /*epoch*/) const {

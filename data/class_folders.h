@@ -6,6 +6,7 @@
 
 #include "data/dataset.h"
 #include "data/image/transform.h"
+#include "data/picture_files.h"
 
 namespace diptych {
 
@@ -22,14 +23,21 @@ class ClassFolders : public Dataset {
     return files_.at(static_cast<size_t>(index)).path;
   }
   const std::vector<std::string>& class_names() const { return class_names_; }
+  /// Pictures that are no part of it: those of picture_files(), and those outside class folders.
+  const std::vector<LeftOut>& left_out() const { return left_out_; }
+  const std::vector<std::string>& others() const { return others_; }  ///< no pictures
 
  private:
+  void add_class(const std::string& folder);
+
   struct File {
     std::string path;
     int64_t label;
   };
   std::vector<std::string> class_names_;
   std::vector<File> files_;
+  std::vector<LeftOut> left_out_;
+  std::vector<std::string> others_;
   Preprocess preprocess_;
   ImageLimits limits_;
 };

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <unordered_set>
 
 #include "data/csv.h"
 #include "data/picture_files.h"
@@ -80,18 +81,50 @@ PairList read_pair_table(const std::string& path, const PairOptions& options) {
                           path, options);
 }
 
-PairSource read_pair_folder(const std::string& path) {
-  PairSource source;
-  for (const std::string& picture : picture_files(path)) {
-    const std::string text = fs::path(picture).replace_extension(".txt").string();
-    if (fs::is_regular_file(text)) {
-      source.pairs.add(picture, read_file(text, kMaxCaptionBytes));
-    } else {
-      source.skipped.push_back(picture);
-    }
+namespace {
+
+std::string text_of(const std::string& picture) {
+  return fs::path(picture).replace_extension(".txt").string();
+}
+
+void add_picture(const std::string& picture, PairSource& source) {
+  std::error_code none;
+  const std::string text = text_of(picture);
+  if (!fs::is_regular_file(text, none)) {
+    source.left_out.push_back({picture, "there is no text beside it"});
+    return;
   }
+  try {
+    source.pairs.add(picture, read_file(text, kMaxCaptionBytes));
+  } catch (const Error& error) {
+    source.left_out.push_back({picture, error.what()});
+  }
+}
+
+// A text belongs to the picture of its name, whether that can be used or not.
+void add_others(const PictureFiles& files, PairSource& source) {
+  std::unordered_set<std::string> owned;
+  for (const std::string& picture : files.pictures) owned.insert(text_of(picture));
+  for (const LeftOut& picture : files.left_out) owned.insert(text_of(picture.name));
+  for (const std::string& other : files.others) {
+    if (owned.contains(other)) continue;
+    if (fs::path(other).extension() == ".txt")
+      source.left_out.push_back({other, "there is no picture beside it"});
+    else
+      source.others.push_back(other);
+  }
+}
+
+}  // namespace
+
+PairSource read_pair_folder(const std::string& path) {
+  const PictureFiles files = picture_files(path);
+  PairSource source;
+  for (const std::string& picture : files.pictures) add_picture(picture, source);
+  source.left_out.insert(source.left_out.end(), files.left_out.begin(), files.left_out.end());
+  add_others(files, source);
   check(source.pairs.size() > 0, "pairs: no NAME.png, .jpg or .jpeg with a NAME.txt below '", path,
-        "' (pictures without a text: ", source.skipped.size(), ")");
+        "'; left out: ", source.left_out.empty() ? "nothing" : naming(source.left_out));
   return source;
 }
 
@@ -101,7 +134,7 @@ PairSource open_pairs(const std::string& spec, const PairOptions& options) {
   const std::string extension = fs::path(spec).extension().string();
   check(extension == ".tsv" || extension == ".csv", "pairs: '", spec,
         "' is neither a folder nor a .tsv or .csv table");
-  return {read_pair_table(spec, options), {}};
+  return {read_pair_table(spec, options), {}, {}};
 }
 
 PairDataset::PairDataset(PairList pairs, const Preprocess& preprocess, uint64_t seed, bool training,

@@ -8,6 +8,7 @@
 
 #include "data/dataset.h"
 #include "data/image/transform.h"
+#include "data/left_out.h"
 #include "data/pair_list.h"
 
 namespace diptych {
@@ -15,7 +16,8 @@ namespace diptych {
 /// What a source holds, in its order.
 struct PairSource {
   PairList pairs;
-  std::vector<std::string> skipped;  ///< pictures without a text
+  std::vector<LeftOut> left_out;    ///< pictures and texts that make no pair
+  std::vector<std::string> others;  ///< files that are neither
 };
 
 /// How tables are read; the defaults are open_clip's.
@@ -29,8 +31,8 @@ struct PairOptions {
 PairSource open_pairs(const std::string& spec, const PairOptions& = {});
 
 /// NAME.png, NAME.jpg or NAME.jpeg with NAME.txt beside it, in all folders below `path`, in the
-/// order of their paths. Pictures without a text are listed as skipped. Throws Error if no pair is
-/// found.
+/// order of their paths. Pictures and texts without the other are left out, as is what cannot be
+/// read. Throws Error if no pair is found.
 PairSource read_pair_folder(const std::string& path);
 /// A table with a header line, quoted as pandas reads it. Relative paths start at the table's
 /// folder. Throws Error with file:line on a bad row, with the columns found if one is missing.

@@ -2,7 +2,9 @@
 #include "data/picture_files.h"
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
+#include <string_view>
 
 #include "tensor/types.h"
 
@@ -11,25 +13,74 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool is_picture(const fs::path& path) {
+constexpr std::array<std::string_view, 3> kRead = {".png", ".jpg", ".jpeg"};
+constexpr std::array<std::string_view, 39> kKnown = {
+    ".apng", ".arw",  ".avif", ".bmp", ".cr2",  ".cr3",  ".dds",  ".dib",  ".dng", ".eps",
+    ".exr",  ".fits", ".gif",  ".hdr", ".heic", ".heif", ".icns", ".ico",  ".j2k", ".jfif",
+    ".jp2",  ".jpe",  ".jpf",  ".jpx", ".jxl",  ".nef",  ".orf",  ".pbm",  ".pcx", ".pgm",
+    ".pnm",  ".ppm",  ".psd",  ".svg", ".tga",  ".tif",  ".tiff", ".webp", ".xbm"};
+
+template <size_t N>
+bool among(const std::array<std::string_view, N>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+std::string extension_of(const fs::path& path) {
   std::string extension = path.extension().string();
   std::transform(extension.begin(), extension.end(), extension.begin(),
                  [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  return extension == ".png" || extension == ".jpg" || extension == ".jpeg";
+  return extension;
+}
+
+// Why a picture by its name is none that can be opened; empty if it can.
+std::string fault_of(const fs::directory_entry& entry, const std::string& extension) {
+  std::error_code failed;
+  const fs::file_status status = entry.status(failed);  // of what a link leads to
+  if (status.type() == fs::file_type::not_found) return "a link that leads nowhere";
+  if (failed) return failed.message();
+  if (status.type() != fs::file_type::regular) return "is not a regular file";
+  if (!among(kRead, extension)) return extension + " is not read; convert it to PNG or JPEG";
+  return {};
+}
+
+bool is_link_to_folder(const fs::directory_entry& entry) {
+  std::error_code none;
+  return entry.is_symlink(none) && entry.is_directory(none);
+}
+
+void sort_in(const fs::directory_entry& entry, PictureFiles& found) {
+  const std::string path = entry.path(), extension = extension_of(entry.path());
+  if (is_link_to_folder(entry)) {
+    found.left_out.push_back({path, "a link to a folder; links are not followed"});
+  } else if (!is_picture_name(path)) {
+    found.others.push_back(path);
+  } else if (const std::string fault = fault_of(entry, extension); !fault.empty()) {
+    found.left_out.push_back({path, fault});
+  } else {
+    found.pictures.push_back(path);
+  }
 }
 
 }  // namespace
 
-std::vector<std::string> picture_files(const std::string& path) {
-  std::vector<fs::path> found;
+bool is_picture_name(const std::string& path) {
+  const std::string extension = extension_of(path);
+  return among(kRead, extension) || among(kKnown, extension);
+}
+
+PictureFiles picture_files(const std::string& path) {
+  std::vector<fs::directory_entry> entries;
   try {
-    for (const auto& entry : fs::recursive_directory_iterator(path))
-      if (entry.is_regular_file() && is_picture(entry.path())) found.push_back(entry.path());
+    for (const auto& entry : fs::recursive_directory_iterator(path)) {
+      if (entry.symlink_status().type() != fs::file_type::directory) entries.push_back(entry);
+    }
   } catch (const fs::filesystem_error& error) {
-    fail("pairs: cannot list '", path, "': ", error.code().message());
+    fail("pictures: cannot list '", path, "': ", error.code().message());
   }
-  std::sort(found.begin(), found.end());
-  return {found.begin(), found.end()};
+  std::sort(entries.begin(), entries.end());
+  PictureFiles found;
+  for (const fs::directory_entry& entry : entries) sort_in(entry, found);
+  return found;
 }
 
 }  // namespace diptych

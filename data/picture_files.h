@@ -1,13 +1,26 @@
-// data/picture_files.h — the pictures below a folder.
+// data/picture_files.h — the pictures below a folder, and what else lies there.
 #pragma once
 
 #include <string>
 #include <vector>
 
+#include "data/left_out.h"
+
 namespace diptych {
 
-/// The .png, .jpg and .jpeg files in all folders below `path`, in the order of their paths. Links
-/// to folders are not followed. Throws Error if a folder cannot be listed.
-std::vector<std::string> picture_files(const std::string& path);
+/// What lies below a folder, each list in the order of paths. A file is in exactly one of them.
+struct PictureFiles {
+  std::vector<std::string> pictures;  ///< regular .png, .jpg and .jpeg files
+  /// Pictures by their names of a type that is not read; pictures that are no regular files, such
+  /// as pipes and broken links; links to folders, which are not followed.
+  std::vector<LeftOut> left_out;
+  std::vector<std::string> others;  ///< no pictures by their names
+};
+
+/// Whether a name is one of a picture, of a type that is read or not.
+bool is_picture_name(const std::string& path);
+
+/// Looks into all folders below `path`. Throws Error if one cannot be listed.
+PictureFiles picture_files(const std::string& path);
 
 }  // namespace diptych

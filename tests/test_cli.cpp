@@ -1,67 +1,18 @@
 // tests/test_cli.cpp — the program as a user meets it: exit codes, messages, and a run from
 // pictures to labels.
 #include <doctest/doctest.h>
-#include <sys/wait.h>
 
-#include <cstdio>
-#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "clip/version.h"
-#include "clip/weights/model_file.h"
 #include "clip/weights/vocabulary.h"
 #include "data/image/transform.h"
 #include "tensor/io/npy.h"
 #include "tensor/io/safetensors.h"
-#include "tests/squares.h"
+#include "tests/program.h"
 
 using namespace diptych;
 using namespace diptych::test;
-
-namespace {
-
-struct Outcome {
-  int exit_code;
-  std::string out, err;
-};
-
-// Runs the binary named by the environment variable DIPTYCH, which make sets.
-Outcome diptych_run(const std::string& arguments, const std::string& input = "",
-                    const std::string& environment = "") {
-  const TempDir dir;
-  put_file(dir / "in", input);
-  const std::string command = environment + ' ' + std::getenv("DIPTYCH") + ' ' + arguments + " <" +
-                              (dir / "in") + " >" + (dir / "out") + " 2>" + (dir / "err");
-  const int status = std::system(command.c_str());
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, get_file(dir / "out"),
-          get_file(dir / "err")};
-}
-
-RgbImage plain(int64_t width, int64_t height, std::array<uint8_t, 3> rgb) {
-  RgbImage image{width, height, {}};
-  for (int64_t i = 0; i < width * height; ++i)
-    image.rgb.insert(image.rgb.end(), rgb.begin(), rgb.end());
-  return image;
-}
-
-// A tiny model with a vocabulary, saved in `dir`; returns its path.
-std::string saved_model(const TempDir& dir) {
-  const Tokenizer tokenizer = squares_tokenizer();
-  ModelConfig config = tiny_config();
-  config.text.vocab_size = tokenizer.vocab_size();
-  Clip model(config);
-  model.initialize(1);
-  save_model(dir / "m.safetensors", model, &tokenizer);
-  return dir / "m.safetensors";
-}
-
-}  // namespace
-
-#define REQUIRE_BINARY()                                                 \
-  if (!std::getenv("DIPTYCH")) {                                         \
-    MESSAGE("skipped: DIPTYCH does not name the binary; use make test"); \
-    return;                                                              \
-  }
 
 TEST_CASE("cli: wrong usage exits with 2 and suggests") {
   REQUIRE_BINARY();

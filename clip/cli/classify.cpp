@@ -3,8 +3,11 @@
 
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <optional>
 
+#include "clip/cli/account.h"
 #include "clip/cli/command.h"
+#include "clip/console.h"
 #include "clip/eval/prompts.h"
 #include "clip/eval/zero_shot.h"
 #include "data/image/transform.h"
@@ -12,12 +15,15 @@
 namespace diptych::cli {
 namespace {
 
+using Json = nlohmann::ordered_json;
+
 constexpr size_t kWorthAFile = 500;  // prompts; fewer are encoded while the weights are hashed
 
 struct Flags : ModelFlags {
   std::string labels, labels_file, templates = "exact";
   std::vector<std::string> images;
   int64_t top = 10;
+  double max_bad_fraction = 0;
   bool json = false, truncate = false;
 };
 
@@ -30,11 +36,46 @@ void print_table(const std::string& image, const std::vector<std::string>& label
   order.resize(std::min(order.size(), top));
   size_t width = 0;
   for (const size_t k : order) width = std::max(width, labels[k].size());
-  fmt::print("{}\n", image);
+  print(fmt::format("{}\n", image));
   for (const size_t k : order) {
-    fmt::print("  {:<{}}  {:6.2f} %  {}\n", labels[k], width, 100 * p[k],
-               std::string(static_cast<size_t>(kBar * p[k]), '#'));
+    print(fmt::format("  {:<{}}  {:6.2f} %  {}\n", labels[k], width, 100 * p[k],
+                      std::string(static_cast<size_t>(kBar * p[k]), '#')));
   }
+}
+
+Tensor head_of(const Flags& flags, const LoadedModel& loaded,
+               const std::vector<std::string>& labels) {
+  const auto templates = prompt_templates(flags.templates);
+  const bool worth_a_file = labels.size() * templates.size() >= kWorthAFile;
+  const Tensor head = cached_zero_shot_head(*loaded.model, loaded.words(), labels, templates,
+                                            worth_a_file ? loaded.head_folder() : "",
+                                            flags.truncate ? Overflow::truncate : Overflow::error);
+  if (flags.truncate)
+    tell_cut(loaded.words(), filled_prompts(templates, labels),
+             loaded.model->config().text.context_length);
+  return head;
+}
+
+// Nothing if it cannot be read: the others may be fine.
+std::optional<Tensor> pixels_of(const std::string& path, const Preprocess& settings,
+                                Accounting& account) {
+  try {
+    ++account.listed;
+    const Tensor x = preprocess(load_picture(path), settings);
+    ++account.used;
+    return reshape(x, {1, x.dim(0), x.dim(1), x.dim(2)});
+  } catch (const Error& error) {
+    account.left_out.push_back({path, error.what()});
+    tell(fmt::format("diptych: {}\n", error.what()));
+    return std::nullopt;
+  }
+}
+
+Json row_of(const std::string& path, const std::vector<std::string>& labels,
+            const std::vector<double>& p) {
+  Json row{{"image", path}};
+  for (size_t k = 0; k < labels.size(); ++k) row["probabilities"][labels[k]] = p[k];
+  return row;
 }
 
 int run(const Flags& flags) {
@@ -42,35 +83,25 @@ int run(const Flags& flags) {
         "classify: give either --labels or --labels-file");
   const auto labels =
       flags.labels.empty() ? read_labels(flags.labels_file) : split_labels(flags.labels);
-  const auto templates = prompt_templates(flags.templates);
+  prompt_templates(flags.templates);  // what is misspelled is said before a model is read
   const LoadedModel loaded = flags.open();
-  const Clip& model = *loaded.model;
-  const bool worth_a_file = labels.size() * templates.size() >= kWorthAFile;
-  const Tensor head = cached_zero_shot_head(model, loaded.words(), labels, templates,
-                                            worth_a_file ? loaded.head_folder() : "",
-                                            flags.truncate ? Overflow::truncate : Overflow::error);
-
-  nlohmann::ordered_json results = nlohmann::ordered_json::array();
-  bool failed = false;
+  const Tensor head = head_of(flags, loaded, labels);
+  Accounting account;
+  Json results = Json::array();
   for (const std::string& path : flags.images) {
-    try {
-      const Tensor pixels = preprocess(load_picture(path), model.config().preprocess);
-      const Tensor logits = zero_shot_logits(
-          model, head, reshape(pixels, {1, pixels.dim(0), pixels.dim(1), pixels.dim(2)}));
-      const auto p = softmax(logits).to_vector<double>();
-      if (!flags.json) print_table(path, labels, p, static_cast<size_t>(flags.top));
-      nlohmann::ordered_json row{{"image", path}};
-      for (size_t k = 0; k < labels.size(); ++k) row["probabilities"][labels[k]] = p[k];
-      results.push_back(row);
-    } catch (const Error& error) {  // the other pictures may be fine
-      fmt::print(stderr, "diptych: {}\n", error.what());
-      failed = true;
-    }
+    const auto pixels = pixels_of(path, loaded.model->config().preprocess, account);
+    if (!pixels) continue;
+    const auto p = softmax(zero_shot_logits(*loaded.model, head, *pixels)).to_vector<double>();
+    if (!flags.json) print_table(path, labels, p, static_cast<size_t>(flags.top));
+    results.push_back(row_of(path, labels, p));
   }
-  if (flags.json)
-    fmt::print("{}\n", nlohmann::ordered_json{{"results", results}}.dump(
-                           -1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
-  return failed ? 1 : 0;
+  if (flags.json) {
+    Json object{{"results", results}};
+    add_accounting(object, account);
+    print_json(object);
+  }
+  check_accounting("classify", account, flags.max_bad_fraction);
+  return 0;
 }
 
 void declare(Command command, Flags& flags) {
@@ -82,6 +113,8 @@ void declare(Command command, Flags& flags) {
               "sentences around the labels: " + template_names() +
                   ", or a file with one \"… {} …\" per line")
       .flag("--truncate", flags.truncate, "cut prompts longer than the context")
+      .option("--max-bad-fraction", flags.max_bad_fraction,
+              "of the pictures that may be left out because they cannot be read", kFraction)
       .option("--top", flags.top, "labels shown in the table", kAtLeastOne)
       .json(flags.json)
       .threads();

@@ -1,9 +1,13 @@
 // clip/cli/embed.cpp — `diptych embed`: features of pictures or texts as an .npy file.
 #include <fmt/core.h>
 
+#include <nlohmann/json.hpp>
+
+#include "clip/cli/account.h"
 #include "clip/cli/command.h"
+#include "clip/console.h"
 #include "clip/eval/zero_shot.h"
-#include "data/image/transform.h"
+#include "data/picture_set.h"
 #include "data/text/captions.h"
 #include "tensor/io/file.h"
 #include "tensor/io/npy.h"
@@ -14,18 +18,31 @@ namespace {
 struct Flags : ModelFlags {
   std::vector<std::string> images;
   std::string pixels, texts, tokens, out;
-  bool normalize = false, truncate = false;
+  double max_bad_fraction = 0;
+  bool normalize = false, truncate = false, json = false;
 };
 
-Tensor features(const Flags& flags, const LoadedModel& loaded) {
+Tensor image_features(const Flags& flags, const Clip& model, Accounting& account) {
+  PictureSet set =
+      load_pictures("embed", flags.images, model.config().preprocess, flags.max_bad_fraction);
+  account = std::move(set.accounting);
+  tell(left_out_line(account));
+  return encode_pixels(model, set.pixels);
+}
+
+Tensor text_features(const Flags& flags, const LoadedModel& loaded) {
+  const auto texts = read_lines(flags.texts);
+  const Tensor x = encode_texts(*loaded.model, loaded.words(), texts,
+                                flags.truncate ? Overflow::truncate : Overflow::error);
+  tell_cut(loaded.words(), texts, loaded.model->config().text.context_length);
+  return x;
+}
+
+Tensor features(const Flags& flags, const LoadedModel& loaded, Accounting& account) {
   const Clip& model = *loaded.model;
-  if (!flags.images.empty())
-    return encode_pixels(model, load_pixels(flags.images, model.config().preprocess));
+  if (!flags.images.empty()) return image_features(flags, model, account);
   if (!flags.pixels.empty()) return encode_pixels(model, load_npy(flags.pixels));
-  if (!flags.texts.empty()) {
-    return encode_texts(model, loaded.words(), read_lines(flags.texts),
-                        flags.truncate ? Overflow::truncate : Overflow::error);
-  }
+  if (!flags.texts.empty()) return text_features(flags, loaded);
   const NoGrad no_grad;
   return model.encode_text(pack_padded(load_npy(flags.tokens), caption_end(model.config().text)));
 }
@@ -34,9 +51,18 @@ int run(const Flags& flags) {
   const int sources =
       !flags.images.empty() + !flags.pixels.empty() + !flags.texts.empty() + !flags.tokens.empty();
   check(sources == 1, "embed: give exactly one of --images, --pixels, --texts and --tokens");
-  const Tensor x = features(flags, flags.open());
-  save_npy(flags.out, flags.normalize ? l2_normalize(x) : x);
-  fmt::print(stderr, "{}: f32 ({}, {})\n", flags.out, x.dim(0), x.dim(1));
+  Accounting account;
+  const Tensor features_found = features(flags, flags.open(), account);
+  const Tensor x = flags.normalize ? l2_normalize(features_found) : features_found;
+  check_finite(x, "embed: row");
+  save_npy(flags.out, x);
+  if (flags.json) {
+    nlohmann::ordered_json object{{"out", flags.out}, {"shape", {x.dim(0), x.dim(1)}}};
+    if (!flags.images.empty()) add_accounting(object, account);
+    print_json(object);
+    return 0;
+  }
+  tell(fmt::format("{}: f32 ({}, {})\n", flags.out, x.dim(0), x.dim(1)));
   return 0;
 }
 
@@ -50,6 +76,9 @@ void declare(Command command, Flags& flags) {
       .flag("--normalize", flags.normalize, "rows of length one")
       .flag("--truncate", flags.truncate,
             "cut texts longer than the context instead of refusing them")
+      .option("--max-bad-fraction", flags.max_bad_fraction,
+              "of --images that may be left out because they cannot be read", kFraction)
+      .json(flags.json)
       .threads();
 }
 

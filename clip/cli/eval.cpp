@@ -4,7 +4,9 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "clip/cli/account.h"
 #include "clip/cli/command.h"
+#include "clip/console.h"
 #include "clip/data_source.h"
 #include "clip/eval/accuracy.h"
 #include "clip/eval/prompts.h"
@@ -21,6 +23,7 @@ using Json = nlohmann::ordered_json;
 struct Flags : ModelFlags {
   std::string data, task = "zeroshot", split = "test", templates, report;
   int64_t batch_size = 250;
+  double max_bad_fraction = 0.01;
   int workers = 1;
   bool json = false, truncate = false;
 };
@@ -40,9 +43,13 @@ Predictions predict(const Flags& flags, const LoadedModel& loaded, const Dataset
 
 Tensor head_of(const Flags& flags, const LoadedModel& loaded, const std::vector<std::string>& names,
                const std::vector<std::string>& templates) {
-  return cached_zero_shot_head(*loaded.model, loaded.words(), names, templates,
-                               loaded.head_folder(),
-                               flags.truncate ? Overflow::truncate : Overflow::error);
+  const Tensor head =
+      cached_zero_shot_head(*loaded.model, loaded.words(), names, templates, loaded.head_folder(),
+                            flags.truncate ? Overflow::truncate : Overflow::error);
+  if (flags.truncate)
+    tell_cut(loaded.words(), filled_prompts(templates, names),
+             loaded.model->config().text.context_length);
+  return head;
 }
 
 Json metrics(const Accuracy& a) {
@@ -50,6 +57,7 @@ Json metrics(const Accuracy& a) {
 }
 
 Json result(const Flags& flags, const std::string& dataset, const Accuracy& a) {
+  check(a.pictures > 0, "eval: there is no picture for ", dataset);
   return {{"dataset", dataset},    {"model", flags.model},
           {"pretrained", ""},      {"task", "zeroshot_classification"},
           {"metrics", metrics(a)}, {"pictures", a.pictures},
@@ -57,8 +65,18 @@ Json result(const Flags& flags, const std::string& dataset, const Accuracy& a) {
 }
 
 void print_row(const std::string& what, const Accuracy& a) {
-  fmt::print("  {:<48} {:>7} {:>8.2f} % {:>8.2f} %\n", what, a.pictures, 100 * a.acc1,
-             100 * a.acc5);
+  check(a.pictures > 0, "eval: there is no picture for: ", what);
+  print(fmt::format("  {:<48} {:>7} {:>8.2f} % {:>8.2f} %\n", what, a.pictures, 100 * a.acc1,
+                    100 * a.acc5));
+}
+
+// Of the pictures that were to be classified, and those that were none.
+Accounting account_for(const Flags& flags, const Predictions& predictions,
+                       const std::vector<LeftOut>& elsewhere, int64_t listed) {
+  Accounting a{listed, static_cast<int64_t>(predictions.labels.size()), elsewhere};
+  a.left_out.insert(a.left_out.end(), predictions.left_out.begin(), predictions.left_out.end());
+  check_accounting("eval", a, flags.max_bad_fraction);
+  return a;
 }
 
 // Each class is one name in several sentences; labels of the dataset are colour · 10 + garment.
@@ -73,6 +91,7 @@ int run_fashion(const Flags& flags, const LoadedModel& loaded) {
   const Tensor combinations = head_of(flags, loaded, tinted::class_names(), templates);
   const Predictions by_combination = predict(flags, loaded, dataset, combinations);
   const std::vector<std::string> garments(tinted::garments().begin(), tinted::garments().end());
+  account_for(flags, by_combination, {}, dataset.size());
   Predictions by_garment =
       predict(flags, loaded, dataset, head_of(flags, loaded, garments, templates));
   for (int64_t& label : by_garment.labels) label %= tinted::kGarments;
@@ -87,16 +106,14 @@ int run_fashion(const Flags& flags, const LoadedModel& loaded) {
   if (!flags.report.empty()) write_report(flags.report, dataset, by_combination, held_out);
   const std::string name = "tinted-fashion-mnist/" + flags.split;
   if (flags.json) {
-    fmt::print("{}\n",
-               Json{{"results",
+    print_json(Json{{"results",
                      {result(flags, name + "/seen", seen), result(flags, name + "/unseen", unseen),
-                      result(flags, name + "/garment", garment)}}}
-                   .dump());
+                      result(flags, name + "/garment", garment)}}});
     return 0;
   }
-  fmt::print("zero-shot on tinted Fashion-MNIST, {} pictures, {} templates\n", flags.split,
-             templates.size());
-  fmt::print("  {:<48} {:>7} {:>10} {:>10}\n", "", "pictures", "top-1", "top-5");
+  print(fmt::format("zero-shot on tinted Fashion-MNIST, {} pictures, {} templates\n", flags.split,
+                    templates.size()));
+  print(fmt::format("  {:<48} {:>7} {:>10} {:>10}\n", "", "pictures", "top-1", "top-5"));
   print_row("120 ways, the 100 combinations seen in training", seen);
   print_row("120 ways, the 20 combinations never seen", unseen);
   print_row("10 ways, garment alone, no colour word", garment);
@@ -108,17 +125,26 @@ int run_folders(const Flags& flags, const LoadedModel& loaded) {
         "eval: --data must be fashion or a folder with one sub-folder per class, got '", flags.data,
         "'");
   const LabelledSource source = open_class_folders(flags.data, loaded.model->config().preprocess);
+  const auto elsewhere = static_cast<int64_t>(source.left_out.size());
+  const int64_t listed = source.dataset->size() + elsewhere;
+  // Before the work of the others.
+  check_accounting("eval", {listed, listed - elsewhere, source.left_out}, flags.max_bad_fraction);
   const auto templates = prompt_templates(flags.templates.empty() ? "simple" : flags.templates);
   const Predictions predictions = predict(flags, loaded, *source.dataset,
                                           head_of(flags, loaded, source.class_names, templates));
+  const Accounting account = account_for(flags, predictions, source.left_out, listed);
   const Accuracy all = accuracy(predictions, [](int64_t) { return true; });
   if (flags.json) {
-    fmt::print("{}\n", result(flags, flags.data, all).dump());
+    Json object = result(flags, flags.data, all);
+    add_accounting(object, account);
+    object["other_files"] = source.others.size();
+    print_json(object);
     return 0;
   }
-  fmt::print("zero-shot on {}, {} classes, {} templates\n", flags.data, source.class_names.size(),
-             templates.size());
+  print(fmt::format("zero-shot on {}, {} classes, {} templates\n", flags.data,
+                    source.class_names.size(), templates.size()));
   print_row("all pictures", all);
+  print(left_out_line(account) + others_line(source.others));
   return 0;
 }
 
@@ -142,6 +168,8 @@ void declare(Command command, Flags& flags) {
       .option("--report", flags.report,
               "folder for example pictures and what they were taken for (fashion)")
       .option("--batch-size", flags.batch_size, "pictures at a time", kAtLeastOne)
+      .option("--max-bad-fraction", flags.max_bad_fraction,
+              "stop when more pictures than this cannot be used", kFraction)
       .option("--workers", flags.workers, "threads that prepare batches", {0, 256})
       .json(flags.json)
       .threads();

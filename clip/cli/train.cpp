@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "clip/cli/command.h"
+#include "clip/cli/train_notes.h"
 #include "clip/data_source.h"
 #include "clip/train/run_settings.h"
 #include "clip/version.h"
@@ -136,15 +137,25 @@ void apply_model(Flags& f, ModelConfig& config) {
   f.train.adamw.eps = f.eps.value_or(config.resnet() ? 1e-8 : 1e-6);
 }
 
-void describe(RunLog& log, const Flags& f, const Clip& model, const DataSource& data) {
+void describe(RunLog& log, const Flags& f, const Clip& model, const DataSource& data,
+              const Tokenizer& words) {
   log.line(fmt::format(
       "model {}: {} parameters, images {} px, vocabulary {}, context {}; {} threads", f.model,
       model.parameter_count(), model.config().image_size(), model.config().text.vocab_size,
       model.config().text.context_length, num_threads()));
-  if (!data.skipped.empty()) {
-    log.line(fmt::format("{} pictures have no text and are left out, the first is {}",
-                         data.skipped.size(), data.skipped[0]));
-  }
+  const std::string notes[] = {
+      left_out_note(data),
+      cut_captions_note(f.model, words, data.captions, model.config().text.context_length)};
+  for (const std::string& note : notes)
+    if (!note.empty()) log.line(note);
+}
+
+// Pictures without a caption, captions without a picture, and what cannot be read.
+void check_left_out(const Flags& f, const DataSource& data) {
+  const int64_t pairs = data.dataset->size();
+  check_accounting("train",
+                   {pairs + static_cast<int64_t>(data.left_out.size()), pairs, data.left_out},
+                   f.train.max_bad_fraction);
 }
 
 int run(const Flags& given) {
@@ -156,6 +167,7 @@ int run(const Flags& given) {
   apply_model(f, config);
   const DataSource data =
       open_training_data(f.train_data, f.columns, config.preprocess, f.limits, f.train.seed);
+  check_left_out(f, data);
   f.train = resolved(f.train, data.dataset->size());
 
   RunLog log(folder, !f.resume.empty());
@@ -167,7 +179,7 @@ int run(const Flags& given) {
   begin(log, settings, from.has_value());
   Clip model(config);
   model.initialize(f.train.seed);
-  describe(log, f, model, data);
+  describe(log, f, model, data, tokenizer);
   Trainer trainer(model, tokenizer, *data.dataset, f.train, log);
   trainer.set_settings(fingerprint(settings));
   if (from) trainer.resume(*from);
@@ -226,7 +238,9 @@ void declare(Command command, Flags& flags) {
   command
       .option("--preset", flags.preset,
               "fashion: model, data and settings of the demo; other flags win over it")
-      .option("--model", flags.model, "architecture: tiny, small, ViT-B-32, … (see diptych info)");
+      .option("--model", flags.model,
+              "architecture: small for pictures of one's own, ViT-S-32, ViT-B-32, … (see diptych "
+              "info); tiny for benchmarks alone");
   declare_data(command, flags);
   declare_optimizer(command, flags);
   declare_run(command, flags);

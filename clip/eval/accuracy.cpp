@@ -15,6 +15,7 @@ Predictions classify_dataset(const Clip& model, const Tensor& head, Loader& load
   const auto K = static_cast<size_t>(head.dim(0));
   loader.start(0);
   while (const auto batch = loader.next()) {
+    for (const BadSample& bad : batch->bad) out.left_out.push_back({bad.name, bad.reason});
     if (batch->indices.empty()) continue;
     const auto logits = zero_shot_logits(model, head, batch->pixels).to_vector<float>();
     for (size_t b = 0; b < batch->labels.size(); ++b) {
@@ -29,7 +30,7 @@ Predictions classify_dataset(const Clip& model, const Tensor& head, Loader& load
       out.ranked.emplace_back(order.begin(), best);
       out.labels.push_back(batch->labels[b]);
     }
-    if (progress) progress(static_cast<int64_t>(out.labels.size()));
+    if (progress) progress(static_cast<int64_t>(out.labels.size() + out.left_out.size()));
   }
   return out;
 }

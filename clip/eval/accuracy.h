@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "clip/model.h"
+#include "data/left_out.h"
 #include "data/loader.h"
 
 namespace diptych {
@@ -13,8 +14,10 @@ namespace diptych {
 struct Predictions {
   std::vector<int64_t> labels;  ///< the truth
   std::vector<std::vector<int64_t>>
-      ranked;  ///< the five best classes (fewer if there are fewer), best first
+      ranked;                     ///< the five best classes (fewer if there are fewer), best first
+  std::vector<LeftOut> left_out;  ///< what could not be read
 };
+/// Of every picture of the loader's dataset: it has a prediction or is left out.
 Predictions classify_dataset(const Clip&, const Tensor& head, Loader&,
                              const std::function<void(int64_t done)>& progress = {});
 

@@ -14,17 +14,19 @@ Tensor in_batches(int64_t n, const std::function<Tensor(int64_t begin, int64_t e
   std::vector<Tensor> parts;
   for (int64_t begin = 0; begin < n; begin += kBatch)
     parts.push_back(encode(begin, std::min(n, begin + kBatch)));
-  return cat(parts, 0);
+  const Tensor features = cat(parts, 0);
+  check_finite(features, "encode: row");
+  return features;
 }
 
 }  // namespace
 
-void check_finite(const Tensor& pixels) {
-  const Tensor rows = pixels.contiguous().view({pixels.dim(0), -1});
+void check_finite(const Tensor& values, const std::string& what) {
+  const Tensor rows = values.contiguous().view({values.dim(0), -1});
   const auto totals =
       sum(mul(rows, full({}, 0, rows.dtype())), 1).to_vector<double>();  // 0 · NaN = 0 · inf = NaN
   for (size_t i = 0; i < totals.size(); ++i) {
-    check(!std::isnan(totals[i]), "pixels: picture ", i, " contains NaN or infinity");
+    check(!std::isnan(totals[i]), what, " ", i, " contains NaN or infinity");
   }
 }
 

@@ -13,8 +13,8 @@ namespace diptych {
 /// context, unless `overflow` allows to cut it.
 Tensor encode_texts(const Clip&, const Tokenizer&, const std::vector<std::string>& texts,
                     Overflow overflow = Overflow::error);
-/// Throws Error, naming the picture, if pixels (N, …) contain NaN or infinity.
-void check_finite(const Tensor& pixels);
+/// Throws Error, naming the row, if rows (N, …) contain NaN or infinity: "pixels: picture 2 …".
+void check_finite(const Tensor& rows, const std::string& what = "pixels: picture");
 /// Features of pictures, in batches: (N, E), not normalised. Throws Error, naming the picture, on
 /// NaN or infinity.
 Tensor encode_pixels(const Clip&, const Tensor& pixels);

@@ -80,6 +80,15 @@ std::string fill_prompt(const std::string& prompt, const std::string& name) {
   return text.replace(text.find("{}"), 2, name);
 }
 
+std::vector<std::string> filled_prompts(const std::vector<std::string>& templates,
+                                        const std::vector<std::string>& names) {
+  std::vector<std::string> texts;
+  for (const std::string& name : names) {
+    for (const std::string& prompt : templates) texts.push_back(fill_prompt(prompt, name));
+  }
+  return texts;
+}
+
 std::vector<std::string> split_labels(const std::string& text) {
   return checked_labels(split(text, ','), "the list");
 }

@@ -14,6 +14,9 @@ std::vector<std::string> prompt_templates(const std::string& spec);
 std::string template_names();  ///< of the known sets, for help and errors
 
 std::string fill_prompt(const std::string& prompt, const std::string& name);
+/// Every template with every name, name by name.
+std::vector<std::string> filled_prompts(const std::vector<std::string>& templates,
+                                        const std::vector<std::string>& names);
 
 /// Class names from "a,b,c". Throws Error if fewer than two are left or one is empty: a softmax
 /// over a single label says 100 % whatever the picture shows.

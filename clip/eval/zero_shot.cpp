@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "clip/eval/prompts.h"
+#include "tensor/io/file.h"
 #include "tensor/io/safetensors.h"
 #include "tensor/io/sha256.h"
 
@@ -30,6 +31,7 @@ std::string fingerprint(const Clip& model, const Tokenizer& words,
                         const std::vector<std::string>& names,
                         const std::vector<std::string>& templates, Overflow overflow) {
   Sha256 hash;
+  add(hash, "distinct");  // heads of before may be of names that were not
   hash.add(&overflow, sizeof overflow);
   add(hash, to_json(model.config()));
   add(hash, words.merges_text());
@@ -44,14 +46,37 @@ std::string fingerprint(const Clip& model, const Tokenizer& words,
 
 }  // namespace
 
+namespace {
+
+std::string hint(const Tokenizer& words, const std::string& text, int64_t context) {
+  const auto tokens = words.tokenize(text, INT64_MAX, Overflow::error).size();
+  if (static_cast<int64_t>(tokens) <= context)
+    return "the tokenizer tells neither case nor spaces apart; name one of them otherwise";
+  return "they differ behind the " + std::to_string(context) +
+         " tokens this model reads; shorten them or the template";
+}
+
+void check_distinct(const Tokenizer& words, const std::vector<std::string>& names,
+                    const std::string& prompt, int64_t context, Overflow overflow) {
+  std::map<std::vector<int64_t>, std::string> seen;
+  for (const std::string& name : names) {
+    const std::string text = fill_prompt(prompt, name);
+    const auto [first, is_new] = seen.emplace(words.tokenize(text, context, overflow), name);
+    check(is_new, "labels: ", in_quotes(first->second), " and ", in_quotes(name),
+          " are the same tokens in ", in_quotes(prompt), ": ",
+          is_new ? "" : hint(words, text, context));
+  }
+}
+
+}  // namespace
+
 Tensor zero_shot_head(const Clip& model, const Tokenizer& words,
                       const std::vector<std::string>& names,
                       const std::vector<std::string>& templates, Overflow overflow) {
   const NoGrad no_grad;
-  std::vector<std::string> texts;
-  for (const auto& name : names) {
-    for (const auto& prompt : templates) texts.push_back(fill_prompt(prompt, name));
-  }
+  for (const std::string& prompt : templates)
+    check_distinct(words, names, prompt, model.config().text.context_length, overflow);
+  const std::vector<std::string> texts = filled_prompts(templates, names);
   const auto K = static_cast<int64_t>(names.size()), P = static_cast<int64_t>(templates.size());
   const Tensor features = l2_normalize(encode_texts(model, words, texts, overflow));
   return l2_normalize(mean(reshape(features, {K, P, features.dim(1)}), 1));
@@ -82,7 +107,9 @@ Tensor cached_zero_shot_head(const Clip& model, const Tokenizer& words,
 Tensor zero_shot_logits(const Clip& model, const Tensor& head, const Tensor& pixels) {
   const NoGrad no_grad;
   const Tensor cosines = matmul(l2_normalize(encode_pixels(model, pixels)), transpose(head, 0, 1));
-  return exp(model.logit_scale()) * cosines;
+  const Tensor logits = exp(model.logit_scale()) * cosines;
+  check_finite(logits, "classify: the logits of picture");
+  return logits;
 }
 
 }  // namespace diptych

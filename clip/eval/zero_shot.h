@@ -9,7 +9,8 @@
 namespace diptych {
 
 /// One row per class, of length one: the mean over templates of normalised text features,
-/// normalised again. → (K, E)
+/// normalised again. → (K, E). Throws Error if two names become the same tokens in a template: one
+/// of them would win whatever the picture shows.
 Tensor zero_shot_head(const Clip&, const Tokenizer&, const std::vector<std::string>& names,
                       const std::vector<std::string>& templates,
                       Overflow overflow = Overflow::error);

@@ -171,13 +171,4 @@ Tensor preprocess_training(const Picture& picture, const Preprocess& how, Philox
   return to_tensor(to_rgb(training_view(picture, how, random)), how);
 }
 
-Tensor load_pixels(const std::vector<std::string>& paths, const Preprocess& settings) {
-  const auto N = static_cast<int64_t>(paths.size());
-  const Tensor pixels = empty({N, settings.channels, settings.size, settings.size});
-  for (int64_t i = 0; i < N; ++i)
-    to_pixels(square_view(load_picture(paths[static_cast<size_t>(i)]), settings), settings,
-              pixels.slice(0, i, i + 1).data<float>());
-  return pixels;
-}
-
 }  // namespace diptych

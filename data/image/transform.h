@@ -79,7 +79,4 @@ Tensor preprocess(const RgbImage&, const Preprocess&);
 /// The training transform: a random crop, resized in the picture's own mode → (C, R, R) f32.
 Tensor preprocess_training(const Picture&, const Preprocess&, PhiloxStream&);
 
-/// The evaluation transform of each file → (N, C, R, R) f32.
-Tensor load_pixels(const std::vector<std::string>& paths, const Preprocess&);
-
 }  // namespace diptych

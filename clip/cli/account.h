@@ -1,0 +1,30 @@
+// clip/cli/account.h — what was left out, in the words of a command.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "data/left_out.h"
+#include "data/text/tokenizer.h"
+
+namespace diptych::cli {
+
+/// "listed", "used" and "left_out" with every name and reason. Json is nlohmann's.
+template <class Json>
+void add_accounting(Json& object, const Accounting& a) {
+  object["listed"] = a.listed;
+  object["used"] = a.used;
+  object["left_out"] = Json::array();
+  for (const LeftOut& one : a.left_out)
+    object["left_out"].push_back(Json{{"name", one.name}, {"reason", one.reason}});
+}
+
+/// "2 of 8 pictures were left out: …\n"; empty if none was.
+std::string left_out_line(const Accounting&);
+/// "5 other files are no pictures, the first is …\n"; empty if there are none.
+std::string others_line(const std::vector<std::string>& others);
+
+/// Says on stderr how many of the texts are longer than the context, and so were cut.
+void tell_cut(const Tokenizer&, const std::vector<std::string>& texts, int64_t context);
+
+}  // namespace diptych::cli
