@@ -1,6 +1,6 @@
 #!/bin/bash
 # tests/check_layers.sh — who may include whom: every #include of every source against the floors
-# and their rooms.
+# and their rooms; and who writes to the streams of the process.
 #
 #   tests/check_layers.sh                the sources of this tree; one line per violation, exit 1
 #   tests/check_layers.sh --self-test    plants one violation of each rule and sees it reported
@@ -69,11 +69,19 @@ check_tree() {
           report("<" target "> may be included in a .cpp file only")
         }
       }
+      # Only console.cpp knows what to do when a stream is full or closed; the allocator speaks
+      # before it aborts.
+      function check_streams(text) {
+        if (room ~ /^(examples|tests)/ || file ~ /^(clip\/console|tensor\/allocator)\.cpp$/) return
+        if (text ~ /fmt::print|std::(cout|cerr|clog)|(^|[^n])printf\(|(^|[^a-z_])f?put(s|c|char)\(/)
+          report("write with print() or tell() of clip/console.h")
+      }
       {
         file = $0
         files++
         room = room_of(file)
         for (line = 1; (getline text < file) > 0; line++) {
+          check_streams(text)
           if (match(text, /^[ \t]*#[ \t]*include[ \t]*["<]/) == 0) continue
           opening = substr(text, RLENGTH, 1)
           target = substr(text, RLENGTH + 1)
@@ -132,6 +140,10 @@ self_test() {
   plant cuda/x.cu '#include <nlohmann/json.hpp>' '<nlohmann/json.hpp> may be included in a .cpp'
   plant nn/x.cpp '#include <doctest/doctest.h>' 'only tests/ may include <doctest/doctest.h>'
   plant clip/x.cpp '#include <CLI/CLI.hpp>' 'only clip/cli/ may include <CLI/CLI.hpp>'
+  plant clip/x.cpp 'fmt::print("x");' 'write with print() or tell()'
+  plant clip/cli/x.cpp 'std::cerr << 1;' 'write with print() or tell()'
+  plant data/x.cpp 'std::fprintf(stderr, "x");' 'write with print() or tell()'
+  plant nn/x.cpp 'std::fputs("x", stdout);' 'write with print() or tell()'
   echo "layers: self-test: $planted violations planted, $missed missed"
   [ "$missed" -eq 0 ]
 }

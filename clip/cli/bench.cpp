@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "clip/cli/command.h"
+#include "clip/console.h"
 #include "clip/cost.h"
 #include "clip/loss.h"
 #include "clip/train/step.h"
@@ -107,13 +108,13 @@ Json table(const std::string& what, const std::vector<Row>& rows) {
 }
 
 void print_table(const std::vector<Row>& rows) {
-  fmt::print("{:<22}", "");
-  for (const auto& [key, value] : rows[0].values) fmt::print("{:>10}", key);
-  fmt::print("\n");
+  print(fmt::format("{:<22}", ""));
+  for (const auto& [key, value] : rows[0].values) print(fmt::format("{:>10}", key));
+  print("\n");
   for (const Row& row : rows) {
-    fmt::print("{:<22}", row.name);
-    for (const auto& [key, value] : row.values) fmt::print("{:>10.5g}", value);
-    fmt::print("\n");
+    print(fmt::format("{:<22}", row.name));
+    for (const auto& [key, value] : row.values) print(fmt::format("{:>10.5g}", value));
+    print("\n");
   }
 }
 
@@ -123,7 +124,7 @@ int run_kernels(const Flags& flags) {
                      : flags.what == "ops"  ? bench_ops
                                             : bench_peak;
   const std::vector<Row> rows = bench(flags.steps);
-  flags.json ? fmt::print("{}\n", table(flags.what, rows).dump()) : print_table(rows);
+  flags.json ? print_json(table(flags.what, rows)) : print_table(rows);
   return 0;
 }
 
@@ -131,10 +132,12 @@ int run(const Flags& flags) {
   if (flags.what != "train" && flags.what != "infer") return run_kernels(flags);
   const Json result = bench_model(flags);
   if (flags.json) {
-    fmt::print("{}\n", result.dump());
+    print_json(result);
     return 0;
   }
-  for (const auto& [key, value] : result.items()) fmt::print("{:<20} {}\n", key, value.dump());
+  require_numbers(result, "");
+  for (const auto& [key, value] : result.items())
+    print(fmt::format("{:<20} {}\n", key, value.dump()));
   return 0;
 }
 

@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <optional>
 
+#include "clip/console.h"
 #include "clip/weights/vocabulary.h"
 #include "tensor/parallel.h"
 
@@ -170,8 +171,9 @@ LoadedModel ModelFlags::open() const {
   if (!activation.empty()) options.activation = nn::activation_from(activation);
   LoadedModel loaded = load_model(model, options);
   if (!loaded.notes.empty()) {
-    fmt::print(stderr, "'{}' carries no configuration of ours; what is known about it:\n{}",
-               loaded.path, loaded.notes);
+    tell(fmt::format("'{}' carries no configuration of ours; what is known about it:
+{}",
+                     loaded.path, loaded.notes));
   }
   std::string path = vocab;
   const bool needs_openai =

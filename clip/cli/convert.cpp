@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 
 #include "clip/cli/command.h"
+#include "clip/console.h"
 #include "clip/weights/export.h"
 #include "clip/weights/vocabulary.h"
 
@@ -16,12 +17,10 @@ struct Flags : ModelFlags {
 void tell_vocabulary(const Flags& flags, const Tokenizer* words) {
   const bool own = words && words->vocab_size() != kOpenAiVocabulary;
   if (flags.to == "open_clip" && own)
-    fmt::print(stderr,
-               "convert: the model's own vocabulary stays behind, open_clip's configuration has no "
-               "place for it: there its texts would get other ids. --to huggingface takes it "
-               "along\n");
+    tell("convert: the model's own vocabulary stays behind, open_clip's configuration has no place "
+         "for it: there its texts would get other ids. --to huggingface takes it along\n");
   if (flags.to != "open_clip" && !words)
-    fmt::print(stderr, "convert: no vocabulary was written, '{}' has none\n", flags.model);
+    tell(fmt::format("convert: no vocabulary was written, '{}' has none\n", flags.model));
 }
 
 int run(const Flags& flags) {
@@ -36,7 +35,8 @@ int run(const Flags& flags) {
     save_model(flags.out, model, words);
   }
   tell_vocabulary(flags, words);
-  fmt::print("{}: {} parameters\n", flags.out, model.parameter_count());
+  print(fmt::format("{}: {} parameters
+", flags.out, model.parameter_count()));
   return 0;
 }
 

@@ -4,10 +4,12 @@
 
 #include <fmt/core.h>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "autograd/op_table/table.h"
 #include "clip/cli/command.h"
+#include "clip/console.h"
 #include "clip/loss.h"
 #include "nn/layer_table.h"
 
@@ -66,6 +68,12 @@ void check_layers(const Flags& flags, std::vector<Row>& rows) {
            inputs)});
 }
 
+// Infinity is a finding here, and the exit code says so; JSON has no word for it.
+nlohmann::ordered_json finding(double x) {
+  return std::isfinite(x) ? nlohmann::ordered_json(x)
+                          : nlohmann::ordered_json(fmt::format("{}", x));
+}
+
 int run(const Flags& flags) {
   std::vector<Row> rows = check_operators(flags);
   check_layers(flags, rows);
@@ -73,22 +81,21 @@ int run(const Flags& flags) {
   int64_t failed = 0;
   nlohmann::ordered_json out = nlohmann::ordered_json::array();
   if (!flags.json)
-    fmt::print("{:<9} {:<28} {:>12}  {:>14} {:>14}  {}\n", "", "", "worst error", "analytic",
-               "numeric", "where");
+    print(fmt::format("{:<9} {:<28} {:>12}  {:>14} {:>14}  {}\n", "", "", "worst error", "analytic",
+                      "numeric", "where"));
   for (const auto& [name, kind, r] : rows) {
     const bool bad = !(r.worst <= kLimit);
     failed += bad;
-    out.push_back({{"name", name}, {"kind", kind}, {"worst", r.worst}, {"where", r.where}});
+    out.push_back(
+        {{"name", name}, {"kind", kind}, {"worst", finding(r.worst)}, {"where", r.where}});
     if (!flags.json)
-      fmt::print("{:<9} {:<28} {:>12.2e}  {:>14.6g} {:>14.6g}  {}{}\n", kind, name, r.worst,
-                 r.analytic, r.numeric, r.where, bad ? "  FAILED" : "");
+      print(fmt::format("{:<9} {:<28} {:>12.2e}  {:>14.6g} {:>14.6g}  {}{}\n", kind, name, r.worst,
+                        r.analytic, r.numeric, r.where, bad ? "  FAILED" : ""));
   }
   if (flags.json)
-    fmt::print(
-        "{}\n",
-        nlohmann::ordered_json{{"limit", kLimit}, {"failed", failed}, {"results", out}}.dump());
+    print_json(nlohmann::ordered_json{{"limit", kLimit}, {"failed", failed}, {"results", out}});
   else
-    fmt::print("{} checked, {} above {:.0e}\n", rows.size(), failed, kLimit);
+    print(fmt::format("{} checked, {} above {:.0e}\n", rows.size(), failed, kLimit));
   return failed ? 1 : 0;
 }
 

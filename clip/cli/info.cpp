@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "clip/cli/command.h"
+#include "clip/console.h"
 #include "clip/cost.h"
 
 namespace diptych::cli {
@@ -37,8 +38,8 @@ void print_layers(const Clip& model) {
   for (const Line& line : lines) {
     std::ostringstream shape;
     shape << line.shape;
-    fmt::print("  {:<52} {:<20} {:>4} x {:>12}\n", line.name, shape.str(), line.count,
-               line.shape.numel());
+    print(fmt::format("  {:<52} {:<20} {:>4} x {:>12}\n", line.name, shape.str(), line.count,
+                      line.shape.numel()));
   }
 }
 
@@ -50,28 +51,29 @@ int run(const Flags& flags) {
   const int64_t T = flags.text_length ? flags.text_length : config.text.context_length;
   const Cost cost = estimate_cost(config, model.parameter_count(), flags.batch_size, T);
   if (flags.json) {
-    fmt::print("{}\n",
-               nlohmann::ordered_json{{"model", flags.model},
+    print_json(nlohmann::ordered_json{{"model", flags.model},
+                                      {"purpose", preset_purpose(flags.model)},
                                       {"parameters", model.parameter_count()},
                                       {"gflops_per_pair", cost.forward_flops / 1e9},
                                       {"batch_size", flags.batch_size},
                                       {"text_length", T},
                                       {"training_mib", cost.training_bytes >> 20},
-                                      {"config", nlohmann::ordered_json::parse(to_json(config))}}
-                   .dump());
+                                      {"config", nlohmann::ordered_json::parse(to_json(config))}});
     return 0;
   }
   print_layers(model);
-  fmt::print("\n{}: {} parameters\n", flags.model, model.parameter_count());
-  fmt::print(
+  print(fmt::format("\n{}: {} parameters\n", flags.model, model.parameter_count()));
+  if (const std::string purpose = preset_purpose(flags.model); !purpose.empty())
+    print(purpose + '\n');
+  print(fmt::format(
       "{:.2f} GFLOP per pair and forward pass at {} text tokens (one multiply-add = 2); training "
       "takes three times that\n",
-      cost.forward_flops / 1e9, T);
-  fmt::print(
+      cost.forward_flops / 1e9, T));
+  print(fmt::format(
       "about {} MiB to train at batch {}: {} MiB parameters, gradients and moments, {} MiB "
       "activations\n",
       cost.training_bytes >> 20, flags.batch_size, cost.state_bytes >> 20,
-      (cost.training_bytes - cost.state_bytes) >> 20);
+      (cost.training_bytes - cost.state_bytes) >> 20));
   return 0;
 }
 

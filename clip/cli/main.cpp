@@ -3,9 +3,11 @@
 #include <fmt/core.h>
 
 #include <CLI/CLI.hpp>
+#include <csignal>
 #include <exception>
 
 #include "clip/cli/command.h"
+#include "clip/console.h"
 #include "clip/spelling.h"
 #include "clip/version.h"
 
@@ -44,16 +46,39 @@ std::string suggestion(const CLI::App& app, int argc, char** argv) {
 int usage_error(const CLI::App& app, const CLI::ParseError& error, int argc, char** argv) {
   const auto chosen = app.get_subcommands();
   const std::string command = chosen.empty() ? "" : " " + chosen[0]->get_name();
-  fmt::print(stderr, "diptych{}: {}\n", command, error.what());
+  tell(fmt::format("diptych{}: {}\n", command, error.what()));
   if (const std::string guess = suggestion(app, argc, argv); !guess.empty())
-    fmt::print(stderr, "{}\n", guess);
-  fmt::print(stderr, "Run `diptych{} --help` for all flags.\n", command);
+    tell(fmt::format("{}\n", guess));
+  tell(fmt::format("Run `diptych{} --help` for all flags.\n", command));
   return kUsage;
+}
+
+// Of every command: exceptions become messages, and results that did not arrive a failure.
+int exit_code_of(const std::function<int()>& work) {
+  try {
+    const int code = work();
+    finish_printing();
+    return code;
+  } catch (const std::bad_alloc&) {
+    tell("diptych: out of memory; a smaller batch may fit\n");
+  } catch (const std::exception& error) {
+    tell(fmt::format("diptych: {}\n", error.what()));
+  }
+  return kFailed;
+}
+
+// A shell stops its loop only if the program it waits for died of the signal.
+int died_of(int code) {
+  if (code != 128 + SIGINT) return code;
+  std::signal(SIGINT, SIG_DFL);
+  std::raise(SIGINT);
+  return code;
 }
 
 }  // namespace
 
 int run_command(int argc, char** argv) {
+  prepare_streams();
   CLI::App app("Diptych trains CLIP models and classifies with them.", "diptych");
   app.require_subcommand(1);
   app.set_version_flag("--version", std::string("diptych ") + kVersion);
@@ -65,17 +90,11 @@ int run_command(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+    if (error.get_exit_code() == 0)  // --help, --version
+      return exit_code_of([&] { return app.exit(error); });
     return usage_error(app, error, argc, argv);
   }
-  try {
-    return commands.run();
-  } catch (const std::bad_alloc&) {
-    fmt::print(stderr, "diptych: out of memory; a smaller batch may fit\n");
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "diptych: {}\n", error.what());
-  }
-  return kFailed;
+  return died_of(exit_code_of([&] { return commands.run(); }));
 }
 
 }  // namespace diptych::cli

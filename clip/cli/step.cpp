@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include "clip/cli/command.h"
+#include "clip/console.h"
 #include "clip/eval/zero_shot.h"
 #include "clip/loss.h"
 #include "data/text/captions.h"
@@ -34,9 +35,11 @@ int run(const Flags& flags) {
                                 {"loss", loss}};
   for (const auto& entry : model.named_parameters())
     dump.push_back({"grad." + entry.name, grad(entry.tensor)});
+  for (const NamedTensor& one : dump)
+    check_finite(reshape(one.tensor, {1, -1}), "step: " + one.name + ": row");
   save_safetensors(flags.dump, dump);
-  fmt::print("loss {:.6f} for {} pairs; {} tensors in {}\n", loss.item(), image.dim(0), dump.size(),
-             flags.dump);
+  print(fmt::format("loss {:.6f} for {} pairs; {} tensors in {}\n", loss.item(), image.dim(0),
+                    dump.size(), flags.dump));
   return 0;
 }
 

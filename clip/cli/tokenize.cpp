@@ -1,9 +1,11 @@
 // clip/cli/tokenize.cpp — `diptych tokenize`: texts on stdin, ids on stdout.
 #include <fmt/core.h>
 
+#include <cstdio>
 #include <iostream>
 
 #include "clip/cli/command.h"
+#include "clip/console.h"
 #include "clip/weights/vocabulary.h"
 
 namespace diptych::cli {
@@ -31,19 +33,25 @@ int run(const Flags& flags) {
   const Tokenizer tokenizer = open_tokenizer(flags);
   const Overflow overflow = flags.truncate ? Overflow::truncate : Overflow::error;
   const Specials specials = flags.specials ? Specials::parse : Specials::as_text;
-  int64_t number = 0;
+  int64_t number = 0, cut = 0;
   for (std::string line; std::getline(std::cin, line);) {
     ++number;
     try {
       std::string out;
-      for (const int64_t id : tokenizer.tokenize(line, flags.max_length, overflow, specials)) {
-        out += (out.empty() ? "" : " ") + std::to_string(id);
+      auto ids = tokenizer.tokenize(line, INT64_MAX, Overflow::error, specials);
+      if (static_cast<int64_t>(ids.size()) > flags.max_length) {
+        ++cut;
+        ids = tokenizer.tokenize(line, flags.max_length, overflow, specials);
       }
-      fmt::print("{}\n", out);
+      for (const int64_t id : ids) out += (out.empty() ? "" : " ") + std::to_string(id);
+      print(out + '\n');
     } catch (const Error& error) {
       fail("line ", number, ": ", error.what());
     }
   }
+  if (cut > 0)
+    tell(fmt::format("{} of {} lines were cut to {} tokens\n", cut, number, flags.max_length));
+  check(!std::ferror(stdin), "tokenize: stdin cannot be read behind line ", number);
   return 0;
 }
 

@@ -184,8 +184,9 @@ int run(const Flags& given) {
   trainer.set_settings(fingerprint(settings));
   if (from) trainer.resume(*from);
   from.reset();  // as large as the model with its moments
-  if (!trainer.run()) log.line("continue with the same flags and --resume latest");
-  return 0;
+  const int stopped_by = trainer.run();
+  if (stopped_by) return 128 + stopped_by;
+  return log.losses().empty() ? 0 : 1;
 }
 
 void declare_data(Command command, Flags& f) {

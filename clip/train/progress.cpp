@@ -10,6 +10,8 @@
 #include <cstdlib>
 #include <utility>
 
+#include "clip/console.h"
+
 namespace diptych {
 
 double seconds_now() {
@@ -40,19 +42,19 @@ void Progress::update(int64_t done, const std::string& note) {
   const std::string text = fmt::format("{} {}/{} | {:.1f}/s | ETA {}{}{}", what_, done, total_,
                                        rate, left, note.empty() ? "" : " | ", note);
   if (!terminal_) {
-    fmt::print(stderr, "{}\n", text);
+    tell(fmt::format("{}\n", text));
     return;
   }
   constexpr int64_t kWidth = 24;
   const auto filled = static_cast<size_t>(kWidth * std::min(done, total_) / total_);
-  fmt::print(stderr, "\r\033[K[{}{}] {}", std::string(filled, '#'),
-             std::string(kWidth - filled, '.'), text);
+  tell(fmt::format("\r\033[K[{}{}] {}", std::string(filled, '#'), std::string(kWidth - filled, '.'),
+                   text));
   std::fflush(stderr);
   shown_ = true;
 }
 
 void Progress::clear() {
-  if (shown_) fmt::print(stderr, "\r\033[K");
+  if (shown_) tell("\r\033[K");
   shown_ = false;
 }
 

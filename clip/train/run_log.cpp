@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "clip/console.h"
 #include "clip/weights/run_folder.h"
 
 namespace diptych {
@@ -77,16 +78,22 @@ void RunLog::continue_from(int64_t step, const std::string& bad_samples) {
 }
 
 void RunLog::append(const char* file, const std::string& text) {
-  const std::string path = folder_ + '/' + file;
-  std::FILE* out = std::fopen(path.c_str(), "a");
-  if (!out) return;  // a full disk must not end the training: checkpoints report it
-  std::fputs(text.c_str(), out);
-  std::fclose(out);
+  files_.try_emplace(file, folder_ + '/' + file).first->second.append(text);
+}
+
+std::string RunLog::losses() const {
+  std::string text;
+  for (const auto& [name, file] : files_) {
+    if (file.lost() == 0) continue;
+    text += fmt::format("{}{} lines of '{}': {}", text.empty() ? "" : ", ", file.lost(),
+                        file.path(), file.reason());
+  }
+  return text;
 }
 
 void RunLog::line(const std::string& text) {
   if (progress_) progress_->clear();
-  if (echo_) fmt::print(stderr, "{}\n", text);
+  if (echo_) tell(fmt::format("{}\n", text));
   append("out.log", text + '\n');
 }
 

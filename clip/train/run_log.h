@@ -1,10 +1,11 @@
 // clip/train/run_log.h — what a run tells: console, out.log, metrics.jsonl, bad_samples.tsv.
 #pragma once
 
-#include <cstdio>
+#include <map>
 #include <memory>
 #include <string>
 
+#include "clip/train/log_file.h"
 #include "clip/train/progress.h"
 #include "clip/train/run_records.h"
 
@@ -48,6 +49,9 @@ class RunLog {
   void bad_sample(const BadSample&);
   const BadSamples& bad_samples() const { return bad_; }
 
+  /// What could not be written so far, and why: "3 lines of …/metrics.jsonl: …"; empty if nothing.
+  std::string losses() const;
+
   /// A bar below the last line, on a terminal.
   void show_progress(int64_t done, int64_t total, const std::string& note);
 
@@ -55,6 +59,7 @@ class RunLog {
   void append(const char* file, const std::string& text);
 
   std::string folder_;
+  std::map<std::string, LogFile> files_;
   BadSamples bad_;
   bool echo_;
   int lock_ = -1;

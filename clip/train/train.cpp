@@ -4,35 +4,12 @@
 #include <fmt/core.h>
 
 #include <cmath>
-#include <csignal>
 
 #include "clip/train/step.h"
 #include "nn/schedule.h"
 
 namespace diptych {
 namespace {
-
-volatile std::sig_atomic_t stop_requested = 0;
-
-// Lets the current step finish and the checkpoint be written: what batch systems expect before
-// preemption.
-class StopOnSignal {
- public:
-  StopOnSignal() {
-    stop_requested = 0;
-    for (size_t i = 0; i < 2; ++i)
-      before_[i] = std::signal(kSignals[i], [](int) { stop_requested = 1; });
-  }
-  ~StopOnSignal() {
-    for (size_t i = 0; i < 2; ++i) std::signal(kSignals[i], before_[i]);
-  }
-  StopOnSignal(const StopOnSignal&) = delete;
-  StopOnSignal& operator=(const StopOnSignal&) = delete;
-
- private:
-  static constexpr int kSignals[2] = {SIGINT, SIGTERM};
-  void (*before_[2])(int);
-};
 
 LoaderOptions loader_options(const Clip& model, const TrainConfig& c) {
   LoaderOptions o;
@@ -152,19 +129,21 @@ void Trainer::save() {
 
 // A disk that is full now may have room at the end: training goes on, the last save decides.
 // Parameters that are not finite stay so.
-void Trainer::try_save() {
+bool Trainer::try_save() {
   try {
     save();
+    return true;
   } catch (const Error& error) {
     if (!first_not_finite(model_, optimizer_).empty()) throw;
     log_.line(fmt::format("warning: {}; training goes on", error.what()));
+    return false;
   }
 }
 
-bool Trainer::run_epoch() {
+bool Trainer::run_epoch(Signals& signals) {
   loader_.start(state_.epoch, state_.batch);
   window_.waited = 0;
-  while (state_.step < config_.max_steps && !stop_requested) {
+  while (state_.step < config_.max_steps && !signals.stop()) {
     const auto batch = loader_.next();
     if (!batch) return true;
     account_for(*batch);
@@ -175,12 +154,14 @@ bool Trainer::run_epoch() {
       report(result, static_cast<int64_t>(batch->indices.size()));
     }
     log_.show_progress(state_.step, config_.max_steps, fmt::format("loss {:.3f}", result.loss));
+    if (signals.take_save_request() && try_save())
+      log_.line(fmt::format("step {} saved, as a signal asked", state_.step));
   }
   return false;
 }
 
-bool Trainer::run() {
-  const StopOnSignal stop;
+int Trainer::run() {
+  Signals signals;
   started_ = window_.since = seconds_now();
   window_.samples = state_.samples;
   first_step_ = state_.step;
@@ -188,19 +169,27 @@ bool Trainer::run() {
   log_.line(fmt::format("{} pairs, {} steps of {} pairs ({} per epoch), warm-up {}, seed {}",
                         dataset_.size(), config_.max_steps, config_.batch_size, loader_.batches(),
                         config_.warmup, config_.seed));
-  while (run_epoch()) {
+  while (run_epoch(signals)) {
     state_.batch = 0;
     ++state_.epoch;
     if (state_.epoch % config_.save_every == 0) try_save();
   }
   save();
-  log_.line(
-      fmt::format("{} after {} steps, {} pairs, {}; {} bad samples, {} captions truncated; "
-                  "checkpoint in {}/checkpoints",
-                  stop_requested ? "stopped" : "done", state_.step, state_.samples,
-                  duration(seconds_now() - started_), log_.bad_samples().size(), state_.truncated,
-                  log_.folder()));
-  return !stop_requested;
+  const int stopped_by = signals.stop();
+  say_end(stopped_by);
+  return stopped_by;
+}
+
+void Trainer::say_end(int stopped_by) {
+  const bool all = state_.step == config_.max_steps;
+  log_.line(fmt::format("{} after {} steps, {} pairs, {}; {} bad samples, {} captions truncated; "
+                        "checkpoint in {}/checkpoints",
+                        all ? "done" : fmt::format("stopped by {}", signal_name(stopped_by)),
+                        state_.step, state_.samples, duration(seconds_now() - started_),
+                        log_.bad_samples().size(), state_.truncated, log_.folder()));
+  if (!all) log_.line("continue with the same flags and --resume latest");
+  if (const std::string lost = log_.losses(); !lost.empty())
+    log_.line("warning: the checkpoint is complete, the log is not; lost: " + lost);
 }
 
 }  // namespace diptych

@@ -5,6 +5,7 @@
 
 #include "clip/train/checkpoint.h"
 #include "clip/train/run_log.h"
+#include "clip/train/signals.h"
 #include "data/loader.h"
 
 namespace diptych {
@@ -43,23 +44,24 @@ class Trainer {
   /// Throws Error if the checkpoint is of another model, or of a run with other settings.
   void resume(const Checkpoint&);
   void resume(const std::string& checkpoint) { resume(read_checkpoint(checkpoint)); }
-  /// Trains to the end, or until SIGINT or SIGTERM asks to stop after the current step; saves a
-  /// checkpoint either way. Throws Error if the loss or a gradient is not finite (no step is taken
-  /// with it, nothing is saved), if a parameter is not at the end of an epoch (it is not saved
-  /// either), or if too many samples are bad. Returns false if it was asked to
-  /// stop.
-  bool run();
+  /// Trains to the end, or until a signal asks to stop after the current step (see Signals); saves
+  /// a checkpoint either way. Throws Error if the loss or a gradient is not finite (no step is
+  /// taken with it, nothing is saved), if a parameter is not at the end of an epoch (it is not
+  /// saved either), or if too many samples are bad. Returns the signal that asked to stop; 0 if
+  /// none did.
+  int run();
 
   /// accumulate_gradients, clipping, AdamW, clamp.
   StepResult step(const Batch&);
   const TrainingState& state() const { return state_; }
 
  private:
-  bool run_epoch();
+  bool run_epoch(Signals&);
   void account_for(const Batch&);
   void report(const StepResult&, int64_t batch_pairs);
   void save();
-  void try_save();
+  bool try_save();
+  void say_end(int stopped_by);
 
   Clip& model_;
   const Tokenizer& tokenizer_;

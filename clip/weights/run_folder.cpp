@@ -6,12 +6,12 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
 
+#include "clip/console.h"
 #include "tensor/io/file.h"
 #include "tensor/types.h"
 
@@ -204,7 +204,7 @@ std::string newest_checkpoint(const std::string& run) {
       verify(*it);
       return *it;
     } catch (const std::exception& error) {
-      std::fputs((std::string(error.what()) + "; trying the one before\n").c_str(), stderr);
+      tell(std::string(error.what()) + "; trying the one before\n");
     }
   }
   return {};
