@@ -55,7 +55,7 @@ PACKAGES += clang-14 libclang-rt-14-dev
 endif
 missing = $(strip $(foreach p,$(1),$(if $(shell dpkg-query -W -f='$${Status}' $(p) 2>/dev/null | grep 'ok installed'),,$(p))))
 
-.PHONY: all demo test check planted fuzz run-fuzz parity bench ladder examples vocab deps clean help format FORCE
+.PHONY: all demo test torture check planted fuzz run-fuzz parity bench ladder examples vocab deps clean help format FORCE
 
 all: $(BINARY)
 ifeq ($(CONFIG),release)
@@ -64,7 +64,7 @@ endif
 
 help:
 	@sed -n '1,6p' Makefile
-	@echo "targets: all demo test check planted fuzz parity bench ladder examples vocab deps format clean"
+	@echo "targets: all demo test torture check planted fuzz parity bench ladder examples vocab deps format clean"
 
 # -- build ------------------------------------------------------------------------------------------
 $(OUT)/flags: FORCE
@@ -140,6 +140,18 @@ test: $(TESTS) $(BINARY)
 	@DIPTYCH=$(BINARY) $(TESTS) $(if $(T),-tc='*$(T)*') | tee $(OUT)/test.log; status=$${PIPESTATUS[0]}; \
 	  sed -n 's/.*test cases:[^|]*| *\([0-9]*\) passed | *\([0-9]*\) failed.*/\1 passed, \2 failed/p' $(OUT)/test.log; exit $$status
 endif
+
+# A run killed at every system call and at KILLS random moments, every failure of its disk, damage and changed data: what
+# each came to, as a table. Some minutes, two tests at a time; make test tries a few of each.
+KILLS ?= 500
+torture: $(TESTS) $(BINARY)
+	@test -w /dev/shm && export TMPDIR=/dev/shm; export DIPTYCH=$(BINARY) DIPTYCH_TORTURE=$(KILLS); \
+	  $(TESTS) -tc='torture: killed*' >$(OUT)/torture-kills.log 2>&1 & kills=$$!; \
+	  $(TESTS) -tc='torture*' -tce='torture: killed*' >$(OUT)/torture-faults.log 2>&1; status=$$?; \
+	  wait $$kills || status=1; grep -hv '^\[doctest\]' $(OUT)/torture-{kills,faults}.log; \
+	  awk '/ tried / { match($$0, /[0-9]+ tried/); tried += substr($$0, RSTART); match($$0, /[0-9]+ wrong/); \
+	    wrong += substr($$0, RSTART) } END { print "torture: " tried " tried, " wrong " wrong" }' $(OUT)/torture-{kills,faults}.log; \
+	  exit $$status
 
 examples: $(patsubst %.cpp,$(OUT)/%,$(EXAMPLES))
 	@set -e; for example in $^; do echo "== $${example##*/}"; $$example; done

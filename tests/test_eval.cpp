@@ -1,8 +1,11 @@
 // tests/test_eval.cpp — encoding in batches, ranking, averages over rankings.
 #include <doctest/doctest.h>
 
+#include <limits>
+
 #include "clip/eval/accuracy.h"
 #include "clip/eval/encode.h"
+#include "clip/eval/zero_shot.h"
 #include "tests/squares.h"
 
 using namespace diptych;
@@ -63,4 +66,55 @@ TEST_CASE("accuracy: shares of first and of five, and recall averaged over class
   CHECK(zeros.pictures == 3);
   CHECK(zeros.acc1 == doctest::Approx(1.0 / 3));
   CHECK(accuracy(Predictions{}, kAll).pictures == 0);
+}
+
+TEST_CASE("eval: every picture has a prediction or is named as left out") {
+  const Tokenizer tokenizer = squares_tokenizer();
+  Clip model(config_for(tokenizer));
+  model.initialize(2);
+  const Squares data(11, /*damaged=*/true);
+  Loader loader(data, tokenizer,
+                {.batch_size = 4, .workers = 0, .context_length = 8, .shuffle = false});
+  const Tensor head = zero_shot_head(model, tokenizer, kWords, {"a {} one"});
+  std::vector<int64_t> done;
+  const Predictions found =
+      classify_dataset(model, head, loader, [&](int64_t n) { done.push_back(n); });
+  CHECK(found.labels.size() == 10);
+  REQUIRE(found.left_out.size() == 1);
+  CHECK(found.left_out[0].name == "square 5");
+  CHECK(contains(found.left_out[0].reason, "truncated"));
+  CHECK(done == std::vector<int64_t>{4, 8, 11});
+}
+
+TEST_CASE("eval: labels that become the same tokens are refused, both by name") {
+  const Tokenizer tokenizer = squares_tokenizer();
+  Clip model(config_for(tokenizer));
+  model.initialize(2);
+  const auto error = [&](const std::vector<std::string>& names, const char* prompt) {
+    return error_of([&] {
+      zero_shot_head(model, tokenizer, names, {"{}", prompt}, Overflow::truncate);
+    });
+  };
+  CHECK(error({"red", "green"}, "a {} one") == "");
+  const std::string cut = error({"red", "zqxjkv1", "zqxjkv2"}, "{}");  // six letters are read
+  CHECK(contains(cut, "'zqxjkv1' and 'zqxjkv2' are the same tokens in '{}'"));
+  CHECK(contains(cut, "behind the 8 tokens"));
+  CHECK(contains(error({"red", "green"}, "zqxjkv {}"), "in 'zqxjkv {}'"));
+  CHECK(contains(error({"red", " Red"}, "a {} one"), "neither case nor spaces"));
+}
+
+TEST_CASE("eval: features and logits that are not numbers are no result") {
+  const Tokenizer tokenizer = squares_tokenizer();
+  Clip model(config_for(tokenizer));
+  model.initialize(2);
+  const Tensor head = zero_shot_head(model, tokenizer, kWords, {"a {} one"});
+  const Tensor pixels = randn({3, 3, 8, 8}, {4, 0});
+  model.logit_scale().detach().fill_(1000);  // its exponential is infinite
+  CHECK(contains(error_of([&] { zero_shot_logits(model, head, pixels); }),
+                 "classify: row of logits 0 contains NaN or infinity"));
+  for (const auto& entry : model.named_parameters())
+    if (entry.name == "visual.proj" || entry.name == "text_projection")
+      entry.tensor.detach().fill_(std::numeric_limits<double>::quiet_NaN());
+  CHECK(contains(error_of([&] { encode_pixels(model, pixels); }), "encode: row 0 contains NaN"));
+  CHECK(contains(error_of([&] { encode_texts(model, tokenizer, {"red"}); }), "encode: row 0"));
 }

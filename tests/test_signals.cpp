@@ -6,6 +6,7 @@
 
 #include <csignal>
 #include <functional>
+#include <string>
 
 #include "clip/train/signals.h"
 

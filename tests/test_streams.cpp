@@ -1,5 +1,7 @@
 // tests/test_streams.cpp — results arrive or the command fails; what is told may be lost.
-#include <cmath>
+#include <sys/resource.h>
+
+#include <csignal>
 #include <limits>
 #include <nlohmann/json.hpp>
 
@@ -45,6 +47,24 @@ TEST_CASE("streams: a log file takes whole lines, or counts what it lost") {
     CHECK(full.lost() == 2);
     CHECK(!full.reason().empty());
   }
+}
+
+TEST_CASE("streams: of a line that does not fit nothing is left") {
+  const TempDir dir;
+  rlimit before{};
+  ::getrlimit(RLIMIT_FSIZE, &before);
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  LogFile file(dir / "x.log");
+  file.append("1234567\n");
+  const rlimit ten{10, before.rlim_max};
+  ::setrlimit(RLIMIT_FSIZE, &ten);
+  file.append("1234567\n");
+  ::setrlimit(RLIMIT_FSIZE, &before);
+  std::signal(SIGXFSZ, handler);
+  CHECK(file.lost() == 1);
+  CHECK(get_file(dir / "x.log") == "1234567\n");
+  file.append("last\n");
+  CHECK(get_file(dir / "x.log") == "1234567\nlast\n");
 }
 
 TEST_CASE("cli: a command whose results cannot be written says so and exits with 1") {

@@ -10,6 +10,7 @@
 #include "data/text/code_pages.h"
 #include "data/text/fix.h"
 #include "data/text/html_entities.h"
+#include "data/text/lengths.h"
 #include "data/text/mojibake.h"
 #include "data/text/unicode.h"
 
@@ -145,4 +146,17 @@ TEST_CASE("patterns: alternatives are tried in order, sets may have ranges and c
   CHECK(pattern.match(U"xx", 1) == 0);
   CHECK(pattern.found_in(U"--1é2"));
   CHECK(!pattern.found_in(U"-x-d9"));
+}
+
+TEST_CASE("text: lengths count start and end, and say which text is longer than the context") {
+  const Tokenizer letters = Tokenizer::train(std::vector<std::string>{"x"}, Tokenizer::kSmallest);
+  const std::vector<std::string> texts = {"abcd", "abcdef", "abcde", "abcdefg"};
+  const TextLengths all = measure_lengths(letters, texts_of(texts), 7);
+  CHECK(all.texts == 4);
+  CHECK(all.longer == 2);
+  CHECK(all.longest == 9);
+  CHECK(all.first_longer == "abcdef");
+  const TextLengths half = measure_lengths(letters, texts_of(texts), 7, 2);
+  CHECK(half.texts == 2);
+  CHECK(half.longest == 7);
 }

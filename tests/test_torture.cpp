@@ -243,3 +243,41 @@ TEST_CASE("torture: a damaged newest checkpoint is passed over for the one befor
     for (const auto& [name, content] : whole) put_file(newest + name, content);
   }
 }
+
+TEST_CASE("torture: data that changed since the run began is refused by name") {
+  REQUIRE_TRACING();
+  const Ordeal run(2);
+  run.traced([&](const SystemCall& call) {  // killed with one of two checkpoints
+    return step_of(call) == 4 ? Fate{Fate::kill} : Fate{};
+  });
+  const std::string table = run.folder() + "/../t.tsv", before = get_file(table);
+  const auto replaced = [&](const std::string& old, const std::string& now) {
+    std::string text = before;
+    return text.replace(text.find(old), old.size(), now);
+  };
+  const std::string row = "p7.png\ta thing 7\n";
+  const struct {
+    const char* what;
+    std::string table, flags, named;
+  } changes[] = {{"a caption", replaced("a thing 3", "a thang 3"), "", "caption"},
+                 {"a picture", replaced("p3.png", "p2.png"), "", "picture"},
+                 {"two rows swapped", replaced("thing 3\np4", "thing 3\np5"), "", "picture"},
+                 {"a row less", replaced(row, ""), "", "pairs"},
+                 {"a row more", before + row, "", "pairs"},
+                 {"columns", replaced("title", "text"), "--csv-caption-key text", "caption"},
+                 {"seed", before, "--seed 1", "seed"},
+                 {"batch", before, "--batch-size 2", "batch_size"},
+                 {"epochs", before, "--epochs 3", "epochs"},
+                 {"rate", before, "--lr 1e-3", "lr"}};
+  Row rows("changed data and flags");
+  for (const auto& change : changes) {
+    put_file(table, change.table);
+    const Outcome r = shell_run(run.shell_line(true) + change.flags);
+    const bool told = contains(r.err, change.named);
+    rows.add(change.what,
+             {r.exit_code == 1 && told ? run.damage()
+                                       : "exit " + std::to_string(r.exit_code) + ": " + r.err});
+  }
+  put_file(table, before);
+  rows.add("the data of before", run.finish());
+}

@@ -16,11 +16,6 @@ std::vector<std::string> words_of(const std::string& text) {
   return words;
 }
 
-std::string step_name(int64_t step) {
-  const std::string digits = std::to_string(step);
-  return "step_" + std::string(8 - digits.size(), '0') + digits;
-}
-
 }  // namespace
 
 Ordeal::Ordeal(int epochs, const std::string& more)
@@ -28,7 +23,7 @@ Ordeal::Ordeal(int epochs, const std::string& more)
   const Outcome end = shell_run(shell_line());
   check(end.exit_code == 0, "test: the undisturbed run failed: ", end.err);
   for (const int64_t step : visible()) reference_[step] = files_of(step);
-  flags_ += more;
+  flags_ += more + ' ';
 }
 
 std::string Ordeal::shell_line(bool resume) const {
@@ -57,7 +52,7 @@ std::vector<int64_t> Ordeal::visible() const {
 }
 
 std::string Ordeal::files_of(int64_t step) const {
-  const std::string checkpoint = folder() + "/checkpoints/" + step_name(step);
+  const std::string checkpoint = checkpoint_path(folder(), step);
   return get_file(checkpoint + "/model.safetensors") +
          get_file(checkpoint + "/training.safetensors");
 }
@@ -68,21 +63,26 @@ bool Ordeal::same_bits(int64_t step) const {
 }
 
 std::string Ordeal::damage() const {
-  for (const int64_t step : visible())
-    if (!same_bits(step)) return "checkpoint " + step_name(step) + " is not what it should be";
+  for (const int64_t step : visible()) {
+    const std::string path = checkpoint_path(folder(), step);
+    if (reference_.contains(step) ? !same_bits(step) : !is_intact(path))
+      return "'" + path + "' is not what it should be";
+  }
   return "";
 }
 
-std::string Ordeal::log_fault() const {
+int64_t Ordeal::logged() const {
   std::istringstream lines(get_file(folder() + "/metrics.jsonl"));
   int64_t step = 0;
   for (std::string line; std::getline(lines, line);) {
     const auto record = nlohmann::json::parse(line, nullptr, false);
-    if (!record.is_object() || record.value("step", int64_t{0}) != ++step)
-      return "metrics.jsonl: a line is '" + line + "' where step " + std::to_string(step) +
-             " belongs";
+    if (!record.is_object() || record.value("step", int64_t{0}) != ++step) return -1;
   }
-  return step == steps() ? "" : "metrics.jsonl ends with step " + std::to_string(step);
+  return step;
+}
+
+std::string Ordeal::log_fault() const {
+  return logged() == steps() ? "" : "metrics.jsonl:\n" + get_file(folder() + "/metrics.jsonl");
 }
 
 Verdict Ordeal::finish() const {
@@ -90,11 +90,12 @@ Verdict Ordeal::finish() const {
   const bool resume = !visible().empty();
   Verdict::Way way = resume ? Verdict::resumed : Verdict::restarted;
   Outcome end = shell_run(shell_line(resume));
+  const std::string first = end.err;
   if (end.exit_code != 0) {
     way = resume ? Verdict::restarted : Verdict::resumed;
     end = shell_run(shell_line(!resume));
   }
-  if (end.exit_code != 0) return {"neither restarts nor resumes: " + end.err, Verdict::none};
+  if (end.exit_code != 0) return {"neither goes on: " + first + "nor: " + end.err, Verdict::none};
   if (!same_bits(steps())) return {"ends with other bits", way};
   return {damage() + log_fault(), way};
 }

@@ -31,8 +31,11 @@ class Ordeal {
   /// Steps of the checkpoints that are there to see, whole or not.
   std::vector<int64_t> visible() const;
   bool same_bits(int64_t step) const;  ///< as the undisturbed run's
-  /// What is wrong with the checkpoints that are there: each must be the undisturbed run's.
+  /// What is wrong with the checkpoints that are there: each must be the undisturbed run's, or
+  /// agree with its manifest if that one saved none there.
   std::string damage() const;
+  /// How many steps metrics.jsonl has, each once and in order; -1 if it has anything else.
+  int64_t logged() const;
   /// What is wrong with metrics.jsonl: it must have every step once.
   std::string log_fault() const;
   /// Runs the same command, if need be with --resume latest, to the end: it must be the same end.

@@ -35,8 +35,7 @@ int run(const Flags& flags) {
     save_model(flags.out, model, words);
   }
   tell_vocabulary(flags, words);
-  print(fmt::format("{}: {} parameters
-", flags.out, model.parameter_count()));
+  print(fmt::format("{}: {} parameters\n", flags.out, model.parameter_count()));
   return 0;
 }
 

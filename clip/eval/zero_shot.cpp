@@ -108,7 +108,7 @@ Tensor zero_shot_logits(const Clip& model, const Tensor& head, const Tensor& pix
   const NoGrad no_grad;
   const Tensor cosines = matmul(l2_normalize(encode_pixels(model, pixels)), transpose(head, 0, 1));
   const Tensor logits = exp(model.logit_scale()) * cosines;
-  check_finite(logits, "classify: the logits of picture");
+  check_finite(logits, "classify: row of logits");
   return logits;
 }
 

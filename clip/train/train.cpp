@@ -182,11 +182,12 @@ int Trainer::run() {
 
 void Trainer::say_end(int stopped_by) {
   const bool all = state_.step == config_.max_steps;
-  log_.line(fmt::format("{} after {} steps, {} pairs, {}; {} bad samples, {} captions truncated; "
-                        "checkpoint in {}/checkpoints",
-                        all ? "done" : fmt::format("stopped by {}", signal_name(stopped_by)),
-                        state_.step, state_.samples, duration(seconds_now() - started_),
-                        log_.bad_samples().size(), state_.truncated, log_.folder()));
+  log_.line(
+      fmt::format("{} after {} steps, {} pairs, {}; {} bad samples, {} captions truncated; "
+                  "checkpoint in {}/checkpoints",
+                  all ? "done" : fmt::format("stopped by {}", signal_name(stopped_by)), state_.step,
+                  state_.samples, duration(seconds_now() - started_), log_.bad_samples().size(),
+                  state_.truncated, log_.folder()));
   if (!all) log_.line("continue with the same flags and --resume latest");
   if (const std::string lost = log_.losses(); !lost.empty())
     log_.line("warning: the checkpoint is complete, the log is not; lost: " + lost);
