@@ -191,3 +191,40 @@ TEST_CASE("cli: train stops if too much of a folder makes no pair, and names it 
   for (const char* name : {"3 of 11", "lonely.png", "q.webp", "gone.txt"})
     CHECK(contains(r.err, name));
 }
+
+TEST_CASE("cli: captions that will be cut are announced before the first step, with what helps") {
+  REQUIRE_BINARY();
+  const TempDir dir;
+  std::string run = small_run(dir, 1);
+  std::string table = get_file(dir / "t.tsv");
+  table.replace(table.find("a thing 3"), 9, "a thing with a long tail");
+  put_file(dir / "t.tsv", table);
+  const Outcome r = diptych_run(run);
+  const std::string warning =
+      "warning: 12.5 % of the captions (1 of 8) have more than the 16 tokens that tiny reads, each "
+      "letter one, and lose their tail, the first is 'a thing with a long tail'; the longest has "
+      "21; "
+      "--model small reads 32, or shorten them";
+  CHECK(contains(r.err, warning));
+  CHECK(r.err.find(warning) < r.err.find("step 1/"));
+  CHECK(contains(r.err, "1 captions truncated"));
+  run.replace(run.find("tiny"), 4, "small");
+  CHECK(!contains(diptych_run(run + "--name other").err, "tail"));
+  put_file(dir / "texts", "red\n" + std::string(80, 'x') + '\n');
+  const Outcome embed = diptych_run("embed --truncate --model " + saved_model(dir) + " --texts " +
+                                    (dir / "texts") + " --out " + (dir / "x.npy"));
+  CHECK(contains(embed.err, "1 of 2 texts were cut to the context of 8 tokens, the first is 'xxx"));
+}
+
+TEST_CASE("cli: the first model that train --help names is one for pictures of one's own") {
+  REQUIRE_BINARY();
+  const std::string help = diptych_run("train --help").out;
+  const size_t at = help.find("architecture: ") + 14;
+  const std::string name = help.substr(at, help.find(' ', at) - at);
+  const ModelConfig config = preset(name);
+  CHECK(config.preprocess.channels == 3);
+  CHECK(config.text.context_length >= 32);
+  CHECK(config.text.vocab_size > 2 * Tokenizer::kSmallest);
+  CHECK(contains(diptych_run("info " + name).out, "for pictures and captions of one's own"));
+  CHECK(contains(diptych_run("info tiny").out, "for benchmarks and tests alone"));
+}

@@ -73,3 +73,15 @@ TEST_CASE("signals: two SIGINT wait for the save, a third does not") {
   CHECK(WIFEXITED(raised(2)));
   CHECK(WTERMSIG(raised(3)) == SIGINT);
 }
+
+TEST_CASE("signals: before a run can be saved, a request to save it does not end it") {
+  const int status = status_of([] {
+    Signals::ignore_save_requests();
+    std::raise(SIGUSR1);
+    std::raise(SIGUSR2);
+    Signals signals;
+    std::raise(SIGUSR2);
+    ::_exit(signals.take_save_request() ? 7 : 1);
+  });
+  CHECK((WIFEXITED(status) && WEXITSTATUS(status) == 7));
+}

@@ -159,6 +159,7 @@ void check_left_out(const Flags& f, const DataSource& data) {
 }
 
 int run(const Flags& given) {
+  Signals::ignore_save_requests();
   Flags f = given;
   apply_preset(f);
   apply_flags(f);

@@ -47,7 +47,7 @@ std::string cut_captions_note(const std::string& model, const Tokenizer& words,
       "and lose their tail, the first is {}; the longest has {}; {}",
       100.0 * static_cast<double>(found.longer) / static_cast<double>(found.texts), found.longer,
       found.texts, stride > 1 ? " looked at" : "", context, model,
-      words.vocab_size() == Tokenizer::kSmallest ? ", each letter one" : "",
+      words.vocab_size() == Tokenizer::kSmallest ? ", each letter one," : "",
       in_quotes(found.first_longer), found.longest, advice(found.longest, context));
 }
 

@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 namespace diptych {
 namespace {
@@ -43,8 +44,23 @@ bool LogFile::try_append(const std::string& text) const {
 }
 
 void LogFile::append(const std::string& text) {
-  if (try_append(text)) return;
-  if (lost_++ == 0) reason_ = std::strerror(errno);
+  constexpr size_t kMostWaiting = size_t{16} << 20;
+  ++lost_;
+  if (waiting_.size() < kMostWaiting) {
+    waiting_ += text;
+    ++waiting_lines_;
+  }
+  flush();
+}
+
+void LogFile::flush() {
+  if (waiting_.empty()) return;
+  if (!try_append(waiting_)) {
+    reason_ = std::strerror(errno);
+    return;
+  }
+  lost_ -= std::exchange(waiting_lines_, 0);
+  waiting_.clear();
 }
 
 }  // namespace diptych

@@ -3,27 +3,30 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 
 namespace diptych {
 
-/// A file that lines are added to. A full disk, or any other failure, loses lines and is counted,
-/// and nothing throws: a log must not end what it tells about.
+/// A file that lines are added to. What a full disk, or any other failure, keeps out waits for the
+/// next time, and nothing throws: a log must not end what it tells about.
 class LogFile {
  public:
   explicit LogFile(std::string path) : path_(std::move(path)) {}
 
-  /// Adds `text`, which ends in a line end, or takes back what there was room for.
+  /// Adds a line, `text` with its line end, behind those that wait: all of them or nothing. Of
+  /// those that wait, the first 16 MiB are kept.
   void append(const std::string& text);
+  void flush();  ///< tries again to add those that wait
 
-  int64_t lost() const { return lost_; }                 ///< calls that added nothing
-  const std::string& reason() const { return reason_; }  ///< of the first
+  int64_t lost() const { return lost_; }                 ///< lines that wait or had no room to
+  const std::string& reason() const { return reason_; }  ///< of the last failure
   const std::string& path() const { return path_; }
 
  private:
   bool try_append(const std::string& text) const;
 
-  std::string path_, reason_;
-  int64_t lost_ = 0;
+  std::string path_, reason_, waiting_;
+  int64_t lost_ = 0, waiting_lines_ = 0;
 };
 
 }  // namespace diptych

@@ -81,9 +81,10 @@ void RunLog::append(const char* file, const std::string& text) {
   files_.try_emplace(file, folder_ + '/' + file).first->second.append(text);
 }
 
-std::string RunLog::losses() const {
+std::string RunLog::losses() {
   std::string text;
-  for (const auto& [name, file] : files_) {
+  for (auto& [name, file] : files_) {
+    file.flush();
     if (file.lost() == 0) continue;
     text += fmt::format("{}{} lines of '{}': {}", text.empty() ? "" : ", ", file.lost(),
                         file.path(), file.reason());

@@ -49,8 +49,9 @@ class RunLog {
   void bad_sample(const BadSample&);
   const BadSamples& bad_samples() const { return bad_; }
 
-  /// What could not be written so far, and why: "3 lines of …/metrics.jsonl: …"; empty if nothing.
-  std::string losses() const;
+  /// Tries once more to write what could not be, and says what still cannot, and why: "3 lines of
+  /// …/metrics.jsonl: …"; empty if nothing.
+  std::string losses();
 
   /// A bar below the last line, on a terminal.
   void show_progress(int64_t done, int64_t total, const std::string& note);

@@ -65,6 +65,12 @@ Signals::~Signals() {
     ::sigaction(kHandled[i].signal, &before[i], nullptr);
 }
 
+void Signals::ignore_save_requests() {
+  for (const Handled& row : kHandled) {
+    if (row.request == Request::save) ::signal(row.signal, SIG_IGN);
+  }
+}
+
 int Signals::stop() const { return stop_signal; }
 
 bool Signals::take_save_request() { return save_requests.exchange(0) != 0; }

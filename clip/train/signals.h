@@ -13,6 +13,10 @@ class Signals {
   Signals(const Signals&) = delete;
   Signals& operator=(const Signals&) = delete;
 
+  /// For the time before there is one: SIGUSR1 and SIGUSR2 are ignored, since there is nothing to
+  /// save yet, and do not end the process.
+  static void ignore_save_requests();
+
   int stop() const;          ///< the first signal that asked to stop; 0: none
   bool take_save_request();  ///< whether a save was asked for since the last call
 };
