@@ -215,7 +215,7 @@ TEST_CASE("zero-shot: a prompt longer than the context is an error, unless it ma
   const Tokenizer tokenizer = squares_tokenizer();
   const auto head = [&](Overflow overflow) {
     return cached_zero_shot_head(model, tokenizer, {"red", "blue"},
-                                 {"a far longer sentence than fits around a {} square"}, dir.path(),
+                                 {"a {} square in a far longer sentence than fits"}, dir.path(),
                                  overflow);
   };
   CHECK(head(Overflow::truncate).shape() == Shape{2, model.config().embed_dim});
