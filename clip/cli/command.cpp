@@ -171,8 +171,7 @@ LoadedModel ModelFlags::open() const {
   if (!activation.empty()) options.activation = nn::activation_from(activation);
   LoadedModel loaded = load_model(model, options);
   if (!loaded.notes.empty()) {
-    tell(fmt::format("'{}' carries no configuration of ours; what is known about it:
-{}",
+    tell(fmt::format("'{}' carries no configuration of ours; what is known about it:\n{}",
                      loaded.path, loaded.notes));
   }
   std::string path = vocab;

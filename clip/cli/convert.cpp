@@ -17,8 +17,9 @@ struct Flags : ModelFlags {
 void tell_vocabulary(const Flags& flags, const Tokenizer* words) {
   const bool own = words && words->vocab_size() != kOpenAiVocabulary;
   if (flags.to == "open_clip" && own)
-    tell("convert: the model's own vocabulary stays behind, open_clip's configuration has no place "
-         "for it: there its texts would get other ids. --to huggingface takes it along\n");
+    tell(
+        "convert: the model's own vocabulary stays behind, open_clip's configuration has no place "
+        "for it: there its texts would get other ids. --to huggingface takes it along\n");
   if (flags.to != "open_clip" && !words)
     tell(fmt::format("convert: no vocabulary was written, '{}' has none\n", flags.model));
 }
