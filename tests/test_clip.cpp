@@ -208,6 +208,24 @@ TEST_CASE(
   CHECK(!same_bits(first, head({"red", "blue"}, "a {}")));
 }
 
+TEST_CASE("zero-shot: a cached head with a flipped byte is built again") {
+  const TempDir dir;
+  Clip model(tiny_config());
+  model.initialize(3);
+  const Tokenizer tokenizer = squares_tokenizer();
+  const auto head = [&] {
+    return cached_zero_shot_head(model, tokenizer, {"red", "blue"}, {"a {}"}, dir.path());
+  };
+  const Tensor first = head();
+  const std::string path = std::filesystem::directory_iterator(dir.path())->path();
+  const std::string good = get_file(path);
+  std::string bytes = good;
+  bytes[bytes.size() - 2] ^= 1;
+  put_file(path, bytes);
+  CHECK(same_bits(first, head()));
+  CHECK(get_file(path) == good);
+}
+
 TEST_CASE("zero-shot: a prompt longer than the context is an error, unless it may be cut") {
   const TempDir dir;
   Clip model(tiny_config());

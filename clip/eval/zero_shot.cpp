@@ -82,6 +82,30 @@ Tensor zero_shot_head(const Clip& model, const Tokenizer& words,
   return l2_normalize(mean(reshape(features, {K, P, features.dim(1)}), 1));
 }
 
+namespace {
+
+std::string checksum(const Tensor& head) {
+  const Tensor host = head.to(Device::cpu).contiguous();
+  return sha256({static_cast<const char*>(host.raw()),
+                 static_cast<size_t>(host.numel() * size_of(host.dtype()))});
+}
+
+/// The head in a file; undefined if it is not there yet, damaged, or not what was written.
+Tensor read_head(const std::string& path, const Shape& shape) {
+  try {
+    const SafeTensors file = load_safetensors(path);
+    const Tensor* head = file.find("head");
+    const auto written = file.metadata.find("sha256");
+    const bool whole = head && head->shape() == shape && written != file.metadata.end() &&
+                       written->second == checksum(*head);
+    return whole ? *head : Tensor();
+  } catch (const Error&) {
+    return {};
+  }
+}
+
+}  // namespace
+
 Tensor cached_zero_shot_head(const Clip& model, const Tokenizer& words,
                              const std::vector<std::string>& names,
                              const std::vector<std::string>& templates, const std::string& folder,
@@ -90,15 +114,11 @@ Tensor cached_zero_shot_head(const Clip& model, const Tokenizer& words,
   const std::string path =
       folder + '/' + fingerprint(model, words, names, templates, overflow) + ".safetensors";
   const Shape shape{static_cast<int64_t>(names.size()), model.config().embed_dim};
-  try {
-    const SafeTensors file = load_safetensors(path);
-    if (const Tensor* head = file.find("head"); head && head->shape() == shape) return *head;
-  } catch (const Error&) {  // not there yet, or damaged: build it again
-  }
+  if (const Tensor kept = read_head(path, shape); kept.defined()) return kept;
   const Tensor head = zero_shot_head(model, words, names, templates, overflow);
   try {
     std::filesystem::create_directories(folder);
-    save_safetensors(path, {{"head", head}});
+    save_safetensors(path, {{"head", head}}, {{"sha256", checksum(head)}});
   } catch (const std::exception&) {  // a read-only folder only costs time
   }
   return head;
