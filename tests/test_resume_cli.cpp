@@ -3,6 +3,7 @@
 
 #include <filesystem>
 
+#include "clip/version.h"
 #include "tests/program.h"
 
 using namespace diptych;
@@ -93,6 +94,25 @@ TEST_CASE("resume: a run knows its data, and refuses others by name") {
   put_file(dir / "same.txt", load_model(dir / "run").words().merges_text());
   CHECK(diptych_run(resume + "--vocab " + (dir / "same.txt")).exit_code == 0);
   CHECK(diptych_run(resume + "--workers 0 --keep 5 --max-bad-fraction 0.5").exit_code == 0);
+}
+
+TEST_CASE("resume: the folder of the run is as good as latest, and another version is told") {
+  REQUIRE_BINARY();
+  const TempDir dir;
+  const std::string flags = small_run(dir, 2);
+  REQUIRE(diptych_run(flags).exit_code == 0);
+  const Outcome same = diptych_run(flags + "--resume " + (dir / "run"));
+  CHECK(same.exit_code == 0);
+  CHECK(contains(same.err, "step_00000004 at step 4"));
+  CHECK(!contains(same.err, "warning: the run was begun"));
+  std::string params = get_file(dir / "run/params.json");
+  const std::string version = std::string("\"diptych\": \"") + kVersion;
+  REQUIRE(contains(params, version));
+  params.replace(params.find(version), version.size(), "\"diptych\": \"0.0.7");
+  put_file(dir / "run/params.json", params);
+  const Outcome r = diptych_run(flags + "--resume latest");
+  CHECK(r.exit_code == 0);
+  CHECK(contains(r.err, "begun by diptych 0.0.7"));
 }
 
 TEST_CASE("resume: a table that moved with its pictures is the same data") {

@@ -3,7 +3,10 @@
 #include <doctest/doctest.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <random>
+#include <set>
 
 #include "clip/weights/run_folder.h"
 #include "tests/files.h"
@@ -218,4 +221,36 @@ TEST_CASE("run folder: what dead processes left is tidied, and nothing else") {
   CHECK(run.names() == Names{"step_00000001", "step_00000002", "step_best.tmp"});
   CHECK(is_intact(run.at(2)));
   CHECK(run.file_count() == 4);  // three files and the folder of checkpoints
+}
+
+TEST_CASE("run folder: whatever is saved and damaged in whatever order, rotation loses nothing") {
+  std::mt19937 random(7);
+  for (int round = 0; round < 40; ++round) {
+    const Run run;
+    std::set<std::string> intact, damaged;
+    for (int i = 0; i < 12; ++i) {
+      const std::string written = run.add(1 + random() % 9);  // also behind newer ones, or again
+      const auto keep = static_cast<int>(1 + random() % 3);
+      damaged.erase(written);
+      intact.insert(written);
+      REQUIRE(rotate_checkpoints(run.path(), written, keep) == "");
+      const std::vector<std::string> left = checkpoints(run.path());
+      std::vector<std::string> good;
+      std::copy_if(left.begin(), left.end(), std::back_inserter(good), is_intact);
+      for (const std::string& path : damaged) CHECK(std::count(left.begin(), left.end(), path));
+      CHECK(std::count(good.begin(), good.end(), written) == 1);
+      // The newest, and perhaps the written one beside them.
+      const size_t kept = std::min(intact.size(), static_cast<size_t>(keep));
+      CHECK(good.size() >= kept);
+      CHECK(good.size() <= kept + 1);
+      CHECK(std::equal(intact.rbegin(), std::next(intact.rbegin(), static_cast<long>(kept)),
+                       good.rbegin()));
+      intact = {good.begin(), good.end()};
+      if (random() % 2) {
+        damage(good[random() % good.size()]);
+        for (const std::string& path : good)
+          if (!is_intact(path)) damaged.insert(path), intact.erase(path);
+      }
+    }
+  }
 }

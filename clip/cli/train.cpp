@@ -68,13 +68,15 @@ void apply_flags(Flags& f) {
 // The checkpoint to go on from; nothing for a new run, which one without any checkpoint is too.
 std::optional<Checkpoint> resume_point(const std::string& resume, RunLog& log) {
   if (resume.empty()) return std::nullopt;
-  if (resume != "latest") return read_checkpoint(resume);
-  if (checkpoints(log.folder()).empty()) {
-    log.line(fmt::format("'{}' holds no checkpoint yet: beginning with step 1", log.folder()));
+  const bool latest = resume == "latest";
+  const std::string run = latest ? log.folder() : resume;
+  if (checkpoints(run).empty()) {
+    if (!latest) return read_checkpoint(resume);
+    log.line(fmt::format("'{}' holds no checkpoint yet: beginning with step 1", run));
     return std::nullopt;
   }
-  const std::string newest = newest_checkpoint(log.folder());
-  check(!newest.empty(), "resume: '", log.folder(),
+  const std::string newest = newest_checkpoint(run);
+  check(!newest.empty(), "resume: '", run,
         "' holds no intact checkpoint; move its folder checkpoints away to begin the run again");
   return read_checkpoint(newest);
 }
@@ -228,7 +230,8 @@ void declare_run(Command command, Flags& f) {
   command.option("--seed", f.train.seed, "of parameters, order and augmentation")
       .option("--logs", f.logs, "folder of all runs")
       .option("--name", f.name, "of this run; its folder is <logs>/<name>")
-      .option("--resume", f.resume, "\"latest\", or the folder of a checkpoint")
+      .option("--resume", f.resume,
+              "\"latest\" (the beginning, if nothing is saved yet), or the folder of a checkpoint")
       .option("--save-frequency", f.train.save_every, "epochs between checkpoints", kAtLeastOne)
       .option("--keep", f.train.keep, "checkpoints kept", kAtLeastOne)
       .option("--log-every-n-steps", f.train.log_every, "steps between lines of the log",
