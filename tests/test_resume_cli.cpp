@@ -63,6 +63,20 @@ TEST_CASE("resume: a run without any checkpoint begins again, by the same comman
   }
 }
 
+TEST_CASE("resume: records of somebody else are no dead attempt, and stay") {
+  REQUIRE_BINARY();
+  const TempDir dir;
+  const std::string flags = small_run(dir, 1);
+  fs::create_directories(dir / "run");
+  put_file(dir / "run/metrics.jsonl", "mine\n");
+  for (const char* resume : {"", "--resume latest"}) {
+    const Outcome r = diptych_run(flags + resume);
+    CHECK(r.exit_code == 1);
+    CHECK(contains(r.err, "metrics.jsonl' is there without a params.json"));
+    CHECK(get_file(dir / "run/metrics.jsonl") == "mine\n");
+  }
+}
+
 TEST_CASE("resume: a run knows its data, and refuses others by name") {
   REQUIRE_BINARY();
   const TempDir dir;

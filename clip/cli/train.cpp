@@ -127,7 +127,13 @@ void begin(RunLog& log, const RunSettings& settings, bool resume) {
                       version, kVersion));
     return;
   }
-  if (std::filesystem::exists(path))
+  const bool again = std::filesystem::exists(path);
+  for (const char* record : {"/metrics.jsonl", "/bad_samples.tsv"})
+    check(again || !std::filesystem::exists(log.folder() + record), "train: '", log.folder(),
+          record,
+          "' is there without a params.json, so it is not of a run that may begin again; "
+          "choose another --name");
+  if (again)
     log.line("an earlier attempt left no checkpoint: metrics.jsonl and bad_samples.tsv begin anew");
   write_file_atomically(path, to_json(settings));
 }
