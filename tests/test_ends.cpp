@@ -61,7 +61,7 @@ std::string row_of(const Ordeal& run, const Event& event) {
   } else {
     const Outcome r =
         shell_run(event.shell.substr(0, at) + run.shell_line() + event.shell.substr(at + 3));
-    end = {r.exit_code, r.err};
+    end = {r.exit_code, 0, r.err};
   }
   CHECK(run.damage() == "");
   const int64_t logged = run.logged();
@@ -138,6 +138,8 @@ TEST_CASE("ends: one line on stderr says why, and how to go on") {
   TracedEnd end = run.traced(signals(SIGTERM));
   CHECK(contains(end.err, "stopped by SIGTERM after 3 steps"));
   CHECK(contains(end.err, "continue with the same flags and --resume latest"));
+  CHECK(end.died_of == 0);
+  CHECK(run.traced(signals(SIGINT)).died_of == SIGINT);  // else a shell goes on with its loop
   end = run.traced(signals(SIGUSR1));
   CHECK(contains(end.err, "step 3 saved, as a signal asked"));
   end = run.traced(full("/checkpoints/", 4, 4));

@@ -110,8 +110,7 @@ class Tracer {
     go_on(process_, 0);
     for (pid_t thread; (thread = ::waitpid(-1, &status, __WALL)) > 0;) {
       if (!WIFSTOPPED(status)) {
-        if (thread == process_)
-          return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+        if (thread == process_) return status;
         continue;
       }
       go_on(thread, stopped(thread, status));
@@ -174,8 +173,9 @@ TracedEnd trace(const std::vector<std::string>& command,
   const TempDir dir;
   const pid_t process = ::fork();
   if (process == 0) become(command, dir / "err");
-  const int code = Tracer(process, decide).run();
-  return {code, get_file(dir / "err")};
+  const int status = Tracer(process, decide).run();
+  const int died_of = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+  return {died_of ? 128 + died_of : WEXITSTATUS(status), died_of, get_file(dir / "err")};
 }
 
 bool can_trace() {

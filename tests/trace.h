@@ -25,6 +25,7 @@ struct Fate {
 
 struct TracedEnd {
   int exit_code = 0;  ///< as a shell sees it
+  int died_of = 0;    ///< the signal, if it was one
   std::string err;    ///< what went to stderr
 };
 

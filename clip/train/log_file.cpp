@@ -23,24 +23,30 @@ bool write_all(int fd, const char* data, size_t bytes) {
   return true;
 }
 
-// Half a line would spoil the next one.
-void take_back(int fd, int64_t size) {
-  const int reason = errno;
-  [[maybe_unused]] const int failed = ::ftruncate(fd, size);
-  errno = reason;
-}
-
 }  // namespace
 
-bool LogFile::try_append(const std::string& text) const {
+// After a failure nobody knows what of the lines is there, and half a line would spoil the next
+// one: the file has to end where it did before.
+bool LogFile::take_back(int fd) {
+  struct stat info {};
+  if (::fstat(fd, &info) != 0) return false;
+  if (!S_ISREG(info.st_mode)) return true;  // a device gives nothing back
+  if (whole_ < 0) whole_ = info.st_size;
+  return whole_ == info.st_size || ::ftruncate(fd, whole_) == 0;
+}
+
+bool LogFile::try_append(const std::string& text) {
   // Not waiting: somebody may have put a pipe there.
   const int fd =
       ::open(path_.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0644);
   if (fd < 0) return false;
-  struct stat before {};
-  const bool written = ::fstat(fd, &before) == 0 && write_all(fd, text.data(), text.size());
-  if (!written) take_back(fd, before.st_size);
-  return (::close(fd) == 0) && written;
+  const bool written = take_back(fd) && write_all(fd, text.data(), text.size());
+  const int reason = errno;
+  if (!written) take_back(fd);
+  const bool closed = ::close(fd) == 0;
+  if (!written) errno = reason;
+  if (written && closed) whole_ = -1;
+  return written && closed;
 }
 
 void LogFile::append(const std::string& text) {

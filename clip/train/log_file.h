@@ -23,10 +23,12 @@ class LogFile {
   const std::string& path() const { return path_; }
 
  private:
-  bool try_append(const std::string& text) const;
+  bool take_back(int fd);
+  bool try_append(const std::string& text);
 
   std::string path_, reason_, waiting_;
   int64_t lost_ = 0, waiting_lines_ = 0;
+  int64_t whole_ = -1;  // bytes up to the last line that is sure to be there; -1: all
 };
 
 }  // namespace diptych
