@@ -27,6 +27,7 @@ class Ordeal {
   std::string folder() const { return dir_ / "run"; }
   void clear() const;  ///< removes the folder of the run
 
+  bool keeps_one() const { return flags_.find("--keep 1") != flags_.npos; }
   int64_t steps() const { return reference_.rbegin()->first; }
   /// Steps of the checkpoints that are there to see, whole or not.
   std::vector<int64_t> visible() const;

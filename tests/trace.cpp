@@ -66,15 +66,22 @@ std::string path_of(pid_t process, uint64_t descriptor) {
   return std::filesystem::read_symlink(link, none).string();
 }
 
+// The path of an argument; one that is not absolute may begin in an open folder, which is then the
+// argument before.
+std::string path_argument(pid_t thread, const __ptrace_syscall_info& info, int number) {
+  const std::string path = text_at(thread, info.entry.args[number]);
+  if (number == 0 || info.entry.nr == SYS_rename || path.starts_with("/")) return path;
+  return path_of(thread, info.entry.args[number - 1]) + '/' + path;
+}
+
 SystemCall describe(pid_t thread, const __ptrace_syscall_info& info) {
   const auto it = kKnown.find(info.entry.nr);
   if (it == kKnown.end()) return {};
   const Known& known = it->second;
-  const auto& args = info.entry.args;
-  SystemCall call{known.name, "", args[2], false};
-  call.path =
-      known.path >= 0 ? text_at(thread, args[known.path]) : path_of(thread, args[known.descriptor]);
-  if (info.entry.nr == SYS_openat) call.creates = (args[2] & O_CREAT) != 0;
+  SystemCall call{known.name, "", info.entry.args[2], false};
+  call.path = known.path >= 0 ? path_argument(thread, info, known.path)
+                              : path_of(thread, info.entry.args[known.descriptor]);
+  if (info.entry.nr == SYS_openat) call.creates = (info.entry.args[2] & O_CREAT) != 0;
   return call;
 }
 
