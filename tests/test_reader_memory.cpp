@@ -37,7 +37,8 @@ void check_bounded(const std::string& path, const Load& load, const std::string&
 void check_torch(const std::string& bytes, const std::string& message) {
   const TempDir dir;
   put_file(dir / "x.pt", bytes);
-  check_bounded(dir / "x.pt", load_torch, message);
+  check_bounded(
+      dir / "x.pt", [](const std::string& path) { load_torch(path); }, message);
 }
 
 }  // namespace

@@ -42,7 +42,9 @@ std::string overlapping(int count) {
   return file_of(json + "}", 4);
 }
 
-void judge(const std::vector<HostileFile>& files) { judge(files, load_safetensors); }
+void judge(const std::vector<HostileFile>& files) {
+  judge(files, [](const std::string& path) { load_safetensors(path); });
+}
 
 constexpr const char* kF32 = "'F32'";
 const std::string kTail = ",'dtype':'F32','shape':[1],'data_offsets':[0,4]}";

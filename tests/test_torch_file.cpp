@@ -54,7 +54,8 @@ const std::string kFour =
 }  // namespace
 
 TEST_CASE("zip: compressed text is read up to a limit, and damage to it is seen") {
-  const ZipArchive archive("load", kFolder + "torch_script.pt");
+  const InputFile file("load", kFolder + "torch_script.pt");
+  const ZipArchive archive(file);
   const auto entry = std::find_if(archive.entries().begin(), archive.entries().end(),
                                   [](const ZipEntry& e) { return e.name.ends_with(".py"); });
   REQUIRE(entry != archive.entries().end());
@@ -69,7 +70,8 @@ TEST_CASE("zip: compressed text is read up to a limit, and damage to it is seen"
   std::string bytes = read_file(kFolder + "torch_script.pt");
   bytes[static_cast<size_t>(entry->begin + entry->size / 2)] ^= 1;
   put_file(dir / "damaged.pt", bytes);
-  const ZipArchive damaged("load", dir / "damaged.pt");
+  const InputFile other("load", dir / "damaged.pt");
+  const ZipArchive damaged(other);
   CHECK(contains(error_of([&] { damaged.read_text(*entry, 1 << 20); }), "damaged"));
 }
 

@@ -8,7 +8,9 @@ using namespace diptych::test;
 
 namespace {
 
-void judge(const std::vector<HostileFile>& files) { judge(files, load_torch); }
+void judge(const std::vector<HostileFile>& files) {
+  judge(files, [](const std::string& path) { load_torch(path); });
+}
 
 constexpr int64_t kMost = INT64_MAX;
 const std::string kData(16, '\1');  // of data/0

@@ -21,7 +21,8 @@ using Parts = std::vector<ZipPart>;
 
 /// The entries of a file of PyTorch, without its code.
 Parts parts_of(const std::string& path) {
-  const ZipArchive archive("test", path);
+  const InputFile file("test", path);
+  const ZipArchive archive(file);
   Parts parts;
   for (const ZipEntry& entry : archive.entries())
     if (!entry.compressed && entry.name.find("/code/") == entry.name.npos)

@@ -10,7 +10,8 @@ namespace {
 
 /// Opens an archive and reads all of it.
 void read_all(const std::string& path) {
-  const ZipArchive archive("load", path);
+  const InputFile file("load", path);
+  const ZipArchive archive(file);
   for (const ZipEntry& entry : archive.entries()) archive.read(entry);
 }
 

@@ -19,29 +19,28 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void check_sha256(const std::string& path, std::string wanted) {
+void check_sha256(const InputFile& file, std::string wanted) {
   if (wanted.empty()) return;
   std::transform(wanted.begin(), wanted.end(), wanted.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  const std::string found = sha256_of_file(path);
+  const std::string found = sha256_of_file(file);
   check(found == wanted, "the SHA-256 is ", found, ", not ", wanted,
         "; the file is damaged or another one");
 }
 
-bool is_torch_file(const std::string& path) {
-  const InputFile file("model", path);
+bool is_torch_file(const InputFile& file) {
   char start[2] = {};
   if (file.size() >= 2) file.read_at(0, start, 2);
-  const std::string extension = fs::path(path).extension().string();
+  const std::string extension = fs::path(file.path()).extension().string();
   return std::string_view(start, 2) == "PK" || extension == ".pt" || extension == ".pth" ||
          extension == ".bin";
 }
 
 // TorchScript archives carry the code of the model: QuickGELU's factor is in it, or a call of gelu.
-std::optional<nn::Activation> activation_in_code(const std::string& path) {
+std::optional<nn::Activation> activation_in_code(const InputFile& file) {
   constexpr int64_t kMaxCode = 1 << 20;
-  if (!is_torch_file(path)) return std::nullopt;
-  const ZipArchive archive("model", path);
+  if (!is_torch_file(file)) return std::nullopt;
+  const ZipArchive archive(file);
   std::optional<nn::Activation> found;
   for (const ZipEntry& entry : archive.entries()) {
     if (!entry.name.ends_with(".py")) continue;
@@ -79,26 +78,27 @@ void resize(Weights& weights, int64_t image_size) {
   c.preprocess.size = image_size;
 }
 
-Weights read_any(const std::string& path, const LoadOptions& options) {
+Weights read_any(const InputFile& file, const LoadOptions& options) {
   Weights weights;
-  const SafeTensors file =
-      is_torch_file(path) ? SafeTensors{load_torch(path), {}} : load_safetensors(path);
-  if (const auto it = file.metadata.find("vocabulary"); it != file.metadata.end())
+  const SafeTensors content =
+      is_torch_file(file) ? SafeTensors{load_torch(file), {}} : load_safetensors(file);
+  if (const auto it = content.metadata.find("vocabulary"); it != content.metadata.end())
     weights.vocabulary = it->second;
-  const bool hugging_face = is_hugging_face(file.tensors);
-  weights.tensors = with_openai_names(file.tensors);
-  if (const auto it = file.metadata.find("config"); it != file.metadata.end()) {
+  const bool hugging_face = is_hugging_face(content.tensors);
+  weights.tensors = with_openai_names(content.tensors);
+  if (const auto it = content.metadata.find("config"); it != content.metadata.end()) {
     check(options.config.empty() && options.vision_heads == 0 && options.text_heads == 0,
           "the file carries its configuration; --config, --vision-heads and --text-heads are for "
           "files without");
     weights.config = model_config_from_json(it->second);
   } else {
     InferredConfig chosen = choose_config(
-        {path, weights.tensors, hugging_face, [&] { return activation_in_code(path); }}, options);
+        {file.path(), weights.tensors, hugging_face, [&] { return activation_in_code(file); }},
+        options);
     weights.config = std::move(chosen.config);
     weights.notes = std::move(chosen.notes);
   }
-  if (hugging_face && weights.vocabulary.empty()) add_tokenizer_beside(path, weights);
+  if (hugging_face && weights.vocabulary.empty()) add_tokenizer_beside(file.path(), weights);
   if (options.activation) weights.config.set_activation(*options.activation);
   resize(weights, options.image_size);
   return weights;
@@ -108,9 +108,13 @@ Weights read_any(const std::string& path, const LoadOptions& options) {
 
 Weights read_weights(const std::string& path, const LoadOptions& options) {
   try {
-    check_sha256(path, options.sha256);
-    return read_any(path, options);
+    const InputFile file("model", path);
+    check_sha256(file, options.sha256);
+    Weights weights = read_any(file, options);
+    file.check_unchanged();
+    return weights;
   } catch (const Error& error) {
+    if (std::string_view(error.what()).starts_with("model: ")) throw;
     fail("model: '", path, "': ", error.what());
   }
 }

@@ -31,7 +31,7 @@ struct Weights {
 ///     see choose_config.
 /// The activation cannot be seen in a shape and a wrong one costs accuracy silently: where nothing
 /// tells it, and `options` do not either, this throws Error. So it does on a wrong SHA-256, before
-/// the file is looked into.
+/// the file is looked into. The file is opened once: what was judged is what is read.
 Weights read_weights(const std::string& path, const LoadOptions& options = {});
 
 /// The weights in a folder as open_clip and Hugging Face lay it out; empty if there are none.

@@ -67,6 +67,10 @@ int64_t size_if_known(int fd) {
   return ::fstat(fd, &info) == 0 && S_ISREG(info.st_mode) ? info.st_size : 0;
 }
 
+int64_t modified_at(const struct stat& info) {
+  return int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec;
+}
+
 bool is_device_or_pipe(const std::string& path) {
   struct stat info {};
   return ::stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode);
@@ -114,6 +118,7 @@ InputFile::InputFile(const char* op, const std::string& path)
   const bool ok = ::fstat(fd_, &info) == 0;
   if (ok && S_ISREG(info.st_mode)) {
     size_ = info.st_size;
+    modified_ = modified_at(info);
     return;
   }
   const std::string why = !ok                     ? reason()
@@ -144,6 +149,13 @@ void InputFile::read_i32_at(int64_t offset, int64_t* out, int64_t count) const {
     std::memcpy(&value, narrow + i * kSize, sizeof value);
     out[i] = value;
   }
+}
+
+void InputFile::check_unchanged() const {
+  struct stat info {};
+  check(::fstat(fd_, &info) == 0, where(), ": ", reason());
+  check(info.st_size == size_ && modified_at(info) == modified_, where(),
+        " was written to while it was read; try again");
 }
 
 FileWriter::FileWriter(const std::string& path) : path_(path) {

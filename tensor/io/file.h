@@ -18,26 +18,34 @@ std::string read_file(const std::string& path, int64_t max_bytes = int64_t{1} <<
 std::vector<std::string> read_lines(const std::string& path);
 
 /// A regular file open for reading at any position, read with pread and never mapped: a file that
-/// another process cuts short gives an Error, not a SIGBUS.
+/// another process cuts short gives an Error, not a SIGBUS. Whoever judges a file and then reads it
+/// does both through one InputFile, so that no other file can take its name in between.
 class InputFile {
  public:
-  /// Throws Error unless `path` is a readable regular file. `op` starts every message.
+  /// Throws Error unless `path` is a readable regular file; waits for none. `op` starts every
+  /// message.
   InputFile(const char* op, const std::string& path);
   ~InputFile();
   InputFile(const InputFile&) = delete;
   InputFile& operator=(const InputFile&) = delete;
 
-  int64_t size() const { return size_; }  ///< when it was opened
+  const std::string& path() const { return path_; }
+  std::string where() const { return op_ + (": '" + path_ + '\''); }  ///< how messages start
+  int64_t size() const { return size_; }                              ///< when it was opened
   /// Fills `out` with bytes [offset, offset + bytes). Throws Error if they are not all there.
   void read_at(int64_t offset, void* out, int64_t bytes) const;
   /// The same for 32-bit integers, widened to 64 bits in place.
   void read_i32_at(int64_t offset, int64_t* out, int64_t count) const;
+  /// Throws Error if somebody has written to the file since it was opened: what was read of it may
+  /// then be of two versions.
+  void check_unchanged() const;
 
  private:
   const char* op_;
   std::string path_;
   int fd_;
   int64_t size_ = 0;
+  int64_t modified_ = 0;  // nanoseconds since 1970
 };
 
 /// What `write_file_atomically` hands to its callback.

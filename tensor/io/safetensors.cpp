@@ -8,7 +8,6 @@
 #include <set>
 
 #include "tensor/factory.h"
-#include "tensor/io/file.h"
 #include "tensor/io/safetensors_header.h"
 
 namespace diptych {
@@ -28,21 +27,21 @@ const char* likely_cause(uint64_t prefix) {
   return "; this is not a safetensors file";
 }
 
-std::string read_header(const InputFile& file, const std::string& path) {
-  check(file.size() >= kPrefix, "load: '", path, "': ", file.size(),
+std::string read_header(const InputFile& file) {
+  check(file.size() >= kPrefix, file.where(), ": ", file.size(),
         " bytes are too few for a safetensors file");
   uint64_t length = 0;
   file.read_at(0, &length, kPrefix);
-  check(length <= detail::kMaxHeaderBytes, "load: '", path, "': a header of ", length,
+  check(length <= detail::kMaxHeaderBytes, file.where(), ": a header of ", length,
         " bytes is over the limit of ", detail::kMaxHeaderBytes, likely_cause(length));
-  check(length <= static_cast<uint64_t>(file.size() - kPrefix), "load: '", path, "': a header of ",
+  check(length <= static_cast<uint64_t>(file.size() - kPrefix), file.where(), ": a header of ",
         length, " bytes does not fit in a file of ", file.size(), "; it may be cut short");
   std::string json(length, ' ');
   file.read_at(kPrefix, json.data(), static_cast<int64_t>(length));
   return json;
 }
 
-Tensor read_tensor(const InputFile& file, const std::string& path, int64_t data_begin,
+Tensor read_tensor(const InputFile& file, int64_t data_begin,
                    const detail::HeaderEntry& entry) try {
   Tensor x = empty(entry.shape, entry.type->dtype);
   if (entry.type->bytes == size_of(x.dtype())) {
@@ -52,7 +51,7 @@ Tensor read_tensor(const InputFile& file, const std::string& path, int64_t data_
   }
   return x;
 } catch (const Error& e) {
-  fail("load: '", path, "': tensor ", in_quotes(entry.name), ": ", e.what());
+  fail(file.where(), ": tensor ", in_quotes(entry.name), ": ", e.what());
 }
 
 const detail::FileType& file_type(DType dtype) {
@@ -125,19 +124,22 @@ const Tensor* SafeTensors::find(std::string_view name) const {
   return found == tensors.end() ? nullptr : &found->tensor;
 }
 
-SafeTensors load_safetensors(const std::string& path) {
-  const InputFile file("load", path);
-  const std::string json = read_header(file, path);
+SafeTensors load_safetensors(const InputFile& file) {
+  const std::string json = read_header(file);
   const int64_t data_begin = kPrefix + static_cast<int64_t>(json.size());
   detail::SafeTensorsHeader header =
-      detail::parse_safetensors_header(path, json, file.size() - data_begin);
+      detail::parse_safetensors_header(file.where(), json, file.size() - data_begin);
   SafeTensors out;
   out.metadata = std::move(header.metadata);
   for (detail::HeaderEntry& entry : header.entries) {
-    Tensor x = read_tensor(file, path, data_begin, entry);
+    Tensor x = read_tensor(file, data_begin, entry);
     out.tensors.push_back({std::move(entry.name), std::move(x)});
   }
   return out;
+}
+
+SafeTensors load_safetensors(const std::string& path) {
+  return load_safetensors(InputFile("load", path));
 }
 
 void save_safetensors(const std::string& path, const std::vector<NamedTensor>& tensors,

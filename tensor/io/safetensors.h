@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "tensor/io/file.h"
 #include "tensor/tensor.h"
 
 namespace diptych {
@@ -29,6 +30,7 @@ struct SafeTensors {
 /// most 100 MB of valid UTF-8 JSON without duplicate keys, each tensor's size is that of its shape
 /// and dtype, and the tensors cover the rest of the file exactly, without holes, overlaps or bytes
 /// left over: the rules of the reference implementation, github.com/huggingface/safetensors.
+SafeTensors load_safetensors(const InputFile&);
 SafeTensors load_safetensors(const std::string& path);
 
 /// Writes the tensors, from any device and layout, in the order given, except that larger element

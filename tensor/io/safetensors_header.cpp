@@ -20,8 +20,8 @@ const FileType* find_type(std::string_view name) {
 /// deep, of the wrong type or given twice is refused where it appears, before it is stored.
 class HeaderParser final : public nlohmann::json_sax<nlohmann::json> {
  public:
-  HeaderParser(const std::string& path, int64_t data_bytes)
-      : path_(path), data_bytes_(data_bytes) {}
+  HeaderParser(const std::string& where, int64_t data_bytes)
+      : where_(where), data_bytes_(data_bytes) {}
 
   SafeTensorsHeader result;
 
@@ -105,7 +105,7 @@ class HeaderParser final : public nlohmann::json_sax<nlohmann::json> {
 
   template <class... Args>
   [[noreturn]] void refuse(const Args&... args) const {
-    fail("load: '", path_, "': ", args...);
+    fail(where_, ": ", args...);
   }
 
   template <class... Args>
@@ -154,7 +154,7 @@ class HeaderParser final : public nlohmann::json_sax<nlohmann::json> {
     result.entries.push_back(std::move(entry_));
   }
 
-  const std::string& path_;
+  const std::string& where_;
   const int64_t data_bytes_;
   Place place_ = Place::outside;
   std::string key_, field_;
@@ -163,43 +163,41 @@ class HeaderParser final : public nlohmann::json_sax<nlohmann::json> {
   bool has_metadata_ = false, has_dtype_ = false, has_shape_ = false, has_offsets_ = false;
 };
 
-void check_unique(const std::string& path, const std::vector<HeaderEntry>& entries) {
+void check_unique(const std::string& where, const std::vector<HeaderEntry>& entries) {
   std::vector<std::string_view> names;
   for (const HeaderEntry& entry : entries) names.push_back(entry.name);
   std::sort(names.begin(), names.end());
   const auto twice = std::adjacent_find(names.begin(), names.end());
-  if (twice != names.end())
-    fail("load: '", path, "': tensor ", in_quotes(*twice), " appears twice");
+  if (twice != names.end()) fail(where, ": tensor ", in_quotes(*twice), " appears twice");
 }
 
 /// Sorts by position and checks that each tensor begins where the one before ends.
-void check_cover(const std::string& path, std::vector<HeaderEntry>& entries, int64_t data_bytes) {
+void check_cover(const std::string& where, std::vector<HeaderEntry>& entries, int64_t data_bytes) {
   std::sort(entries.begin(), entries.end(), [](const HeaderEntry& a, const HeaderEntry& b) {
     return std::tie(a.begin, a.end, a.name) < std::tie(b.begin, b.end, b.name);
   });
   int64_t end = 0;
   for (const HeaderEntry& entry : entries) {
-    check(entry.begin == end, "load: '", path, "': tensor ", in_quotes(entry.name),
-          " begins at byte ", entry.begin, ", the one before ends at ", end,
-          "; holes and overlaps are not allowed");
+    check(entry.begin == end, where, ": tensor ", in_quotes(entry.name), " begins at byte ",
+          entry.begin, ", the one before ends at ", end, "; holes and overlaps are not allowed");
     end = entry.end;
   }
-  check(end == data_bytes, "load: '", path, "': ", data_bytes - end,
+  check(end == data_bytes, where, ": ", data_bytes - end,
         " bytes are left over after the last tensor");
 }
 
 }  // namespace
 
-SafeTensorsHeader parse_safetensors_header(const std::string& path, const std::string& json,
+SafeTensorsHeader parse_safetensors_header(const std::string& where, const std::string& json,
                                            int64_t data_bytes) {
   // The JSON parser would skip a byte order mark and take a NUL for the end of the text.
   const size_t first = json.find_first_not_of(" \t\r\n");
   check(first != std::string::npos && json[first] == '{' && json.find('\0') == std::string::npos,
-        "load: '", path, "': the header is not a JSON object");
-  HeaderParser parser(path, data_bytes);
+        where, ": the header is not a JSON object");
+  HeaderParser parser(where, data_bytes);
   nlohmann::json::sax_parse(json, &parser);
-  check_unique(path, parser.result.entries);
-  check_cover(path, parser.result.entries, data_bytes);
+  check_unique(where, parser.result.entries);
+  check_cover(where, parser.result.entries, data_bytes);
   return std::move(parser.result);
 }
 

@@ -36,8 +36,9 @@ struct SafeTensorsHeader {
   Metadata metadata;
 };
 
-/// Throws Error, naming `path` and the tensor, on any violation of the rules of load_safetensors.
-SafeTensorsHeader parse_safetensors_header(const std::string& path, const std::string& json,
+/// Throws Error, starting with `where` and naming the tensor, on any violation of the rules of
+/// load_safetensors.
+SafeTensorsHeader parse_safetensors_header(const std::string& where, const std::string& json,
                                            int64_t data_bytes);
 
 }  // namespace diptych::detail

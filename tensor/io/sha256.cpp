@@ -7,8 +7,6 @@
 #include <array>
 #include <vector>
 
-#include "tensor/io/file.h"
-
 namespace diptych {
 
 struct Sha256::State {
@@ -39,9 +37,8 @@ std::string sha256(std::string_view bytes) {
   return hash.hex();
 }
 
-std::string sha256_of_file(const std::string& path) {
+std::string sha256_of_file(const InputFile& file) {
   constexpr int64_t kPiece = 1 << 20;
-  const InputFile file("sha256", path);
   std::vector<char> piece(static_cast<size_t>(std::min(kPiece, file.size())));
   Sha256 hash;
   for (int64_t at = 0; at < file.size();) {

@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "tensor/io/file.h"
+
 namespace diptych {
 
 /// The SHA-256 (FIPS 180-4) of bytes that come piece by piece.
@@ -27,8 +29,7 @@ class Sha256 {
 
 std::string sha256(std::string_view bytes);
 
-/// The same of a regular file of any size, read piece by piece. Throws Error, naming the file, if
-/// it cannot be read.
-std::string sha256_of_file(const std::string& path);
+/// The same of a file of any size, read piece by piece.
+std::string sha256_of_file(const InputFile&);
 
 }  // namespace diptych

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <set>
 
-#include "tensor/io/file.h"
 #include "tensor/io/pickle.h"
 #include "tensor/io/torch_storage.h"
 #include "tensor/io/zip.h"
@@ -43,11 +42,10 @@ std::string likely_cause(std::string_view start) {
   return "is not a zip file, as those of torch.save are";
 }
 
-void check_is_zip(const std::string& path) {
-  const InputFile file("load", path);
+void check_is_zip(const InputFile& file) {
   std::string start(static_cast<size_t>(std::min<int64_t>(file.size(), 512)), '\0');
   file.read_at(0, start.data(), static_cast<int64_t>(start.size()));
-  if (!start.starts_with("PK")) fail("load: '", path, "' ", likely_cause(start));
+  if (!start.starts_with("PK")) fail(file.where(), ' ', likely_cause(start));
 }
 
 /// "archive/": the folder that holds everything.
@@ -189,13 +187,17 @@ class Collector {
 
 }  // namespace
 
-std::vector<NamedTensor> load_torch(const std::string& path) {
-  check_is_zip(path);
-  const std::string where = "load: '" + path + '\'';
-  const ZipArchive archive("load", path);
+std::vector<NamedTensor> load_torch(const InputFile& file) {
+  check_is_zip(file);
+  const std::string where = file.where();
+  const ZipArchive archive(file);
   const std::string root = find_root(archive, where);
   const Pickle pickle(read_pickle(archive, root, where), where);
   return Collector(archive, root, where).run(pickle.root());
+}
+
+std::vector<NamedTensor> load_torch(const std::string& path) {
+  return load_torch(InputFile("load", path));
 }
 
 }  // namespace diptych

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "tensor/io/file.h"
 #include "tensor/tensor.h"
 
 namespace diptych {
@@ -24,6 +25,7 @@ namespace diptych {
 /// see ZipArchive and Pickle for the rules; each storage must have exactly the size it announces,
 /// each tensor must lie inside its storage, rank ≤ Shape::kMaxRank. Older PyTorch files, plain
 /// pickles and tar files are refused with a word on what to do.
+std::vector<NamedTensor> load_torch(const InputFile&);
 std::vector<NamedTensor> load_torch(const std::string& path);
 
 }  // namespace diptych

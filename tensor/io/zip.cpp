@@ -61,8 +61,7 @@ void check_layout(const std::string& where, std::vector<std::pair<int64_t, int64
 
 }  // namespace
 
-ZipArchive::ZipArchive(const char* op, const std::string& path)
-    : where_(std::string(op) + ": '" + path + '\''), file_(op, path) {
+ZipArchive::ZipArchive(const InputFile& file) : where_(file.where()), file_(file) {
   const auto by_name = [](const auto& a, const auto& b) { return a.name < b.name; };
   detail::ZipDirectory directory = detail::read_zip_directory(file_, where_);
   std::vector<std::pair<int64_t, int64_t>> spans;

@@ -26,8 +26,8 @@ struct ZipEntry {
 /// entries. Besides the entries, memory is bounded by the size of the directory, at most 16 MiB.
 class ZipArchive {
  public:
-  /// `op` starts every message.
-  ZipArchive(const char* op, const std::string& path);
+  /// The file must outlive the archive.
+  explicit ZipArchive(const InputFile&);
 
   const std::vector<ZipEntry>& entries() const { return entries_; }  ///< by name
   const ZipEntry* find(std::string_view name) const;                 ///< null if there is none
@@ -45,7 +45,7 @@ class ZipArchive {
   std::string inflated(const ZipEntry&, int64_t max_bytes) const;
 
   std::string where_;  // starts every message
-  InputFile file_;
+  const InputFile& file_;
   std::vector<ZipEntry> entries_;
 };
 

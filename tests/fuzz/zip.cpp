@@ -8,8 +8,9 @@ using namespace diptych::test;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   return survives(data, size, [](std::string_view bytes) {
-    const MemoryFile file(bytes);
-    const ZipArchive archive("fuzz", file.path());
+    const MemoryFile memory(bytes);
+    const InputFile file("fuzz", memory.path());
+    const ZipArchive archive(file);
     for (const ZipEntry& entry : archive.entries()) archive.read(entry);
   });
 }
