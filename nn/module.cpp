@@ -1,6 +1,7 @@
 // nn/module.cpp — state dicts: collecting, drawing, loading, moving.
 #include "nn/module.h"
 
+#include <algorithm>
 #include <functional>
 #include <limits>
 #include <map>
@@ -40,6 +41,11 @@ Tensor draw(const Module::Entry& entry, uint64_t seed) {
 thread_local int shapes_only = 0;
 thread_local int64_t unregistered_count = 0;
 
+Tensor filled(const Shape& shape, double value, DType dtype) {
+  check(is_addressable(shape), "module: no parameter can have the shape ", shape);
+  return shapes_only > 0 ? full({}, value, dtype).expand(shape) : full(shape, value, dtype);
+}
+
 // The modules without a parent, of all threads, by address.
 struct Roots {
   std::mutex mutex;
@@ -75,6 +81,28 @@ DType dtype_of(const Module::Entry& entry, DType dtype) {
   return dtype == DType::f64 ? DType::f64 : DType::f32;
 }
 
+// What is wrong with a state dict, a line each. A hostile file can be wrong a million times.
+class Problems {
+ public:
+  template <class... Args>
+  void add(const Args&... args) {
+    if (++count_ > kShown) return;
+    text_ << "\n  ";
+    (text_ << ... << args);
+  }
+
+  void throw_if_any() const {
+    const int64_t hidden = std::max<int64_t>(count_ - kShown, 0);
+    check(count_ == 0, "load_state: the tensors do not fit the model:", text_.str(),
+          hidden > 0 ? "\n  … and " + std::to_string(hidden) + " more" : "");
+  }
+
+ private:
+  static constexpr int64_t kShown = 20;
+  std::ostringstream text_;
+  int64_t count_ = 0;
+};
+
 void move(const Module::Entry& entry, const Tensor& data) {
   Tensor tensor = entry.tensor;
   entry.trained ? move_leaf(tensor, data) : tensor.set_data(data);
@@ -95,17 +123,16 @@ int64_t Module::unregistered_here() { return unregistered_count; }
 
 Tensor Module::parameter(std::string name, Shape shape, Init init) {
   constexpr double kUnset = std::numeric_limits<double>::quiet_NaN();
-  const Tensor tensor =
-      track(shapes_only > 0 ? full({}, kUnset).expand(shape) : full(shape, kUnset));
-  check_new({{name, tensor, init, true}});
+  const Tensor tensor = track(filled(shape, kUnset, DType::f32));
+  add_names({{name, tensor, init, true}});
   entries_.push_back({std::move(name), tensor, init, true});
   return tensor;
 }
 
 Tensor Module::buffer(std::string name, Shape shape, double first_value, DType dtype) {
-  const Tensor tensor = full(shape, first_value, dtype);
+  const Tensor tensor = filled(shape, first_value, dtype);
   const Entry entry{std::move(name), tensor, Init::constant(first_value), false};
-  check_new({entry});
+  add_names({entry});
   entries_.push_back(entry);
   return tensor;
 }
@@ -114,18 +141,16 @@ void Module::adopt(std::string name, std::unique_ptr<Module> module, int64_t hid
   check(hidden <= 0, "module: '", name, "' holds", kNotRegistered);
   std::vector<Entry> entries;
   module->collect(name.empty() ? "" : name + '.', entries);
-  check_new(entries);
+  add_names(entries);
   remove_root(module.get());
   module->registered_ = true;
   children_.emplace_back(std::move(name), std::move(module));
 }
 
-void Module::check_new(const std::vector<Entry>& entries) const {
-  std::set<std::string> names;
-  for (const Entry& known : state()) names.insert(known.name);
+void Module::add_names(const std::vector<Entry>& entries) {
   for (const Entry& entry : entries) {
     check(!entry.name.empty() && entry.name.back() != '.', "module: a parameter needs a name");
-    check(names.insert(entry.name).second, "module: '", entry.name,
+    check(names_.insert(entry.name).second, "module: '", entry.name,
           "' is there already; every parameter, buffer and child needs a name of its own");
   }
 }
@@ -185,30 +210,37 @@ void Module::initialize(uint64_t seed) {
   for (Entry& entry : state()) entry.tensor.copy_(draw(entry, seed));
 }
 
-void Module::load_state(const std::vector<NamedTensor>& values) {
+// The value of each entry.
+std::vector<Tensor> Module::matched(const std::vector<NamedTensor>& values) const {
   std::map<std::string, Tensor> given;
-  std::ostringstream problems;
+  Problems problems;
   for (const NamedTensor& value : values) {
-    if (!given.emplace(value.name, value.tensor).second) problems << "\n  twice: " << value.name;
+    if (!given.emplace(value.name, value.tensor).second) problems.add("twice: ", value.name);
   }
-  std::vector<Entry> entries = state();
   std::vector<Tensor> found;
-  for (const Entry& entry : entries) {
+  for (const Entry& entry : state()) {
     const auto it = given.find(entry.name);
     if (it == given.end()) {
-      problems << "\n  missing: " << entry.name << ' ' << entry.tensor.shape();
+      problems.add("missing: ", entry.name, ' ', entry.tensor.shape());
       continue;
     }
     if (!(it->second.shape() == entry.tensor.shape())) {
-      problems << "\n  wrong shape: " << entry.name << " is " << it->second.shape()
-               << ", the model needs " << entry.tensor.shape();
+      problems.add("wrong shape: ", entry.name, " is ", it->second.shape(), ", the model needs ",
+                   entry.tensor.shape());
     }
     found.push_back(it->second);
     given.erase(it);
   }
-  for (const auto& [name, tensor] : given)
-    problems << "\n  unexpected: " << name << ' ' << tensor.shape();
-  check(problems.str().empty(), "load_state: the tensors do not fit the model:", problems.str());
+  for (const auto& [name, tensor] : given) problems.add("unexpected: ", name, ' ', tensor.shape());
+  problems.throw_if_any();
+  return found;
+}
+
+void Module::check_state(const std::vector<NamedTensor>& values) const { matched(values); }
+
+void Module::load_state(const std::vector<NamedTensor>& values) {
+  const std::vector<Tensor> found = matched(values);
+  std::vector<Entry> entries = state();
   for (size_t i = 0; i < entries.size(); ++i) entries[i].tensor.copy_(found[i]);
 }
 

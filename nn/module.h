@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -51,6 +52,8 @@ class Module {
   /// Copies values in by name, converting the dtype. Throws one Error listing every missing,
   /// repeated and unexpected name and every wrong shape; then nothing was changed.
   void load_state(const std::vector<NamedTensor>& values);
+  /// Throws the Error that load_state would. Works for ShapesOnly as well.
+  void check_state(const std::vector<NamedTensor>& values) const;
 
   /// In place: every handle sees the change. Gradients and histories are dropped. Statistics in
   /// buffers keep at least f32; counts stay integers, and on the host.
@@ -80,11 +83,13 @@ class Module {
   static int64_t unregistered_here();
   /// `hidden`: how many of those came with the child, beside itself.
   void adopt(std::string name, std::unique_ptr<Module>, int64_t hidden);
-  void check_new(const std::vector<Entry>&) const;
+  void add_names(const std::vector<Entry>&);
+  std::vector<Tensor> matched(const std::vector<NamedTensor>& values) const;
   void collect(const std::string& prefix, std::vector<Entry>& out) const;
 
   std::vector<Entry> entries_;
   std::vector<std::pair<std::string, std::unique_ptr<Module>>> children_;
+  std::set<std::string> names_;  // of all state below
   bool training_ = true, registered_ = false;
 };
 

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 
+#include "clip/weights/check.h"
 #include "clip/weights/run_folder.h"
 #include "clip/weights/vocabulary.h"
 #include "tensor/io/safetensors.h"
@@ -54,6 +55,7 @@ LoadedModel load_model(const std::string& path, const LoadOptions& options) {
   const Weights weights = read_weights(loaded.path, options);
   loaded.notes = weights.notes;
   try {
+    check_sizes(weights.config, weights.tensors);
     loaded.model = std::make_unique<Clip>(weights.config);
     loaded.model->load_state(weights.tensors);
     loaded.model->eval();

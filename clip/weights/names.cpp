@@ -135,6 +135,8 @@ std::vector<NamedTensor> from_hugging_face(const std::vector<NamedTensor>& tenso
 
 }  // namespace
 
+bool is_weight(std::string_view name) { return !is_dropped(unwrapped(name)); }
+
 std::vector<NamedTensor> with_openai_names(const std::vector<NamedTensor>& tensors) {
   std::vector<NamedTensor> kept;
   bool hugging_face = false;

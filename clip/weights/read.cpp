@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "clip/weights/check.h"
 #include "clip/weights/choose_config.h"
 #include "clip/weights/hugging_face_tokenizer.h"
 #include "clip/weights/names.h"
@@ -85,6 +86,7 @@ Weights read_any(const InputFile& file, const LoadOptions& options) {
   if (const auto it = content.metadata.find("vocabulary"); it != content.metadata.end())
     weights.vocabulary = it->second;
   const bool hugging_face = is_hugging_face(content.tensors);
+  check_values(content.tensors);
   weights.tensors = with_openai_names(content.tensors);
   if (const auto it = content.metadata.find("config"); it != content.metadata.end()) {
     check(options.config.empty() && options.vision_heads == 0 && options.text_heads == 0,

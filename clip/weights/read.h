@@ -29,6 +29,7 @@ struct Weights {
 ///   - our .safetensors, which say everything;
 ///   - .safetensors and PyTorch's files (see load_torch) of OpenAI, open_clip and Hugging Face:
 ///     see choose_config.
+/// Weights that are no numbers are refused: see check_values.
 /// The activation cannot be seen in a shape and a wrong one costs accuracy silently: where nothing
 /// tells it, and `options` do not either, this throws Error. So it does on a wrong SHA-256, before
 /// the file is looked into. The file is opened once: what was judged is what is read.
