@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "data/picture_files.h"
+#include "tensor/io/file.h"
 
 namespace diptych {
 
@@ -13,7 +14,7 @@ namespace fs = std::filesystem;
 ClassFolders::ClassFolders(const std::string& folder, const Preprocess& preprocess,
                            const ImageLimits& limits)
     : preprocess_(preprocess), limits_(limits) {
-  check(fs::is_directory(folder), "classes: '", folder, "' is not a folder");
+  check(is_folder(folder), "classes: '", folder, "' is not a folder");
   std::vector<std::string> classes, loose;
   for (const auto& entry : fs::directory_iterator(folder)) {
     std::error_code none;

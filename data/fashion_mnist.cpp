@@ -2,7 +2,6 @@
 #include "data/fashion_mnist.h"
 
 #include <algorithm>
-#include <filesystem>
 
 #include "tensor/io/file.h"
 #include "tensor/io/gzip.h"
@@ -39,7 +38,7 @@ std::string_view idx_payload(std::string_view bytes, const std::vector<uint32_t>
 }
 
 std::string read_gzip(const std::string& path) {
-  check(std::filesystem::exists(path), "fashion-mnist: '", path,
+  check(is_file(path), "fashion-mnist: '", path,
         "' is missing; install the Debian package dataset-fashion-mnist (make deps)");
   return gunzip(read_file(path, kMaxBytes), kMaxBytes, path);
 }

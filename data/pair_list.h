@@ -18,24 +18,34 @@ class PairList {
   /// `folder` goes before relative paths.
   explicit PairList(std::string folder = "") : folder_(std::move(folder)) {}
 
-  /// Throws Error if a text has 4 GiB or more.
+  /// A path or a caption that is too long makes a bad pair.
   void add(std::string_view path, std::string_view caption);
+  /// A pair that is counted and named, but cannot be used.
+  void add_bad(std::string_view path, std::string_view reason);
 
   int64_t size() const { return static_cast<int64_t>(pairs_.size()); }
   std::string path(int64_t index) const;
   /// As it was added, without the folder. This and the caption are valid as long as the list, or
   /// the one it is moved to.
   std::string_view given_path(int64_t index) const;
+  /// Empty for a bad pair.
   std::string_view caption(int64_t index) const;
+  /// Throws Error with the reason if the pair is bad.
+  void check_good(int64_t index) const;
 
  private:
   struct Pair {
-    const char* text;  // the path, then the caption
-    uint32_t path_bytes, caption_bytes;
+    const char* text;  // the path, then the caption, or the reason why there is none
+    uint32_t path_bytes;
+    uint32_t bad : 1, second_bytes : 31;
   };
 
   const Pair& at(int64_t index) const { return pairs_.at(static_cast<size_t>(index)); }
   char* room(size_t bytes);
+  void add(std::string_view path, std::string_view second, bool bad);
+  static std::string_view second(const Pair& pair) {
+    return {pair.text + pair.path_bytes, pair.second_bytes};
+  }
 
   std::string folder_;
   std::deque<Pair> pairs_;

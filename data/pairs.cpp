@@ -7,6 +7,7 @@
 
 #include "data/csv.h"
 #include "data/picture_files.h"
+#include "data/text/texts.h"
 #include "tensor/io/file.h"
 
 namespace diptych {
@@ -14,12 +15,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int64_t kMaxTableBytes = int64_t{4} << 30, kMaxCaptionBytes = int64_t{1} << 20;
+constexpr int64_t kPiece = 1 << 20;  // of a table, at a time
 
 std::string join(const std::vector<std::string>& words) {
+  constexpr size_t kMost = 20;
   std::string text;
-  for (const std::string& word : words) text += (text.empty() ? "'" : ", '") + word + "'";
-  return text;
+  for (size_t i = 0; i < std::min(kMost, words.size()); ++i)
+    text += (i == 0 ? "" : ", ") + in_quotes(words[i]);
+  return text + (words.size() > kMost ? ", …" : "");
 }
 
 size_t find_column(const CsvRow& header, const std::string& key, const std::string& name) {
@@ -77,8 +80,18 @@ PairList parse_pair_table(std::string_view text, const std::string& folder, cons
 }
 
 PairList read_pair_table(const std::string& path, const PairOptions& options) {
-  return parse_pair_table(read_file(path, kMaxTableBytes), fs::path(path).parent_path().string(),
-                          path, options);
+  const InputFile file("pairs", path);
+  TableReader reader(fs::path(path).parent_path().string(), path, options);
+  CsvReader table(options.separator, path, [&](const CsvRow& row) { reader.take(row); });
+  std::string piece(static_cast<size_t>(std::min(kPiece, file.size())), '\0');
+  for (int64_t at = 0; at < file.size(); at += kPiece) {
+    piece.resize(static_cast<size_t>(std::min(kPiece, file.size() - at)));
+    file.read_at(at, piece.data(), static_cast<int64_t>(piece.size()));
+    table.feed(piece);
+  }
+  table.finish();
+  file.check_unchanged();
+  return reader.finish();
 }
 
 namespace {
@@ -95,7 +108,7 @@ void add_picture(const std::string& picture, PairSource& source) {
     return;
   }
   try {
-    source.pairs.add(picture, read_file(text, kMaxCaptionBytes));
+    source.pairs.add(picture, read_file(text, kMaxTextBytes));
   } catch (const Error& error) {
     source.left_out.push_back({picture, error.what()});
   }
@@ -129,8 +142,7 @@ PairSource read_pair_folder(const std::string& path) {
 }
 
 PairSource open_pairs(const std::string& spec, const PairOptions& options) {
-  std::error_code ignored;
-  if (fs::is_directory(spec, ignored)) return read_pair_folder(spec);
+  if (is_folder(spec)) return read_pair_folder(spec);
   const std::string extension = fs::path(spec).extension().string();
   check(extension == ".tsv" || extension == ".csv", "pairs: '", spec,
         "' is neither a folder nor a .tsv or .csv table");
@@ -147,6 +159,7 @@ PairDataset::PairDataset(PairList pairs, const Preprocess& preprocess, uint64_t 
 
 Example PairDataset::get(int64_t index, int64_t epoch) const {
   check(index >= 0 && index < size(), "pairs: no pair ", index, " among ", size());
+  pairs_.check_good(index);
   const Picture picture = load_picture(pairs_.path(index), limits_);
   const std::string caption(pairs_.caption(index));
   if (!training_) return {preprocess(picture, preprocess_), caption};

@@ -35,7 +35,9 @@ PairSource open_pairs(const std::string& spec, const PairOptions& = {});
 /// read. Throws Error if no pair is found.
 PairSource read_pair_folder(const std::string& path);
 /// A table with a header line, quoted as pandas reads it. Relative paths start at the table's
-/// folder. Throws Error with file:line on a bad row, with the columns found if one is missing.
+/// folder. A caption longer than kMaxTextBytes makes a bad pair. Throws Error with file:line on a
+/// bad row, with the columns found if one is missing. Memory is that of the pairs: the table is
+/// read in pieces.
 PairList read_pair_table(const std::string& path, const PairOptions& = {});
 /// The same from memory; `folder` goes before relative paths, `name` into messages.
 PairList parse_pair_table(std::string_view text, const std::string& folder, const std::string& name,

@@ -1,6 +1,6 @@
 #!/bin/bash
 # tests/check_layers.sh — who may include whom: every #include of every source against the floors
-# and their rooms; and who writes to the streams of the process.
+# and their rooms; who writes to the streams of the process, and who opens files.
 #
 #   tests/check_layers.sh                the sources of this tree; one line per violation, exit 1
 #   tests/check_layers.sh --self-test    plants one violation of each rule and sees it reported
@@ -76,12 +76,22 @@ check_tree() {
         if (text ~ /fmt::print|std::(cout|cerr|clog)|(^|[^n])printf\(|(^|[^a-z_])f?put(s|c|char)\(/)
           report("write with print() or tell() of clip/console.h")
       }
+      # Files of strangers are opened in one place, which waits for no pipe and reads no device;
+      # a run keeps its own records.
+      function opens_files(text) {
+        if (room ~ /^(tests|examples)$/) return
+        if (file ~ /^(tensor\/io\/file|clip\/console)\.cpp$/) return
+        if (file ~ /^clip\/train\/(run_log|log_file|run_records|checkpoint)\.cpp$/) return
+        if (text ~ /fstream|fopen|freopen|mmap *\(|(^|[^A-Za-z0-9_])::open(at)? *\(/)
+          report("only tensor/io/file.cpp opens files: use InputFile, read_file or read_lines")
+      }
       {
         file = $0
         files++
         room = room_of(file)
         for (line = 1; (getline text < file) > 0; line++) {
           check_streams(text)
+          opens_files(text)
           if (match(text, /^[ \t]*#[ \t]*include[ \t]*["<]/) == 0) continue
           opening = substr(text, RLENGTH, 1)
           target = substr(text, RLENGTH + 1)
@@ -144,6 +154,9 @@ self_test() {
   plant clip/cli/x.cpp 'std::cerr << 1;' 'write with print() or tell()'
   plant data/x.cpp 'std::fprintf(stderr, "x");' 'write with print() or tell()'
   plant nn/x.cpp 'std::fputs("x", stdout);' 'write with print() or tell()'
+  plant data/x.cpp '  std::ifstream in(path);' 'only tensor/io/file.cpp opens files'
+  plant clip/cli/x.cpp '  FILE* in = std::fopen(path, "r");' 'only tensor/io/file.cpp opens files'
+  plant tensor/io/x.cpp '  int fd = ::open(path, O_RDONLY);' 'only tensor/io/file.cpp opens files'
   echo "layers: self-test: $planted violations planted, $missed missed"
   [ "$missed" -eq 0 ]
 }

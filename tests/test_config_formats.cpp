@@ -123,7 +123,7 @@ TEST_CASE("configurations: features under every variant are those of open_clip a
 }
 
 TEST_CASE("configurations: every key of the built-in ones is in the tables") {
-  const Json census = Json::parse(read_file("tests/golden/config_keys.json"));
+  const Json census = Json::parse(get_file("tests/golden/config_keys.json"));
   CHECK(census["files"] == 144);
   std::vector<std::string> open_clip;
   for (const auto& [path, values] : census["open_clip"].items()) open_clip.push_back(path);
@@ -134,7 +134,7 @@ TEST_CASE("configurations: every key of the built-in ones is in the tables") {
 
 TEST_CASE("configurations: the tables in the lesson are the tables of the code") {
   constexpr const char* kLesson = "clip/weights/README.md";
-  std::string lesson = read_file(kLesson);
+  std::string lesson = get_file(kLesson);
   for (const ConfigFormat* format :
        {&open_clip_format(), &hugging_face_format(), &hugging_face_preprocessor_format()}) {
     const size_t begin = lesson.find("| key of `" + format->file);

@@ -9,6 +9,7 @@
 
 #include "data/pairs.h"
 #include "data/picture_files.h"
+#include "data/text/texts.h"
 #include "data/tinted_fashion.h"
 #include "tensor/io/gzip.h"
 #include "tests/files.h"
@@ -100,22 +101,40 @@ TEST_CASE("pairs: a folder gives its pictures with texts, in the order of their 
   CHECK(source.others.empty());
 }
 
-TEST_CASE("pairs: texts of any length stay where they are while the list grows and moves") {
+TEST_CASE("pairs: texts stay where they are while the list grows and moves") {
   PairList list;
+  const std::string longest(static_cast<size_t>(kMaxTextBytes), 'x');
   const auto text = [](int64_t i) {
     return std::string(static_cast<size_t>(i * i * 7 % 3001), static_cast<char>('a' + i % 26));
   };
-  list.add("first", std::string(5 << 20, 'x'));  // longer than a piece
+  list.add("first", longest);
   const std::string_view first = list.caption(0);
   for (int64_t i = 1; i < 2000; ++i) list.add("p" + std::to_string(i), text(i));
   const PairList moved = std::move(list);
   CHECK(moved.caption(0).data() == first.data());
-  CHECK(moved.caption(0) == std::string(5 << 20, 'x'));
+  CHECK(moved.caption(0) == longest);
   REQUIRE(moved.size() == 2000);
   for (int64_t i = 1; i < 2000; ++i) {
     REQUIRE(moved.path(i) == "p" + std::to_string(i));
     REQUIRE(moved.caption(i) == text(i));
   }
+}
+
+TEST_CASE("pairs: a caption or a path that is too long makes a bad pair, which is named") {
+  PairList list("dir");
+  list.add("good", std::string(static_cast<size_t>(kMaxTextBytes), 'x'));
+  list.add("long", std::string(static_cast<size_t>(kMaxTextBytes) + 1, 'x'));
+  list.add(std::string(5000, 'p'), "caption");
+  list.add_bad("given", "a reason");
+  REQUIRE(list.size() == 4);
+  list.check_good(0);
+  CHECK(list.caption(0).size() == static_cast<size_t>(kMaxTextBytes));
+  for (const int64_t i : {1, 2, 3}) CHECK(list.caption(i).empty());
+  CHECK(contains(error_of([&] { list.check_good(1); }),
+                 "dir/long: its caption is longer than 65536 bytes"));
+  CHECK(contains(error_of([&] { list.check_good(2); }), "path is too long"));
+  CHECK(contains(error_of([&] { list.check_good(3); }), "dir/given: a reason"));
+  CHECK(list.path(2).size() < 4200);
 }
 
 TEST_CASE("pairs: training crops depend on (seed, epoch, index) alone; evaluation on nothing") {

@@ -14,14 +14,37 @@ TEST_CASE("file: read_file reads all, up to the limit") {
   for (const size_t size : {0, 1, 65535, 65536, 65537, 300000}) {
     const std::string bytes(size, 'x');
     put_file(path, bytes);
-    CHECK(read_file(path) == bytes);
+    CHECK(read_file(path, 1 << 20) == bytes);
     CHECK(read_file(path, static_cast<int64_t>(size)) == bytes);
   }
   CHECK(contains(error_of([&] { read_file(path, 299999); }), "is larger than the limit of 299999"));
-  CHECK(contains(error_of([] { read_file("/dev/zero", 1 << 20); }), "is larger than the limit"));
-  CHECK(contains(read_file("/proc/self/status"), "VmRSS"));  // says that it has 0 bytes
-  CHECK(contains(error_of([&] { read_file(dir.path()); }), "': Is a directory"));
-  CHECK(contains(error_of([&] { read_file(dir / "none"); }), "No such file or directory"));
+  CHECK(contains(read_file("/proc/self/status", 1 << 20), "VmRSS"));  // says that it has 0 bytes
+  CHECK(contains(error_of([] { read_file("/proc/self/status", 99); }), "the limit of 99"));
+  CHECK(contains(error_of([] { read_file("/dev/zero", 1 << 20); }), "is not a regular file"));
+  CHECK(contains(error_of([&] { read_file(dir.path(), 1); }), "' is a directory"));
+  CHECK(contains(error_of([&] { read_file(dir / "none", 1); }), "No such file or directory"));
+}
+
+TEST_CASE("file: a file of a terabyte is refused before memory is spent on it") {
+  const TempDir dir;
+  put_file(dir / "sparse", "x");
+  std::filesystem::resize_file(dir / "sparse", uintmax_t{1} << 40);
+  CHECK(contains(error_of([&] { read_file(dir / "sparse", 1 << 20); }), "limit of 1048576"));
+  CHECK(contains(error_of([&] { read_lines(dir / "sparse", 1 << 20); }), "limit of 1048576"));
+}
+
+TEST_CASE("file: what a path leads to, also where nothing can be found out") {
+  const TempDir dir;
+  put_file(dir / "file", "");
+  std::filesystem::create_symlink("file", dir / "link");
+  std::filesystem::create_symlink("circle", dir / "circle");
+  CHECK(is_file(dir / "file"));
+  CHECK(is_file(dir / "link"));
+  CHECK(is_folder(dir.path()));
+  for (const char* name : {"circle", "none", "file/below"}) {
+    CHECK_FALSE(is_file(dir / name));
+    CHECK_FALSE(is_folder(dir / name));
+  }
 }
 
 TEST_CASE("file: InputFile reads exactly what is there") {
@@ -69,7 +92,7 @@ TEST_CASE("file: lines end as on Unix or on Windows, and the last one as it like
   const TempDir dir;
   const auto lines = [&](const std::string& text) {
     put_file(dir / "lines", text);
-    return read_lines(dir / "lines");
+    return read_lines(dir / "lines", 1 << 20);
   };
   using Lines = std::vector<std::string>;
   CHECK(lines("one\r\n two \n\nlast") == Lines{"one", " two ", "", "last"});

@@ -15,6 +15,8 @@
 namespace diptych::cli {
 namespace {
 
+constexpr int64_t kMaxTexts = int64_t{1} << 30;  // bytes of --texts
+
 struct Flags : ModelFlags {
   std::vector<std::string> images;
   std::string pixels, texts, tokens, out;
@@ -31,7 +33,7 @@ Tensor image_features(const Flags& flags, const Clip& model, Accounting& account
 }
 
 Tensor text_features(const Flags& flags, const LoadedModel& loaded) {
-  const auto texts = read_lines(flags.texts);
+  const auto texts = read_lines(flags.texts, kMaxTexts);
   const Tensor x = encode_texts(*loaded.model, loaded.words(), texts,
                                 flags.truncate ? Overflow::truncate : Overflow::error);
   tell_cut(loaded.words(), texts, loaded.model->config().text.context_length);

@@ -1,7 +1,6 @@
 // clip/cli/eval.cpp — `diptych eval`: zero-shot accuracy, with CLIP_benchmark's keys.
 #include <fmt/core.h>
 
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "clip/cli/account.h"
@@ -14,6 +13,7 @@
 #include "clip/eval/zero_shot.h"
 #include "clip/train/progress.h"
 #include "data/tinted_fashion.h"
+#include "tensor/io/file.h"
 
 namespace diptych::cli {
 namespace {
@@ -121,7 +121,7 @@ int run_fashion(const Flags& flags, const LoadedModel& loaded) {
 }
 
 int run_folders(const Flags& flags, const LoadedModel& loaded) {
-  check(std::filesystem::is_directory(flags.data),
+  check(is_folder(flags.data),
         "eval: --data must be fashion or a folder with one sub-folder per class, got '", flags.data,
         "'");
   const LabelledSource source = open_class_folders(flags.data, loaded.model->config().preprocess);

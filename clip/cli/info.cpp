@@ -1,13 +1,13 @@
 // clip/cli/info.cpp — `diptych info`: what a model consists of, what it costs.
 #include <fmt/core.h>
 
-#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "clip/cli/command.h"
 #include "clip/console.h"
 #include "clip/cost.h"
+#include "tensor/io/file.h"
 
 namespace diptych::cli {
 namespace {
@@ -18,7 +18,7 @@ struct Flags : ModelFlags {
 };
 
 ModelConfig config_of(const Flags& flags) {
-  return std::filesystem::exists(flags.model) ? flags.open().model->config() : preset(flags.model);
+  return is_there(flags.model) ? flags.open().model->config() : preset(flags.model);
 }
 
 void print_layers(const Clip& model) {

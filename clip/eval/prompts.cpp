@@ -1,7 +1,6 @@
 // clip/eval/prompts.cpp — templates and label lists.
 #include "clip/eval/prompts.h"
 
-#include <filesystem>
 #include <sstream>
 
 #include "clip/eval/templates.h"
@@ -26,7 +25,8 @@ std::vector<std::string> split(const std::string& text, char separator) {
 
 /// Without empty lines at the end.
 std::vector<std::string> lines_of(const std::string& path) {
-  std::vector<std::string> lines = read_lines(path);
+  constexpr int64_t kMaxBytes = 16 << 20;  // ImageNet-21k's labels have half a megabyte
+  std::vector<std::string> lines = read_lines(path, kMaxBytes);
   while (!lines.empty() && lines.back().empty()) lines.pop_back();
   return lines;
 }
@@ -70,8 +70,8 @@ std::vector<std::string> prompt_templates(const std::string& spec) {
   if (spec == "fashion") return {tinted::templates().begin(), tinted::templates().end()};
   if (spec == "openai") return {openai_templates().begin(), openai_templates().end()};
   if (spec == "openai-7") return {openai_best_templates().begin(), openai_best_templates().end()};
-  check(std::filesystem::is_regular_file(spec), "templates: '", spec,
-        "' is neither a file nor a known set (", template_names(), ")");
+  check(is_file(spec), "templates: '", spec, "' is neither a file nor a known set (",
+        template_names(), ")");
   return checked_templates(lines_of(spec), spec);
 }
 

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <vector>
 
+#include "tensor/io/file.h"
 #include "tensor/types.h"
 
 namespace diptych {
@@ -12,14 +13,14 @@ namespace diptych {
 std::string find_vocabulary(const std::string& model_path) {
   namespace fs = std::filesystem;
   if (const char* named = std::getenv("DIPTYCH_VOCAB"); named && *named) {
-    check(fs::is_regular_file(named), "vocabulary: DIPTYCH_VOCAB names '", named,
+    check(is_file(named), "vocabulary: DIPTYCH_VOCAB names '", named,
           "', which is no file; correct it or unset it");
     return named;
   }
   std::vector<fs::path> folders{"vocab"};
   if (!model_path.empty()) folders.insert(folders.begin(), fs::path(model_path).parent_path());
   for (const fs::path& folder : folders)
-    if (fs::is_regular_file(folder / kVocabularyName)) return folder / kVocabularyName;
+    if (is_file(folder / kVocabularyName)) return folder / kVocabularyName;
   return "";
 }
 

@@ -185,6 +185,8 @@ std::vector<int64_t> Tokenizer::encode(std::string_view text, Specials specials)
 std::vector<int64_t> Tokenizer::tokenize(std::string_view text, int64_t max_length,
                                          Overflow overflow, Specials specials) const {
   check(max_length >= 2, "tokenizer: a length of ", max_length, " leaves no room for a text");
+  check(static_cast<int64_t>(text.size()) <= kMaxTextBytes, "tokenizer: a text of ", text.size(),
+        " bytes, the limit is ", kMaxTextBytes, "; shorten it");
   std::vector<int64_t> ids = encode(text, specials);
   ids.insert(ids.begin(), start_token());
   ids.push_back(end_token());

@@ -52,7 +52,7 @@ class Tokenizer {
   std::vector<int64_t> encode(std::string_view text, Specials = Specials::parse) const;
 
   /// start, ids, end; not padded. A longer text than `max_length` (≥ 2) throws Error, or loses its
-  /// tail and ends in the end token.
+  /// tail and ends in the end token. Throws Error on one of more than kMaxTextBytes.
   std::vector<int64_t> tokenize(std::string_view text, int64_t max_length, Overflow,
                                 Specials = Specials::as_text) const;
 

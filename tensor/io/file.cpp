@@ -39,18 +39,19 @@ class Descriptor {
   int fd_;
 };
 
-int open_to_read(const char* op, const std::string& path, int flags) {
+/// Never waits, as opening a pipe would, and never makes a terminal this process's own.
+int open_to_read(const char* op, const std::string& path) {
   check(path.find('\0') == std::string::npos, op, ": the file name contains a NUL");
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | flags);
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   check(fd >= 0, op, ": cannot open '", path, "': ", reason());
   return fd;
 }
 
-/// Up to `bytes` bytes at `offset`, or at the current position if that is negative; 0 at the end.
+/// Up to `bytes` bytes at `offset`; 0 at the end.
 int64_t read_some(int fd, int64_t offset, char* out, int64_t bytes) {
   const auto most = static_cast<size_t>(std::min(bytes, kTransfer));
   for (;;) {
-    const ssize_t n = offset < 0 ? ::read(fd, out, most) : ::pread(fd, out, most, offset);
+    const ssize_t n = ::pread(fd, out, most, offset);
     if (n >= 0 || errno != EINTR) return n;
   }
 }
@@ -59,12 +60,6 @@ std::string directory_of(const std::string& path) {
   const size_t slash = path.find_last_of('/');
   if (slash == std::string::npos) return ".";
   return slash == 0 ? "/" : path.substr(0, slash);
-}
-
-/// Of a regular file, in bytes; 0 of anything else.
-int64_t size_if_known(int fd) {
-  struct stat info {};
-  return ::fstat(fd, &info) == 0 && S_ISREG(info.st_mode) ? info.st_size : 0;
 }
 
 int64_t modified_at(const struct stat& info) {
@@ -78,32 +73,27 @@ bool is_device_or_pipe(const std::string& path) {
 
 }  // namespace
 
-std::string read_file(const std::string& path, int64_t max_bytes) {
-  const Descriptor file(open_to_read("read", path, 0));
-  const auto check_limit = [&](int64_t size) {
-    check(size <= max_bytes, "read: '", path, "' is larger than the limit of ", max_bytes,
-          " bytes");
-  };
-  const int64_t size = size_if_known(file.get());
-  check_limit(size);
-  std::string bytes;
-  // One byte more than there should be: reading it finds the end.
-  int64_t filled = 0, room = size > 0 ? size + 1 : kBuffer;
-  for (;;) {
-    bytes.resize(static_cast<size_t>(room));
-    const int64_t n = read_some(file.get(), -1, bytes.data() + filled, room - filled);
-    check(n >= 0, "read: '", path, "': ", reason());
-    filled += n;
-    check_limit(filled);
-    if (n == 0) break;
-    if (filled == room) room *= 2;
-  }
-  bytes.resize(static_cast<size_t>(filled));
-  return bytes;
+bool is_file(const std::string& path) {
+  struct stat info {};
+  return ::stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode);
 }
 
-std::vector<std::string> read_lines(const std::string& path) {
-  std::istringstream in(read_file(path));
+bool is_folder(const std::string& path) {
+  struct stat info {};
+  return ::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+bool is_there(const std::string& path) {
+  struct stat info {};
+  return ::lstat(path.c_str(), &info) == 0;
+}
+
+std::string read_file(const std::string& path, int64_t max_bytes) {
+  return InputFile("read", path).read_all(max_bytes);
+}
+
+std::vector<std::string> read_lines(const std::string& path, int64_t max_bytes) {
+  std::istringstream in(read_file(path, max_bytes));
   std::vector<std::string> lines;
   for (std::string line; std::getline(in, line);) {
     if (line.ends_with('\r')) line.pop_back();
@@ -113,7 +103,7 @@ std::vector<std::string> read_lines(const std::string& path) {
 }
 
 InputFile::InputFile(const char* op, const std::string& path)
-    : op_(op), path_(path), fd_(open_to_read(op, path, O_NONBLOCK)) {
+    : op_(op), path_(path), fd_(open_to_read(op, path)) {
   struct stat info {};
   const bool ok = ::fstat(fd_, &info) == 0;
   if (ok && S_ISREG(info.st_mode)) {
@@ -137,6 +127,28 @@ void InputFile::read_at(int64_t offset, void* out, int64_t bytes) const {
     check(n >= 0, op_, ": '", path_, "': ", reason());
     check(n > 0, op_, ": '", path_, "' ends too early, at byte ", offset + done);
     done += n;
+  }
+}
+
+std::string InputFile::read_all(int64_t max_bytes) const {
+  const auto check_limit = [&](int64_t size) {
+    check(size <= max_bytes, where(), " is larger than the limit of ", max_bytes, " bytes");
+  };
+  check_limit(size_);
+  std::string bytes;
+  // One byte more than there should be: reading it finds the end.
+  for (int64_t filled = 0, room = size_ + 1;; room = std::max(2 * room, kBuffer)) {
+    bytes.resize(static_cast<size_t>(room));
+    while (filled < room) {
+      const int64_t n = read_some(fd_, filled, bytes.data() + filled, room - filled);
+      check(n >= 0, where(), ": ", reason());
+      if (n == 0) {
+        bytes.resize(static_cast<size_t>(filled));
+        return bytes;
+      }
+      filled += n;
+      check_limit(filled);
+    }
   }
 }
 

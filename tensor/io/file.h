@@ -10,12 +10,20 @@
 
 namespace diptych {
 
-/// The bytes of a file, read until its end. Throws Error, naming the file and the reason, if it
-/// cannot be read, is a directory, or holds more than `max_bytes`.
-std::string read_file(const std::string& path, int64_t max_bytes = int64_t{1} << 30);
+/// Whether a path leads to a regular file, or to a folder, through symbolic links. Never throws:
+/// neither does one that leads nowhere, or round in circles.
+bool is_file(const std::string& path);
+bool is_folder(const std::string& path);
+/// Whether anything has this name, be it a link that leads nowhere: opening it will tell.
+bool is_there(const std::string& path);
+
+/// The bytes of a regular file, read until its end. Throws Error, naming the file and the reason,
+/// if it cannot be read, is anything else (nothing waits for a pipe, no device is read), or holds
+/// more than `max_bytes`: whoever reads a file knows how large one of its kind can be.
+std::string read_file(const std::string& path, int64_t max_bytes);
 
 /// The lines of a text file without what ends them: \n, or \r\n. A last line need not end.
-std::vector<std::string> read_lines(const std::string& path);
+std::vector<std::string> read_lines(const std::string& path, int64_t max_bytes);
 
 /// A regular file open for reading at any position, read with pread and never mapped: a file that
 /// another process cuts short gives an Error, not a SIGBUS. Whoever judges a file and then reads it
@@ -34,6 +42,9 @@ class InputFile {
   int64_t size() const { return size_; }                              ///< when it was opened
   /// Fills `out` with bytes [offset, offset + bytes). Throws Error if they are not all there.
   void read_at(int64_t offset, void* out, int64_t bytes) const;
+  /// All of it until its end, which for a file of the system may lie beyond size(). Throws Error if
+  /// that is more than `max_bytes`.
+  std::string read_all(int64_t max_bytes) const;
   /// The same for 32-bit integers, widened to 64 bits in place.
   void read_i32_at(int64_t offset, int64_t* out, int64_t count) const;
   /// Throws Error if somebody has written to the file since it was opened: what was read of it may
