@@ -2,17 +2,23 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdlib>
 #include <random>
 #include <string>
 
 namespace diptych::test {
 
-/// How many mutants each reader meets. Sanitizers are ten times slower.
-inline constexpr int kMutants =
+/// How many mutants a test makes: `usual`, or what DIPTYCH_MUTANTS says.
+inline int mutants(int usual) {
+  const char* wanted = std::getenv("DIPTYCH_MUTANTS");
+  return wanted ? std::atoi(wanted) : usual;
+}
+
+/// How many mutants each reader of weights meets. Sanitizers are ten times slower.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    4'000;
+inline const int kMutants = mutants(4'000);
 #else
-    100'000;
+inline const int kMutants = mutants(100'000);
 #endif
 
 /// One random edit of bytes [begin, end): a flipped bit, a new byte, a changed digit, a range
