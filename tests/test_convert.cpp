@@ -112,7 +112,9 @@ TEST_CASE("export: a vocabulary of the model's own comes along to Hugging Face a
   const Tokenizer words = Tokenizer::train({"a red cat", "a red boat", "a blue cat"}, 530);
   ModelConfig config = tiny_config();
   config.text.vocab_size = words.vocab_size() + 3;  // rows of the table that no token has
-  export_hugging_face(dir / "hf", Clip(config), &words);
+  Clip model(config);
+  model.initialize(0);
+  export_hugging_face(dir / "hf", model, &words);
   const auto again = [&] { return load_model(dir / "hf"); };
   CHECK(again().words().merges_text() == words.merges_text());
   CHECK(again().model->config().text.eos_id == words.end_token());

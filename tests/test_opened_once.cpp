@@ -9,6 +9,7 @@
 #include <cstddef>
 
 #include "clip/weights/model_file.h"
+#include "clip/weights/run_folder.h"
 #include "tensor/io/safetensors.h"
 #include "tensor/io/sha256.h"
 #include "tensor/io/torch_file.h"
@@ -62,6 +63,22 @@ TEST_CASE("opened once: a model is hashed, recognised and read through one descr
             error_of([&] { load_model(path, {.sha256 = std::string(64, '0')}); });
           }) == 1);
   }
+}
+
+TEST_CASE("opened once: a checkpoint's model is verified and read through one descriptor") {
+  const TempDir dir;
+  const std::string checkpoint = dir / "step_00000001", model = checkpoint + '/' + kModelFile;
+  std::filesystem::create_directory(checkpoint);
+  put_file(model, get_file(kOurs));
+  put_file(checkpoint + '/' + kTrainingFile, "state");
+  write_manifest(checkpoint);
+  for (const std::string& road : {checkpoint, model}) {
+    CAPTURE(road);
+    CHECK(count_openings(model, [&] { load_model(road); }) == 1);
+  }
+  put_file(model, get_file(kOurs) + ' ');
+  for (const std::string& road : {checkpoint, model})
+    CHECK(contains(error_of([&] { load_model(road); }), "is damaged"));
 }
 
 TEST_CASE("opened once: another file under the name of an open one is not read") {

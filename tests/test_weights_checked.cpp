@@ -97,7 +97,7 @@ TEST_CASE("weights checked: a scale that cannot multiply, variances below zero")
 TEST_CASE("weights checked: under the names of the file, whoever wrote it; masks may be infinite") {
   const TempDir dir;
   const LoadedModel good = load_model(kVit);
-  export_hugging_face(dir / "hf", *good.model);
+  export_hugging_face(dir / "hf", *good.model, nullptr);
   const std::string path = dir / "hf/model.safetensors",
                     name = "text_model.encoder.layers.1.self_attn.k_proj.weight";
   const SafeTensors file = load_safetensors(path);

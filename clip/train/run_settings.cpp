@@ -8,6 +8,7 @@
 
 #include "clip/version.h"
 #include "tensor/io/file.h"
+#include "tensor/io/json.h"
 #include "tensor/io/sha256.h"
 
 namespace diptych {
@@ -84,7 +85,9 @@ Sorted sorted(const RunSettings& settings) {
 Json read_params(const std::string& path) {
   check(std::filesystem::is_regular_file(path), "resume: there is no '", path,
         "', which tells what the run was begun with; --resume goes on in the folder of the run");
-  Json params = Json::parse(read_file(path, int64_t{1} << 20), nullptr, false);
+  const std::string text = read_file(path, int64_t{1} << 20);
+  check_json("resume: '" + path + "' is damaged", text);
+  Json params = Json::parse(text, nullptr, false);
   check(params.is_object(), "resume: '", path, "' is damaged");
   check(params.contains(kFree), "resume: '", path,
         "' was written by an older version and does not tell what the run was trained on; begin a "

@@ -8,6 +8,7 @@
 #include "clip/weights/hugging_face_config.h"
 #include "clip/weights/open_clip_config.h"
 #include "tensor/io/file.h"
+#include "tensor/io/json.h"
 
 namespace diptych {
 namespace {
@@ -19,13 +20,14 @@ constexpr int64_t kMaxConfigBytes = 1 << 20;
 /// `name` in the folder of `path`; empty if there is none.
 std::string beside(const std::string& path, const char* name) {
   const fs::path file = fs::path(path).parent_path() / name;
-  return fs::exists(file) ? file.string() : "";
+  return is_there(file) ? file.string() : "";
 }
 
 /// f(json of the file), its errors with the path.
 template <class F>
 void read_config(const std::string& file, const F& f) {
   const std::string json = read_file(file, kMaxConfigBytes);
+  check_json('\'' + file + '\'', json);
   try {
     f(json);
   } catch (const Error& error) {
@@ -56,7 +58,9 @@ void add_ours(const std::string& file, InferredConfig& out) {
 
 /// A configuration the user names, of whatever format it is.
 void add_named(const std::string& file, InferredConfig& out) {
-  const auto json = nlohmann::json::parse(read_file(file, kMaxConfigBytes), nullptr, false);
+  const std::string text = read_file(file, kMaxConfigBytes);
+  check_json("config: '" + file + '\'', text);
+  const auto json = nlohmann::json::parse(text, nullptr, false);
   check(json.is_object(), "config: '", file, "' is no JSON object");
   if (json.contains("model_cfg") || json.contains("vision_cfg")) return add_open_clip(file, out);
   if (json.contains("vision") && json.contains("text")) return add_ours(file, out);

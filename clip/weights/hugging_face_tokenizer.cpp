@@ -7,15 +7,17 @@
 #include <nlohmann/json.hpp>
 
 #include "tensor/io/file.h"
+#include "tensor/io/json.h"
 #include "tensor/types.h"
 
 namespace diptych {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::ordered_json;
+using Json = nlohmann::json;  // ordered_json takes quadratic time: six seconds for a vocabulary
 
 constexpr int64_t kMaxBytes = 32 << 20;
+constexpr size_t kMaxTokens = 1 << 19;  // of any tokenizer: twice those of XLM-R
 constexpr const char* kStart = "<|startoftext|>";
 constexpr const char* kEnd = "<|endoftext|>";
 
@@ -32,12 +34,14 @@ void write_json(const std::string& file, const Json& json) {
 }
 
 bool exists(const std::string& folder, const char* name) {
-  return fs::exists(fs::path(folder) / name);
+  return is_there(fs::path(folder) / name);
 }
 
 Json read_json(const std::string& folder, const char* name) {
   const std::string file = (fs::path(folder) / name).string();
-  Json json = Json::parse(read_file(file, kMaxBytes), nullptr, /*allow_exceptions=*/false);
+  const std::string text = read_file(file, kMaxBytes);
+  check_json("tokenizer: '" + file + '\'', text, kMaxTokens);
+  Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
   check(json.is_object(), "tokenizer: '", file, "' is no JSON object");
   return json;
 }

@@ -6,15 +6,16 @@
 #include "clip/weights/check.h"
 #include "clip/weights/run_folder.h"
 #include "clip/weights/vocabulary.h"
+#include "tensor/io/file.h"
 #include "tensor/io/safetensors.h"
 
 namespace diptych {
 namespace {
 
 std::string model_path(const std::string& path) {
-  verify_if_checkpoint(path);
-  if (!std::filesystem::is_directory(path)) return path;
+  if (!is_folder(path)) return path;
   if (const std::string weights = weights_in_folder(path); !weights.empty()) return weights;
+  verify_if_checkpoint(path);  // of which the model is missing
   const std::string checkpoint = newest_checkpoint(path);
   check(!checkpoint.empty(), "model: '", path,
         "' holds no intact checkpoint and no model.safetensors; is it the folder of a run, such as "

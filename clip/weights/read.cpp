@@ -9,7 +9,9 @@
 #include "clip/weights/hugging_face_tokenizer.h"
 #include "clip/weights/names.h"
 #include "clip/weights/positions.h"
+#include "clip/weights/run_folder.h"
 #include "tensor/io/file.h"
+#include "tensor/io/json.h"
 #include "tensor/io/safetensors.h"
 #include "tensor/io/sha256.h"
 #include "tensor/io/torch_file.h"
@@ -19,6 +21,8 @@ namespace diptych {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr int64_t kMaxConfigBytes = 1 << 20;
 
 void check_sha256(const InputFile& file, std::string wanted) {
   if (wanted.empty()) return;
@@ -39,13 +43,16 @@ bool is_torch_file(const InputFile& file) {
 
 // TorchScript archives carry the code of the model: QuickGELU's factor is in it, or a call of gelu.
 std::optional<nn::Activation> activation_in_code(const InputFile& file) {
-  constexpr int64_t kMaxCode = 1 << 20;
+  constexpr int64_t kMaxCode = 1 << 20, kMaxCodeInAll = 16 << 20;  // of OpenAI's: 0.4 MB
   if (!is_torch_file(file)) return std::nullopt;
   const ZipArchive archive(file);
   std::optional<nn::Activation> found;
+  int64_t total = 0;
   for (const ZipEntry& entry : archive.entries()) {
     if (!entry.name.ends_with(".py")) continue;
     const std::string code = archive.read_text(entry, kMaxCode);
+    total += static_cast<int64_t>(code.size());
+    check(total <= kMaxCodeInAll, "more than ", kMaxCodeInAll, " bytes of code");
     if (code.find("1.702") != std::string::npos) return nn::Activation::quick_gelu;
     if (code.find("torch.gelu(") != std::string::npos) found = nn::Activation::gelu;
   }
@@ -92,6 +99,9 @@ Weights read_any(const InputFile& file, const LoadOptions& options) {
     check(options.config.empty() && options.vision_heads == 0 && options.text_heads == 0,
           "the file carries its configuration; --config, --vision-heads and --text-heads are for "
           "files without");
+    check(static_cast<int64_t>(it->second.size()) <= kMaxConfigBytes, "config: has ",
+          it->second.size(), " bytes, the limit is ", kMaxConfigBytes);
+    check_json("config", it->second);
     weights.config = model_config_from_json(it->second);
   } else {
     InferredConfig chosen = choose_config(
@@ -112,6 +122,7 @@ Weights read_weights(const std::string& path, const LoadOptions& options) {
   try {
     const InputFile file("model", path);
     check_sha256(file, options.sha256);
+    verify_if_checkpoint(file);
     Weights weights = read_any(file, options);
     file.check_unchanged();
     return weights;
@@ -124,7 +135,7 @@ Weights read_weights(const std::string& path, const LoadOptions& options) {
 std::string weights_in_folder(const std::string& folder) {
   for (const char* name : {"open_clip_model.safetensors", "model.safetensors",
                            "open_clip_pytorch_model.bin", "pytorch_model.bin"}) {
-    if (const fs::path path = fs::path(folder) / name; fs::exists(path)) return path.string();
+    if (const fs::path path = fs::path(folder) / name; is_there(path)) return path.string();
   }
   return {};
 }

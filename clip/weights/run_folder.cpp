@@ -68,20 +68,23 @@ Json read_manifest(const fs::path& folder) {
   return manifest;
 }
 
-void verify_file(const fs::path& path, const Json& manifest) {
-  const std::string name = path.filename();
-  check(manifest.contains(name), "checkpoint: ", kManifest, " beside '", path.string(),
+void verify_file(const InputFile& file, const char* name, const Json& manifest) {
+  check(manifest.contains(name), "checkpoint: ", kManifest, " beside '", file.path(),
         "' does not name it");
-  const InputFile file("checkpoint", path);
   const Json& wanted = manifest.at(name);
-  check(wanted == describe(file), "checkpoint: '", path.string(),
+  check(wanted == describe(file), "checkpoint: '", file.path(),
         "' is damaged: it has not the size and CRC-32 that ", kManifest, " tells");
 }
 
-void verify(const fs::path& folder) {
+/// `model`: that of the checkpoint, if it is open already.
+void verify(const fs::path& folder, const InputFile* model = nullptr) {
   check(fs::is_directory(folder), "checkpoint: '", folder.string(), "' is no folder");
   const Json manifest = read_manifest(folder);
-  for (const char* name : kFiles) verify_file(folder / name, manifest);
+  for (const char* name : kFiles) {
+    const bool is_open = model != nullptr && std::string_view(name) == kModelFile;
+    is_open ? verify_file(*model, name, manifest)
+            : verify_file({"checkpoint", folder / name}, name, manifest);
+  }
 }
 
 bool has_our_manifest(const fs::path& folder) {
@@ -170,9 +173,9 @@ void write_manifest(const std::string& checkpoint) {
   write_file_atomically(folder / kManifest, manifest.dump(2));
 }
 
-void verify_checkpoint(const std::string& checkpoint) {
+void verify_checkpoint(const std::string& checkpoint, const InputFile* model) {
   try {
-    verify(checkpoint);
+    verify(checkpoint, model);
   } catch (const Error& error) {
     fail(error.what(),
          "; take another checkpoint, or name the run's folder, whose newest intact "
@@ -195,6 +198,13 @@ void verify_if_checkpoint(const std::string& path) {
   const bool model = real.filename() == kModelFile;
   const fs::path folder = model ? real.parent_path() : real;
   if (fs::is_directory(folder, none) && looks_like_checkpoint(folder)) verify_checkpoint(folder);
+}
+
+void verify_if_checkpoint(const InputFile& model) {
+  std::error_code none;
+  const fs::path real = fs::canonical(model.path(), none);
+  if (real.filename() == kModelFile && looks_like_checkpoint(real.parent_path()))
+    verify_checkpoint(real.parent_path(), &model);
 }
 
 std::string newest_checkpoint(const std::string& run) {

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "tensor/io/file.h"
+
 namespace diptych {
 
 // The files of a checkpoint.
@@ -24,12 +26,15 @@ void write_manifest(const std::string& checkpoint);
 
 /// Throws Error, naming the file and what is wrong with it, unless the folder has a manifest and
 /// both files are regular ones with the size and CRC-32 it says.
-void verify_checkpoint(const std::string& checkpoint);
+/// `model`: its model if that is open already; it is read through this descriptor.
+void verify_checkpoint(const std::string& checkpoint, const InputFile* model = nullptr);
 bool is_intact(const std::string& checkpoint);
 
 /// verify_checkpoint() if the path, or what it links to, is a checkpoint or the model inside one;
-/// nothing for models that come from elsewhere. What opens a model calls this first.
+/// nothing for models that come from elsewhere.
 void verify_if_checkpoint(const std::string& path);
+/// The same for a model that is open: what was verified is what is read through it.
+void verify_if_checkpoint(const InputFile& model);
 
 /// The newest checkpoint of a run whose manifest verifies, as a path; empty if there is none. A
 /// damaged one is reported on stderr and passed over.

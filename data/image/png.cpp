@@ -16,6 +16,10 @@ struct Session {
   png_infop info = nullptr;
   const char* next = nullptr;
   size_t left = 0;
+  png_uint_32 height = 0;
+  int last_pass = 0;
+  bool ends = false;    // at most two rows are missing
+  size_t end_room = 0;  // bytes of image data that may still come
   char reason[128] = "out of memory";
 };
 
@@ -28,9 +32,25 @@ struct Session {
 // A palette index without a colour, or data left over: Pillow takes such files, and so do we.
 void on_warning(png_structp, png_const_charp) {}
 
+// libpng unpacks image data to its end, however far beyond the last pixel that is. So as soon as
+// that is near, what may follow is bounded. (It is told of each row but the last, or the last two
+// of an interlaced picture, before it goes on.)
+void on_row(png_structp codec, png_uint_32 rows, int pass) {
+  auto& session = *static_cast<Session*>(png_get_io_ptr(codec));
+  session.ends = session.ends || (pass == session.last_pass && rows + 2 >= session.height);
+}
+
+void limit_end(png_structp codec, Session& session, size_t bytes) {
+  constexpr png_uint_32 kImageData = 0x49444154;  // IDAT
+  if (!session.ends || png_get_io_chunk_type(codec) != kImageData) return;
+  if (bytes > session.end_room) png_error(codec, "image data goes on behind the last pixel");
+  session.end_room -= bytes;
+}
+
 void on_read(png_structp codec, png_bytep out, size_t bytes) {
   auto& session = *static_cast<Session*>(png_get_io_ptr(codec));
   if (bytes > session.left) png_error(codec, "truncated (no IEND chunk)");
+  limit_end(codec, session, bytes);
   std::memcpy(out, session.next, bytes);
   session.next += bytes;
   session.left -= bytes;
@@ -135,10 +155,23 @@ class PngReader {
       png_read_update_info(codec, info);
       if (static_cast<int64_t>(png_get_rowbytes(codec, info)) != bytes)
         png_error(codec, "unexpected length of a row");
+      expect_end(picture.height, bytes);
       png_read_image(codec, rows.data());
       png_read_end(codec, nullptr);
     });
     return samples;
+  }
+
+  void expect_end(int64_t height, int64_t row_bytes) {
+    constexpr size_t kRoom =
+        1 << 14;  // two pieces as libpng reads them, of at most 16 MiB unpacked
+    const bool interlaced =
+        png_get_interlace_type(session_.codec, session_.info) != PNG_INTERLACE_NONE;
+    session_.height = static_cast<png_uint_32>(height);
+    session_.last_pass = interlaced ? PNG_INTERLACE_ADAM7_PASSES - 1 : 0;
+    session_.ends = height <= 2;
+    session_.end_room = kRoom + 3 * static_cast<size_t>(row_bytes);
+    png_set_read_status_fn(session_.codec, on_row);
   }
 
   static void widen(Picture& picture) {

@@ -4,6 +4,7 @@
 #include <zlib.h>
 
 #include <algorithm>
+#include <array>
 #include <limits>
 
 #include "tensor/types.h"
@@ -29,17 +30,18 @@ size_t inflate_member(std::string_view bytes, size_t max_bytes, const std::strin
   z_stream& stream = inflater.stream;
   stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
   stream.avail_in = static_cast<uInt>(bytes.size());
+  std::array<char, 1 << 16> piece;
   for (int status = Z_OK; status != Z_STREAM_END;) {
-    const size_t used = out.size();
-    check(used < max_bytes + 1, "gunzip: '", name, "' unpacks to more than ", max_bytes, " bytes");
-    out.resize(std::min(max_bytes + 1, std::max<size_t>(2 * used, 1 << 16)));
-    stream.next_out = reinterpret_cast<Bytef*>(out.data() + used);
-    stream.avail_out = static_cast<uInt>(out.size() - used);
+    stream.next_out = reinterpret_cast<Bytef*>(piece.data());
+    stream.avail_out = static_cast<uInt>(piece.size());
     status = inflate(&stream, Z_NO_FLUSH);
-    out.resize(out.size() - stream.avail_out);
     check(status != Z_BUF_ERROR, "gunzip: '", name, "' is cut short");
     check(status == Z_OK || status == Z_STREAM_END, "gunzip: '", name, "' is damaged (",
           stream.msg != nullptr ? stream.msg : "bad data", ")");
+    const size_t unpacked = piece.size() - stream.avail_out;
+    check(unpacked <= max_bytes - out.size(), "gunzip: '", name, "' unpacks to more than ",
+          max_bytes, " bytes");
+    out.append(piece.data(), unpacked);
   }
   return bytes.size() - stream.avail_in;
 }
@@ -57,8 +59,6 @@ std::string gunzip(std::string_view bytes, int64_t max_bytes, const std::string&
     bytes.remove_prefix(inflate_member(bytes, static_cast<size_t>(max_bytes), name, out));
   check(bytes.find_first_not_of('\0') == bytes.npos, "gunzip: '", name, "' has ", bytes.size(),
         " bytes of something else behind its end");
-  check(out.size() <= static_cast<size_t>(max_bytes), "gunzip: '", name, "' unpacks to more than ",
-        max_bytes, " bytes");
   return out;
 }
 

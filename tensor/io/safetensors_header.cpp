@@ -79,6 +79,8 @@ class HeaderParser final : public nlohmann::json_sax<nlohmann::json> {
 
   bool string(std::string& text) override {
     if (place_ == Place::metadata) {
+      require(result.metadata.size() < kMaxTensors, "more than ", kMaxTensors,
+              " entries in __metadata__");
       const bool is_new = result.metadata.emplace(field_, std::move(text)).second;
       require(is_new, "__metadata__ has the key ", in_quotes(field_), " twice");
     } else if (place_ == Place::tensor && field_ == "dtype") {
@@ -151,6 +153,7 @@ class HeaderParser final : public nlohmann::json_sax<nlohmann::json> {
     const int64_t bytes = entry_.shape.numel() * entry_.type->bytes;
     require_entry(entry_.end - entry_.begin == bytes, "has ", entry_.end - entry_.begin,
                   " bytes; its shape ", entry_.shape, " of ", entry_.type->name, " needs ", bytes);
+    require(result.entries.size() < kMaxTensors, "more than ", kMaxTensors, " tensors");
     result.entries.push_back(std::move(entry_));
   }
 
@@ -162,6 +165,18 @@ class HeaderParser final : public nlohmann::json_sax<nlohmann::json> {
   int offsets_ = 0;
   bool has_metadata_ = false, has_dtype_ = false, has_shape_ = false, has_offsets_ = false;
 };
+
+/// The JSON parser keeps a string up to four times while it reads it.
+void check_strings(const std::string& where, std::string_view json) {
+  for (size_t begin = json.find('"'); begin != json.npos; begin = json.find('"', begin + 1)) {
+    const size_t from = begin;
+    while ((begin = json.find_first_of("\"\\", begin + 1)) != json.npos && json[begin] == '\\')
+      ++begin;
+    check(std::min(begin, json.size()) - from <= kMaxString, where,
+          ": the header has a text of more than ", kMaxString, " bytes");
+    if (begin == json.npos) return;
+  }
+}
 
 void check_unique(const std::string& where, const std::vector<HeaderEntry>& entries) {
   std::vector<std::string_view> names;
@@ -194,6 +209,7 @@ SafeTensorsHeader parse_safetensors_header(const std::string& where, const std::
   const size_t first = json.find_first_not_of(" \t\r\n");
   check(first != std::string::npos && json[first] == '{' && json.find('\0') == std::string::npos,
         where, ": the header is not a JSON object");
+  check_strings(where, json);
   HeaderParser parser(where, data_bytes);
   nlohmann::json::sax_parse(json, &parser);
   check_unique(where, parser.result.entries);

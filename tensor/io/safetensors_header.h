@@ -17,12 +17,15 @@ struct FileType {
 };
 
 inline constexpr int64_t kMaxHeaderBytes =
-    100'000'000;  // the limit of the reference implementation
+    100'000'000;                                // the limit of the reference implementation
+inline constexpr size_t kMaxTensors = 1 << 14;  // as of load_torch; the largest CLIP has 2,000
 inline constexpr FileType kFileTypes[] = {
     {"F32", DType::f32, 4},   {"F64", DType::f64, 8}, {"F16", DType::f16, 2},
     {"BF16", DType::bf16, 2}, {"I64", DType::i64, 8}, {"U8", DType::u8, 1},
     {"BOOL", DType::u8, 1},   {"I32", DType::i64, 4},
 };
+
+inline constexpr size_t kMaxString = 10 << 20;  // of names and metadata, as it is written
 
 struct HeaderEntry {
   std::string name;

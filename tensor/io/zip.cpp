@@ -17,6 +17,7 @@ using detail::ZipHeader;
 
 constexpr uint32_t kLocalSignature = 0x04034b50;
 constexpr int64_t kLocalBytes = 30;
+constexpr int64_t kMostInflated = 1032;   // bytes out of one, by "deflate"
 constexpr uint16_t kDescriptor = 1 << 3;  // bit of the flags: sizes and CRC follow the data
 
 /// Whether a field of a local header is that of the directory, or says that it is elsewhere.
@@ -114,7 +115,9 @@ std::string ZipArchive::read(const ZipEntry& entry) const {
 std::string ZipArchive::inflated(const ZipEntry& entry, int64_t max_bytes) const {
   std::string packed(static_cast<size_t>(entry.size), '\0');
   file_.read_at(entry.begin, packed.data(), entry.size);
-  std::string bytes(static_cast<size_t>(max_bytes), '\0');
+  const int64_t most =
+      kMostInflated * entry.size + 64;  // no entry takes memory that it cannot fill
+  std::string bytes(static_cast<size_t>(std::min(max_bytes, most)), '\0');
   z_stream stream{};
   constexpr int kRaw = -15;  // no header of zlib's; the largest window
   check(inflateInit2(&stream, kRaw) == Z_OK, where_, ": zlib cannot start");
