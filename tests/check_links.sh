@@ -19,8 +19,17 @@ missing() {
       *'<'* | *'*'* | logs/* | build/* | vocab/*) continue ;;      # patterns; made by running
       cuda/* | clip/model.py | clip/clip.py | http*) continue ;;  # to come; openai/CLIP's
     esac
-    [ -e "$path" ] || [ -e "$(dirname "$file")/$path" ] || echo "$file:$line: no file $path"
+    found=${path%%#*}
+    [ -e "$found" ] || found=$(dirname "$file")/$found
+    [ -e "$found" ] || echo "$file:$line: no file $path"
+    [[ $path != *'#'* ]] || has_heading "$found" "${path#*#}" || echo "$file:$line: no heading $path"
   done
+}
+
+# has_heading FILE ANCHOR: as GitHub makes anchors, in lower case with a dash for each space.
+has_heading() {
+  grep -E '^#+ ' "$1" 2>/dev/null | sed -E 's/^#+ //; s/[^A-Za-z0-9 _-]//g; s/ /-/g' |
+    tr '[:upper:]' '[:lower:]' | grep -qxF "$2"
 }
 
 # `file`, `folder/`, [text](file) of a README.
@@ -74,6 +83,7 @@ self_test() {
   plant tensor/cpu/README.md 'See `c.h`.' '1: no file c.h'
   plant tensor/cpu/README.md 'See `io/`.' '1: no file io/'
   plant tensor/cpu/README.md '[a lesson](gone.md)' '1: no file gone.md'
+  plant README.md '[a part](tensor/README.md#gone)' '1: no heading tensor/README.md#gone'
   plant README.md '`tensor/t.h` → `t.h`' '1: no file t.h'
   plant tensor/x.h $'// tensor/x.h — x\n// as in tensor/gone.h' '2: no file tensor/gone.h'
   plant tensor/x.h '// tensor/y.h — moved' '1: its head does not name it'

@@ -85,6 +85,7 @@ void declare(Command command, Flags& flags) {
       .option("--text-length", flags.text_length, "tokens per caption (default: the whole context)",
               kNotNegative)
       .json(flags.json);
+  flags.declare_options(command);
 }
 
 }  // namespace
