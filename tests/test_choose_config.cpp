@@ -5,6 +5,8 @@
 #include "clip/weights/model_file.h"
 #include "tensor/io/safetensors.h"
 #include "tests/config_files.h"
+#include "tests/program.h"
+#include "tests/squares.h"
 
 namespace diptych::test {
 
@@ -86,6 +88,32 @@ TEST_CASE("infer: towers of our own presets' size have OpenAI's heads, not our p
   CHECK(infer_config(model.state_dict()).config.text.transformer.heads == 1);
   const nn::ShapesOnly shapes_only;
   CHECK(infer_config(Clip(preset("ViT-H-14")).state_dict()).config.vit()->transformer.heads == 16);
+}
+
+TEST_CASE("vocabulary: --vocab gives one to a model without, and takes no other's place") {
+  REQUIRE_BINARY();
+  const TempDir dir;
+  const Tokenizer words = Tokenizer::train({"a red cat", "a red boat"}, 520),
+                  other = Tokenizer::train({"blue blue", "ship ship"}, 520),
+                  smaller = Tokenizer::train({"a red cat"}, 514);
+  put_file(dir / "words.txt", words.merges_text());
+  put_file(dir / "other.txt", other.merges_text());
+  put_file(dir / "smaller.txt", smaller.merges_text());
+  put_file(dir / "texts.txt", "a red cat\n");
+  ModelConfig config = tiny_config();
+  config.text.vocab_size = words.vocab_size();
+  Clip model(config);
+  model.initialize(1);
+  save_model(dir / "with.safetensors", model, &words);
+  save_model(dir / "without.safetensors", model, nullptr);
+  const auto embed = [&](const std::string& file, const std::string& vocab) {
+    return diptych_run("embed --model " + (dir / file) + " --texts " + (dir / "texts.txt") +
+                       " --out " + (dir / "x.npy") + " --vocab " + (dir / vocab));
+  };
+  CHECK(embed("without.safetensors", "words.txt").exit_code == 0);
+  CHECK(embed("with.safetensors", "words.txt").exit_code == 0);
+  CHECK(contains(embed("with.safetensors", "other.txt").err, "is not the one that"));
+  CHECK(contains(embed("without.safetensors", "smaller.txt").err, "has 514 tokens"));
 }
 
 }  // namespace diptych::test

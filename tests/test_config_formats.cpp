@@ -186,7 +186,7 @@ TEST_CASE("open_clip's configuration: what is not supported is refused by name")
   CHECK(contains(error_of([&] {
                    apply_open_clip_config(R"({"model_cfg": {"embed_dim": 1, "embed_dim": 24}})", c);
                  }),
-                 "'embed_dim' stands there twice"));
+                 "'embed_dim' stands twice in one object"));
 }
 
 TEST_CASE("open_clip's configuration: a model_configs file is one without its wrapper") {

@@ -166,6 +166,22 @@ void ModelFlags::declare_options(Command command) {
           "vocab` puts it)");
 }
 
+namespace {
+
+/// Other tokens would be read as if nothing were wrong.
+void use_vocabulary(const std::string& path, LoadedModel& loaded) {
+  Tokenizer given = Tokenizer::load(path);
+  const int64_t known = loaded.model->config().text.vocab_size;
+  check(!loaded.tokenizer || loaded.tokenizer->merges_text() == given.merges_text(),
+        "vocabulary: '", path, "' is not the one that '", loaded.path,
+        "' carries; leave --vocab out");
+  check(loaded.tokenizer || given.vocab_size() == known, "vocabulary: '", path, "' has ",
+        given.vocab_size(), " tokens, '", loaded.path, "' was made for ", known);
+  loaded.tokenizer = std::move(given);
+}
+
+}  // namespace
+
 LoadedModel ModelFlags::open() const {
   LoadOptions options{{}, image_size, sha256, config, vision_heads, text_heads};
   if (!activation.empty()) options.activation = nn::activation_from(activation);
@@ -178,7 +194,7 @@ LoadedModel ModelFlags::open() const {
   const bool needs_openai =
       !loaded.tokenizer && loaded.model->config().text.vocab_size == kOpenAiVocabulary;
   if (path.empty() && needs_openai) path = find_vocabulary(loaded.path);
-  if (!path.empty()) loaded.tokenizer = Tokenizer::load(path);
+  if (!path.empty()) use_vocabulary(path, loaded);
   return loaded;
 }
 

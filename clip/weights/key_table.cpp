@@ -9,39 +9,17 @@
 #include <set>
 
 #include "clip/spelling.h"
+#include "tensor/io/json.h"
 
 namespace diptych {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr int kMaxDepth = 16;
-
-/// Refuses what readers of JSON disagree on: a key that stands twice in one object. And what no
-/// configuration has: objects in objects without end.
-class Strict {
- public:
-  explicit Strict(const std::string& file) : file_(file) {}
-
-  bool operator()(int depth, Json::parse_event_t event, const Json& parsed) {
-    check(depth <= kMaxDepth, file_, ": nested deeper than ", kMaxDepth);
-    if (event == Json::parse_event_t::object_start) seen_.emplace_back();
-    if (event == Json::parse_event_t::object_end) seen_.pop_back();
-    if (event == Json::parse_event_t::key) {
-      const auto key = parsed.get<std::string>();
-      check(seen_.back().insert(key).second, file_, ": the key '", key, "' stands there twice");
-    }
-    return true;
-  }
-
- private:
-  const std::string& file_;
-  std::vector<std::set<std::string>> seen_;
-};
-
 Json parse(const std::string& file, const std::string& text) {
-  const Json json = Json::parse(text, Strict(file), /*allow_exceptions=*/false);
-  check(json.is_object(), file, ": not a JSON object, or damaged: ", text.substr(0, 60));
+  check_json(file, text);
+  const Json json = Json::parse(text);
+  check(json.is_object(), file, ": not a JSON object: ", text.substr(0, 60));
   return json;
 }
 
