@@ -135,6 +135,7 @@ Json preprocess_json(const Preprocess& p) {
             {"resize_mode", name(p.resize_mode)},
             {"training_crop", name(p.training_crop)}};
   add_unless(int64_t{0}, "shortest", p.shortest, json);
+  add_unless(false, "crop_rounds_down", p.crop_rounds_down, json);
   add_unless<std::string>(name(Interpolation::bicubic), "interpolation", name(p.interpolation),
                           json);
   return json;
@@ -208,6 +209,7 @@ void read_preprocess(Reader in, Preprocess& p) {
   p.resize_mode = resize_mode_from(in.get<std::string>("resize_mode"));
   p.training_crop = training_crop_from(in.get<std::string>("training_crop"));
   if (in.has("shortest")) p.shortest = in.size("shortest");
+  p.crop_rounds_down = in.get_or("crop_rounds_down", false);
   p.interpolation = interpolation_from(in.get_or<std::string>("interpolation", "bicubic"));
   in.finish();
 }

@@ -22,7 +22,8 @@ missing() {
     found=${path%%#*}
     [ -e "$found" ] || found=$(dirname "$file")/$found
     [ -e "$found" ] || echo "$file:$line: no file $path"
-    [[ $path != *'#'* ]] || has_heading "$found" "${path#*#}" || echo "$file:$line: no heading $path"
+    [[ $path != *'#'* ]] || has_heading "$found" "${path#*#}" ||
+      echo "$file:$line: no heading $path"
   done
 }
 

@@ -143,6 +143,19 @@ TEST_CASE("cli: tokenize and preprocess print and write what a model would see")
         doctest::Approx(-0.48145466 / 0.26862954));  // the margin above
 }
 
+namespace {
+
+// As many merges as OpenAI's file has: of pairs of bytes.
+std::string merges_of_openai_size() {
+  const Tokenizer bytes = Tokenizer::train({"a"}, Tokenizer::kSmallest);
+  std::string text = "#version: 0.2\n";
+  for (int64_t k = 0; k < Tokenizer::kOpenAiMerges; ++k)
+    text += bytes.spelling(k / 256) + ' ' + bytes.spelling(k % 256) + '\n';
+  return text;
+}
+
+}  // namespace
+
 TEST_CASE("cli: a model with OpenAI's vocabulary finds it beside itself, or says how to get it") {
   REQUIRE_BINARY();
   const TempDir dir;
@@ -159,6 +172,8 @@ TEST_CASE("cli: a model with OpenAI's vocabulary finds it beside itself, or says
   CHECK(r.exit_code == 1);
   CHECK(contains(r.err, (dir / kVocabularyName)));  // found, and refused
   put_file(dir / kVocabularyName, squares_tokenizer().merges_text());
+  CHECK(contains(diptych_run(embed, "", "DIPTYCH_VOCAB=").err, "was made for 49408"));
+  put_file(dir / kVocabularyName, merges_of_openai_size());
   CHECK(diptych_run(embed, "", "DIPTYCH_VOCAB=").exit_code == 0);
   r = diptych_run(embed, "", "DIPTYCH_VOCAB=" + (dir / "absent"));
   CHECK(r.exit_code == 1);

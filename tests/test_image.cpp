@@ -86,6 +86,15 @@ TEST_CASE("resize: every byte of every filter equals Pillow's") {
   CHECK(golden.at_end());
 }
 
+TEST_CASE("preprocess: a margin of three pixels begins at the even one, or is rounded down") {
+  const Picture picture = noise_in(Mode::rgb, 20, 23);
+  const auto view = [&](bool rounds_down) {
+    return square_view(picture, {.size = 20, .crop_rounds_down = rounds_down}).rgb;
+  };
+  CHECK(view(false) == to_rgb(crop(picture, {0, 2, 20, 20})).rgb);
+  CHECK(view(true) == to_rgb(crop(picture, {0, 1, 20, 20})).rgb);
+}
+
 TEST_CASE("preprocess: a short side above R leaves the middle of a larger picture") {
   const Picture picture = noise_in(Mode::rgb, 70, 45);
   const Preprocess how{.size = 20, .shortest = 30, .interpolation = Interpolation::bilinear};

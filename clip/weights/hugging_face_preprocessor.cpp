@@ -122,6 +122,7 @@ const ConfigFormat& hugging_face_preprocessor_format() {
 
 void apply_hugging_face_preprocessor(const std::string& text, ModelConfig& c) {
   apply_config(hugging_face_preprocessor_format(), switched(text), c);
+  c.preprocess.crop_rounds_down = true;  // whatever it says
   check_usable(c.preprocess);
 }
 

@@ -41,10 +41,12 @@ Size longest_to(const Picture& picture, int64_t R) {
   return size;
 }
 
-// The middle R × R pixels; odd margins round as in torchvision's CenterCrop.
-Box central(const Size& whole, int64_t R) {
-  return {round_half_even(static_cast<double>(whole.width - R) / 2.0),
-          round_half_even(static_cast<double>(whole.height - R) / 2.0), R, R};
+// The middle R × R pixels.
+Box central(const Size& whole, int64_t R, bool rounds_down) {
+  const auto before = [&](int64_t side) {
+    return rounds_down ? (side - R) / 2 : round_half_even(static_cast<double>(side - R) / 2.0);
+  };
+  return {before(whole.width), before(whole.height), R, R};
 }
 
 Box random_square(const Size& whole, int64_t R, PhiloxStream& random) {
@@ -138,7 +140,8 @@ RgbImage square_view(const Picture& picture, const Preprocess& how) {
     return to_rgb(pad(resize(picture, whole.width, whole.height, by), R, R));
   }
   const Size whole = shortest_to(picture, std::max(R, how.shortest));
-  return to_rgb(resize(picture, whole.width, whole.height, central(whole, R), by));
+  return to_rgb(
+      resize(picture, whole.width, whole.height, central(whole, R, how.crop_rounds_down), by));
 }
 
 void to_pixels(const RgbImage& image, const Preprocess& how, float* out) {

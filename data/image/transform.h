@@ -61,6 +61,9 @@ struct Preprocess {
   ResizeMode resize_mode = ResizeMode::shortest;
   int64_t shortest = 0;  ///< of mode shortest: the short side before the crop, ≥ R; 0 means R
   Interpolation interpolation = Interpolation::bicubic;
+  /// Half a margin of the crop: half a pixel is dropped (transformers), or goes to the even side
+  /// (torchvision, so OpenAI and open_clip).
+  bool crop_rounds_down = false;
   TrainingCrop training_crop = TrainingCrop::resized;
 };
 
