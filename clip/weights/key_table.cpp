@@ -55,7 +55,7 @@ void check_known(const ConfigFormat& format, const Json& object, const std::stri
     } else {
       check(
           inner && value.is_null(), format.file, ": ", here,
-          inner ? " must be an object, got " : " is not known here, so its effect is not either: ",
+          inner ? " must be an object, got " : " is not known here; remove it if it changes nothing: ",
           value.dump().substr(0, 60), inner ? "" : hint(format, here));
     }
   }
