@@ -8,6 +8,13 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+// How many values an array must have.
+template <class T>
+constexpr size_t size_of() {
+  if constexpr (requires { std::tuple_size<T>::value; }) return std::tuple_size<T>::value;
+  return 1;
+}
+
 // One object of the configuration. Reading marks keys, so that `finish` can name those nobody asked
 // for.
 class Reader {
@@ -21,6 +28,10 @@ class Reader {
     seen_.push_back(key);
     const auto it = object_.find(key);
     check(it != object_.end(), "config: ", where_, '.', key, " is missing");
+    check(std::is_same_v<T, bool> || !it->is_boolean(), "config: ", where_, '.', key, " is ",
+          it->dump());
+    check(!it->is_array() || it->size() == size_of<T>(), "config: ", where_, '.', key, " has ",
+          it->size(), " values instead of ", size_of<T>());
     try {
       return it->template get<T>();
     } catch (const Json::exception&) {

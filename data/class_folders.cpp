@@ -28,6 +28,8 @@ ClassFolders::ClassFolders(const std::string& folder, const Preprocess& preproce
   for (const std::string& file : loose) {
     if (is_picture_name(file))
       left_out_.push_back({file, "lies in no class folder"});
+    else if (!is_file(file))
+      left_out_.push_back({file, "is neither a folder nor a file; a link that leads nowhere?"});
     else
       others_.push_back(file);
   }

@@ -1,6 +1,8 @@
 // tests/test_choose_config.cpp — whose configuration bare weights get, and what is asked for.
 #include <doctest/doctest.h>
 
+#include <filesystem>
+
 #include "clip/weights/infer_config.h"
 #include "clip/weights/model_file.h"
 #include "tensor/io/safetensors.h"
@@ -34,6 +36,12 @@ TEST_CASE(
   const std::string pixels = dir / "transformers/preprocessor_config.json";
   put_file(pixels, R"({"size": 24, "crop_size": 24, "image_mean": [0.5, 0.25, 0.125]})");
   CHECK(load_model(path).model->config().preprocess.mean[1] == 0.25f);
+  // transformers 5 writes another file, and prefers it.
+  const std::string both = dir / "transformers/processor_config.json";
+  put_file(both, R"({"image_processor": {"size": 24, "crop_size": 24, "image_std": [1, 2, 3]}})");
+  CHECK(load_model(path).model->config().preprocess.std[2] == 3);
+  CHECK(load_model(path).model->config().preprocess.mean[1] == 0.4578275f);
+  std::filesystem::remove(both);
   put_file(pixels, R"({"size": 24, "crop_size": 24, "do_pad": true})");
   CHECK(contains(error_of([&] { load_model(path); }), "preprocessor_config.json: do_pad"));
 }
@@ -54,6 +62,10 @@ TEST_CASE("configurations: --config serves weights that have none beside them") 
             ->transformer.heads == 2);
   CHECK(contains(error_of([&] { load_model(kTinyWeights, {.config = dir / "oc.json"}); }),
                  "carries its configuration"));
+  put_file(dir / "info.json",
+           R"({"parameters": 1, "config": )" + get_file(dir / "ours.json") + '}');
+  CHECK(load_model(dir / "bare.safetensors", {.config = dir / "info.json"}).notes ==
+        "everything: from " + (dir / "info.json") + '\n');
   put_file(dir / "other.json", "{}");
   CHECK(contains(
       error_of([&] { load_model(dir / "bare.safetensors", {.config = dir / "other.json"}); }),

@@ -274,6 +274,10 @@ TEST_CASE("preprocessor_config.json: what is not supported is refused by name") 
   refuses("image_mean", {0.5, 0.5});
   refuses("image_mean", {0.5, 0.5, 1e300});
   refuses("sharpen", true);
+  refuses("do_resize", nullptr);  // Python takes null for false
+  refuses("resample", nullptr);
+  refuses("image_mean", nullptr);
+  CHECK(preprocess_with("do_normalize", nullptr).std == std::array<float, 3>{1, 1, 1});
   CHECK(contains(preprocess_error("image_std", {0, 1, 1}),
                  "image_std is [0,1,1]: they must be above 0"));
 }

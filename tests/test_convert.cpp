@@ -103,8 +103,9 @@ TEST_CASE(
   check_same_model(load_model(dir / "hf"), vit);
   export_open_clip(dir / "oc", *vit.model);
   check_same_model(load_model(dir / "oc"), vit);
-  export_open_clip(dir / "oc", *resnet.model);
-  check_same_model(load_model(dir / "oc"), resnet);
+  CHECK(contains(error_of([&] { export_open_clip(dir / "oc", *resnet.model); }), "is not empty"));
+  export_open_clip(dir / "rn-oc", *resnet.model);
+  check_same_model(load_model(dir / "rn-oc"), resnet);
   CHECK(contains(error_of([&] { export_hugging_face(dir / "rn", *resnet.model, nullptr); }),
                  "no ResNet"));
 }
@@ -124,6 +125,7 @@ TEST_CASE("export: a vocabulary of the model's own comes along to Hugging Face a
   const std::string vocab = get_file(dir / "hf/vocab.json"), merges = words.merges_text();
   // transformers 5 writes one file instead of two.
   nlohmann::json one{
+      {"normalizer", {{"type", "Lowercase"}}},
       {"model", {{"vocab", nlohmann::json::parse(vocab)}, {"merges", nlohmann::json::array()}}}};
   for (size_t at = merges.find('\n') + 1, end; at < merges.size(); at = end + 1) {
     end = merges.find('\n', at);
@@ -133,14 +135,36 @@ TEST_CASE("export: a vocabulary of the model's own comes along to Hugging Face a
   std::filesystem::remove(dir / "hf/vocab.json");
   CHECK(again().words().merges_text() == merges);
 
-  // Tokens in another order give other ids: such texts are refused, not guessed.
-  std::string swapped = vocab;
+  put_file(dir / "hf/vocab.json", "{}");  // transformers does not look at it beside tokenizer.json
+  CHECK(again().words().merges_text() == merges);
+}
+
+TEST_CASE("export: texts are refused where Hugging Face's files give them other ids") {
+  const TempDir dir;
+  const Tokenizer words = Tokenizer::train({"a red cat", "a red boat", "a blue cat"}, 530);
+  ModelConfig config = tiny_config();
+  config.text.vocab_size = words.vocab_size();
+  Clip model(config);
+  model.initialize(1);
+  export_hugging_face(dir / "hf", model, &words);
+  CHECK_NOTHROW(load_model(dir / "hf").words());
+  const auto refused = [&](const char* file, const std::string& text) {
+    const std::string path = dir / (std::string("hf/") + file), before = get_file(path);
+    put_file(path, text);
+    CAPTURE(text);
+    CHECK(contains(error_of([&] { load_model(dir / "hf").words(); }), "the tokenizer in"));
+    before.empty() ? static_cast<void>(std::filesystem::remove(path)) : put_file(path, before);
+  };
+  std::string swapped = get_file(dir / "hf/vocab.json");
   swapped.replace(swapped.find("\"!\": 0"), 6, "\"!\": 1");
-  put_file(dir / "hf/vocab.json", swapped);
-  CHECK(contains(error_of([&] { again().words(); }), "the tokenizer in"));
-  put_file(dir / "hf/vocab.json", vocab);
-  put_file(dir / "hf/tokenizer_config.json", R"({"tokenizer_class": "BertTokenizer"})");
-  CHECK(contains(error_of([&] { again().words(); }), "the tokenizer in"));
+  refused("vocab.json", swapped);
+  refused("tokenizer_config.json", R"({"tokenizer_class": "BertTokenizer"})");
+  refused("tokenizer_config.json", R"({"do_lower_case": false})");
+  refused("tokenizer_config.json", R"({"eos_token": "</s>"})");
+  refused("tokenizer_config.json", R"({"added_tokens_decoder": {"530": {"content": "<toy>"}}})");
+  refused("special_tokens_map.json", R"({"bos_token": {"content": "<s>"}})");
+  refused("added_tokens.json", R"({"<toy>": 530})");
+  refused("tokenizer.json", R"({"model": {"vocab": {}, "merges": []}})");
 }
 
 TEST_CASE("export: the activation travels in the configuration, and can be overridden") {

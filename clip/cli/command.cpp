@@ -30,6 +30,8 @@ CLI::Option* add_to(CLI::App* app, const std::string& name, T& value, const std:
       option->default_str(shown);
   }
   if constexpr (!std::is_same_v<T, std::vector<std::string>>) option->take_last();  // as argparse
+  // An unset variable of a script must not switch off what was asked for.
+  option->check([](const std::string& given) { return given.empty() ? "is empty" : ""; });
   return option;
 }
 
@@ -166,6 +168,10 @@ void ModelFlags::declare_options(Command command) {
           "vocab` puts it)");
 }
 
+bool ModelFlags::any() const {
+  return !(vocab + activation + sha256 + config).empty() || image_size + vision_heads + text_heads;
+}
+
 namespace {
 
 /// Other tokens would be read as if nothing were wrong.
@@ -187,8 +193,8 @@ LoadedModel ModelFlags::open() const {
   if (!activation.empty()) options.activation = nn::activation_from(activation);
   LoadedModel loaded = load_model(model, options);
   if (!loaded.notes.empty()) {
-    tell(fmt::format("'{}' carries no configuration of ours; what is known about it:\n{}",
-                     loaded.path, loaded.notes));
+    tell(fmt::format("'{}', what is known about it, and from where:\n{}", loaded.path,
+                     loaded.notes));
   }
   std::string path = vocab;
   const bool needs_openai =

@@ -76,6 +76,7 @@ struct ModelFlags {
   int64_t image_size = 0, vision_heads = 0, text_heads = 0;
   void declare(Command);          ///< --model and the rest
   void declare_options(Command);  ///< the rest
+  bool any() const;               ///< whether one of the rest was given
   /// Opens it, says on stderr what had to be inferred, and takes the vocabulary from --vocab, the
   /// model file or, for models with OpenAI's, from where find_vocabulary finds it.
   LoadedModel open() const;

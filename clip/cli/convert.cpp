@@ -1,10 +1,13 @@
 // clip/cli/convert.cpp — `diptych convert`: models between libraries.
 #include <fmt/core.h>
 
+#include <filesystem>
+
 #include "clip/cli/command.h"
 #include "clip/console.h"
 #include "clip/weights/export.h"
 #include "clip/weights/vocabulary.h"
+#include "tensor/io/file.h"
 
 namespace diptych::cli {
 namespace {
@@ -24,7 +27,17 @@ void tell_vocabulary(const Flags& flags, const Tokenizer* words) {
     tell(fmt::format("convert: no vocabulary was written, '{}' has none\n", flags.model));
 }
 
+// What reads it judges by the name; and a checkpoint is what its manifest says.
+void check_out(const Flags& flags) {
+  const std::filesystem::path out = flags.out;
+  check(flags.to != "diptych" || out.extension() == ".safetensors", "convert: '", flags.out,
+        "' must end in .safetensors, which is what is written");
+  check(flags.to != "diptych" || !is_there((out.parent_path() / "manifest.json").string()),
+        "convert: '", flags.out, "' lies in a checkpoint, which this would damage");
+}
+
 int run(const Flags& flags) {
+  check_out(flags);
   const LoadedModel loaded = flags.open();
   const Clip& model = *loaded.model;
   const Tokenizer* words = loaded.tokenizer ? &*loaded.tokenizer : nullptr;

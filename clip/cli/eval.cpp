@@ -124,6 +124,7 @@ int run_folders(const Flags& flags, const LoadedModel& loaded) {
   check(is_folder(flags.data),
         "eval: --data must be fashion or a folder with one sub-folder per class, got '", flags.data,
         "'");
+  check(flags.report.empty(), "eval: --report is of fashion; folders have none");
   const LabelledSource source = open_class_folders(flags.data, loaded.model->config().preprocess);
   const auto elsewhere = static_cast<int64_t>(source.left_out.size());
   const int64_t listed = source.dataset->size() + elsewhere;

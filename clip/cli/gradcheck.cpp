@@ -77,7 +77,10 @@ nlohmann::ordered_json finding(double x) {
 int run(const Flags& flags) {
   std::vector<Row> rows = check_operators(flags);
   check_layers(flags, rows);
-  check(!rows.empty(), "gradcheck: no operator or layer has such a name");
+  for (const std::string& part : flags.names)
+    check(std::any_of(rows.begin(), rows.end(),
+                      [&](const Row& row) { return row.name.find(part) != std::string::npos; }),
+          "gradcheck: no operator or layer has '", part, "' in its name");
   int64_t failed = 0;
   nlohmann::ordered_json out = nlohmann::ordered_json::array();
   if (!flags.json)

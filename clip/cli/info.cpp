@@ -18,7 +18,10 @@ struct Flags : ModelFlags {
 };
 
 ModelConfig config_of(const Flags& flags) {
-  return is_there(flags.model) ? flags.open().model->config() : preset(flags.model);
+  if (is_there(flags.model)) return flags.open().model->config();
+  check(!flags.any(), "info: '", flags.model, "' is no file; flags that describe one say nothing ",
+        "about a model by name");
+  return preset(flags.model);
 }
 
 void print_layers(const Clip& model) {
@@ -49,6 +52,8 @@ int run(const Flags& flags) {
   const Clip model(known);
   const ModelConfig& config = model.config();
   const int64_t T = flags.text_length ? flags.text_length : config.text.context_length;
+  check(T <= config.text.context_length, "info: --text-length ", T, ", the model reads ",
+        config.text.context_length, " tokens");
   const Cost cost = estimate_cost(config, model.parameter_count(), flags.batch_size, T);
   if (flags.json) {
     print_json(nlohmann::ordered_json{{"model", flags.model},

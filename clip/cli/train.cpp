@@ -177,6 +177,7 @@ int run(const Flags& given) {
   const DataSource data =
       open_training_data(f.train_data, f.columns, config.preprocess, f.limits, f.train.seed);
   check_left_out(f, data);
+  f.train.left_out = static_cast<int64_t>(data.left_out.size());
   f.train = resolved(f.train, data.dataset->size());
 
   RunLog log(folder, !f.resume.empty());

@@ -156,6 +156,9 @@ Checkpoint read_checkpoint(const std::string& folder) {
   c.model = load_safetensors(folder + '/' + kModelFile);
   c.training = load_safetensors(folder + '/' + kTrainingFile);
   read_position(c, folder + '/' + kTrainingFile);
+  const auto named = step_of_checkpoint(folder);
+  check(!named || *named == c.state.step, "resume: '", folder, "' holds step ", c.state.step,
+        "; give the folder its name, or resume from another");
   return c;
 }
 

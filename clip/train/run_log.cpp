@@ -73,7 +73,11 @@ RunLog::~RunLog() {
 
 void RunLog::continue_from(int64_t step, const std::string& bad_samples) {
   bad_ = BadSamples(bad_samples);
-  cut_metrics(folder_ + "/metrics.jsonl", step);
+  const std::string metrics = folder_ + "/metrics.jsonl";
+  if (step > 0 && !is_there(metrics)) line("warning: '" + metrics + "' is gone; it begins anew");
+  if (const int64_t damaged = cut_metrics(metrics, step); damaged > 0)
+    line(
+        fmt::format("warning: {} lines of '{}' were no records and are dropped", damaged, metrics));
   replace_record(folder_ + "/bad_samples.tsv", bad_samples);
 }
 

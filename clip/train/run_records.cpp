@@ -57,21 +57,24 @@ std::string BadSamples::add(const BadSample& bad) {
   return line;
 }
 
-void cut_metrics(const std::string& path, int64_t step) {
-  if (step == 0) return replace_record(path, "");
+int64_t cut_metrics(const std::string& path, int64_t step) {
+  int64_t damaged = 0;
+  if (step == 0) replace_record(path, "");
   const std::string file = file_at(path);
-  if (file.empty()) return;
+  if (file.empty()) return damaged;
   std::ifstream in(file);
   write_file_atomically(file, [&](FileWriter& out) {
     int64_t last = 0;
     for (std::string line; std::getline(in, line);) {
       const int64_t of = step_of(line);
+      damaged += of == 0;
       if (of <= last || of > step) continue;
       out.write(line + '\n');
       last = of;
     }
     check(in.eof(), "resume: '", path, "' cannot be read to its end");
   });
+  return damaged;
 }
 
 void replace_record(const std::string& path, const std::string& text) {

@@ -29,7 +29,8 @@ class BadSamples {
 /// Keeps of metrics.jsonl the records of the steps 1 … `step`, one each. Later ones are of steps
 /// that will be taken again; half lines are what a crash or a full disk left. Throws Error if the
 /// file cannot be replaced; then it is as before.
-void cut_metrics(const std::string& path, int64_t step);
+/// Returns how many lines were no records.
+int64_t cut_metrics(const std::string& path, int64_t step);
 
 /// Makes a file hold `text`, or be gone if that is empty. Throws Error like cut_metrics(). Both
 /// follow links, and leave devices and pipes, where somebody put one, as they are.

@@ -48,7 +48,7 @@ void sort(const nn::AdamWConfig& adamw, Sorted& out) {
 
 void sort(const TrainConfig& config, Sorted& out) {
   const auto& [batch_size, epochs, max_steps, lr, warmup, adamw, grad_clip_norm, seed, workers,
-               log_every, save_every, keep, max_bad_fraction] = config;
+               log_every, save_every, keep, max_bad_fraction, left_out] = config;
   out.fixed["batch_size"] = batch_size;
   out.fixed["epochs"] = epochs;
   out.fixed["max_steps"] = max_steps;
@@ -62,6 +62,7 @@ void sort(const TrainConfig& config, Sorted& out) {
   out.free["save_frequency"] = save_every;
   out.free["keep"] = keep;
   out.free["max_bad_fraction"] = max_bad_fraction;
+  out.free["left_out"] = left_out;
 }
 
 Sorted sorted(const RunSettings& settings) {

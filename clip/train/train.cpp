@@ -90,9 +90,10 @@ StepResult Trainer::step(const Batch& batch) {
 void Trainer::account_for(const Batch& batch) {
   state_.truncated += batch.truncated;
   for (const BadSample& bad : batch.bad) log_.bad_sample(bad);
-  const int64_t bad = log_.bad_samples().size();
-  check(static_cast<double>(bad) <= config_.max_bad_fraction * static_cast<double>(dataset_.size()),
-        "train: ", bad, " of ", dataset_.size(), " samples are bad, more than --max-bad-fraction ",
+  const int64_t bad = log_.bad_samples().size() + config_.left_out;
+  const int64_t found = dataset_.size() + config_.left_out;
+  check(static_cast<double>(bad) <= config_.max_bad_fraction * static_cast<double>(found),
+        "train: ", bad, " of ", found, " samples are bad, more than --max-bad-fraction ",
         config_.max_bad_fraction, "; they are named in ", log_.folder(), "/bad_samples.tsv");
 }
 

@@ -23,7 +23,8 @@ struct TrainConfig {
   int64_t log_every = 50;          ///< steps
   int64_t save_every = 1;          ///< epochs
   int keep = 2;                    ///< checkpoints
-  double max_bad_fraction = 0.01;  ///< of the dataset; beyond it training stops
+  double max_bad_fraction = 0.01;  ///< of what was found; beyond it training stops
+  int64_t left_out = 0;            ///< of what was found, before there was a dataset
 };
 
 /// The configuration as it works out for a dataset of that many pairs: max_steps and warmup are

@@ -35,13 +35,27 @@ void read_config(const std::string& file, const F& f) {
   }
 }
 
+/// transformers 5 writes processor_config.json and prefers it; its part image_processor is what
+/// preprocessor_config.json holds.
+std::string add_hugging_face_pixels(const std::string& config, ModelConfig& c) {
+  const auto apply = [&c](const std::string& json) { apply_hugging_face_preprocessor(json, c); };
+  const std::string both = beside(config, "processor_config.json");
+  bool found = false;
+  if (!both.empty())
+    read_config(both, [&](const std::string& text) {
+      const auto json = nlohmann::ordered_json::parse(text);
+      found = json.is_object() && json.contains("image_processor");
+      if (found) apply(json.at("image_processor").dump());
+    });
+  const std::string alone = found ? "" : beside(config, "preprocessor_config.json");
+  if (!alone.empty()) read_config(alone, apply);
+  return found ? both : alone;
+}
+
 void add_hugging_face(const std::string& file, InferredConfig& out) {
   read_config(file, [&](const auto& json) { apply_hugging_face_config(json, out.config); });
   out.notes += "heads, activation, eps, end token: from " + file + '\n';
-  const std::string pixels = beside(file, "preprocessor_config.json");
-  if (!pixels.empty())
-    read_config(pixels,
-                [&](const auto& json) { apply_hugging_face_preprocessor(json, out.config); });
+  const std::string pixels = add_hugging_face_pixels(file, out.config);
   out.notes +=
       "mean, std, resizing: " + (pixels.empty() ? "OpenAI's, assumed" : "from " + pixels) + '\n';
 }
@@ -52,7 +66,10 @@ void add_open_clip(const std::string& file, InferredConfig& out) {
 }
 
 void add_ours(const std::string& file, InferredConfig& out) {
-  read_config(file, [&](const auto& json) { out.config = model_config_from_json(json); });
+  read_config(file, [&](const std::string& text) {
+    const auto json = nlohmann::ordered_json::parse(text);
+    out.config = model_config_from_json(json.contains("config") ? json["config"].dump() : text);
+  });
   out.notes = "everything: from " + file + '\n';
 }
 
@@ -63,7 +80,8 @@ void add_named(const std::string& file, InferredConfig& out) {
   const auto json = nlohmann::json::parse(text, nullptr, false);
   check(json.is_object(), "config: '", file, "' is no JSON object");
   if (json.contains("model_cfg") || json.contains("vision_cfg")) return add_open_clip(file, out);
-  if (json.contains("vision") && json.contains("text")) return add_ours(file, out);
+  const bool whole_info = json.contains("config") && json.contains("parameters");
+  if (whole_info || (json.contains("vision") && json.contains("text"))) return add_ours(file, out);
   add_hugging_face(file, out);
 }
 

@@ -16,6 +16,9 @@ void make_folder(const std::string& folder) {
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   check(!error, "convert: cannot create the folder '", folder, "': ", error.message());
+  check(
+      std::filesystem::is_empty(folder), "convert: '", folder,
+      "' is not empty, and what lies there would be read along with the model; name a new folder");
 }
 
 }  // namespace

@@ -106,11 +106,13 @@ ConfigFormat make_format() {
 std::string switched(const std::string& text) {
   Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) return text;
+  for (const char* key : {"do_rescale", "do_center_crop", "do_normalize", "do_resize"})
+    if (json.contains(key) && json[key].is_null()) json[key] = false;  // as Python takes it
   const auto off = [&](const char* key) { return json.contains(key) && json[key] == false; };
   const bool whole = off("do_rescale"), uncropped = off("do_center_crop");
   if (whole) json["rescale_factor"] = 1;
   if (uncropped) json["crop_size"] = json.value("size", Json());
-  return whole || uncropped ? json.dump() : text;
+  return json.dump();
 }
 
 }  // namespace

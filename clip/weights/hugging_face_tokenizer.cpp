@@ -65,8 +65,37 @@ Vocabulary from_two_files(const std::string& folder) {
           read_json(folder, "vocab.json")};
 }
 
+/// "<|endoftext|>", or an object that says so.
+std::string content_of(const Json& token) {
+  const Json& text = token.is_object() ? token.value("content", Json()) : token;
+  return text.is_string() ? text.get<std::string>() : "";
+}
+
+/// A token in place of start or end would be another first or last id.
+bool has_our_specials(const Json& config) {
+  for (const auto& [key, ours] : {std::pair("bos_token", kStart), {"eos_token", kEnd}})
+    if (config.contains(key) && content_of(config[key]) != ours) return false;
+  return true;
+}
+
+/// Tokens added to the vocabulary later are cut out of texts before anything else.
+bool adds_tokens(const Json& added) {
+  for (const auto& [key, token] : added.items()) {
+    const std::string text = token.is_number() ? key : content_of(token);
+    if (text != kStart && text != kEnd) return true;
+  }
+  return false;
+}
+
+bool lowers(const Json& tokenizer) {
+  return tokenizer.value("normalizer", Json()).dump().find("Lowercase") != std::string::npos;
+}
+
 std::optional<Vocabulary> from_one_file(const std::string& folder) {
-  const Json model = read_json(folder, "tokenizer.json").value("model", Json::object());
+  const Json whole = read_json(folder, "tokenizer.json");
+  const Json model = whole.value("model", Json::object());
+  if (!lowers(whole) || adds_tokens(whole.value("added_tokens", Json::array())))
+    return std::nullopt;
   if (!model.is_object() || !model.contains("vocab") || !model.contains("merges"))
     return std::nullopt;
   std::string merges = "#version: 0.2\n";
@@ -75,17 +104,31 @@ std::optional<Vocabulary> from_one_file(const std::string& folder) {
 }
 
 /// Whether CLIPTokenizer would read the vocabulary, and as it does by default.
-bool is_clip_tokenizer(const std::string& folder) {
-  if (!exists(folder, "tokenizer_config.json")) return true;
-  const Json config = read_json(folder, "tokenizer_config.json");
+bool is_clip_tokenizer(const Json& config) {
   const Json kind = config.value("tokenizer_class", Json());
   return (kind.is_null() || kind == "CLIPTokenizer" || kind == "CLIPTokenizerFast") &&
-         config.value("do_lower_case", Json(true)) == true;
+         config.value("do_lower_case", Json(true)) == true && has_our_specials(config) &&
+         !adds_tokens(config.value("added_tokens_decoder", Json::object()));
 }
 
+/// Whether the files beside the vocabulary leave texts to it alone.
+bool is_plain(const std::string& folder) {
+  if (exists(folder, "tokenizer_config.json") &&
+      !is_clip_tokenizer(read_json(folder, "tokenizer_config.json")))
+    return false;
+  if (exists(folder, "special_tokens_map.json") &&
+      !has_our_specials(read_json(folder, "special_tokens_map.json")))
+    return false;
+  return !exists(folder, "added_tokens.json") ||
+         !adds_tokens(read_json(folder, "added_tokens.json"));
+}
+
+/// transformers prefers tokenizer.json.
 std::optional<Vocabulary> read_vocabulary(const std::string& folder) {
-  if (exists(folder, "vocab.json") && exists(folder, "merges.txt")) return from_two_files(folder);
-  return exists(folder, "tokenizer.json") ? from_one_file(folder) : std::nullopt;
+  if (!is_plain(folder)) return std::nullopt;
+  if (exists(folder, "tokenizer.json")) return from_one_file(folder);
+  const bool both = exists(folder, "vocab.json") && exists(folder, "merges.txt");
+  return both ? std::optional(from_two_files(folder)) : std::nullopt;
 }
 
 /// Token by token, in whatever order the objects list them.
@@ -123,8 +166,7 @@ FoundTokenizer read_hugging_face_tokenizer(const std::string& folder) {
                    exists(folder, "tokenizer_config.json");
   if (!any) return {};
   const auto foreign = [&] { return FoundTokenizer{std::nullopt, "the tokenizer in " + folder}; };
-  const std::optional<Vocabulary> found =
-      is_clip_tokenizer(folder) ? read_vocabulary(folder) : std::nullopt;
+  const std::optional<Vocabulary> found = read_vocabulary(folder);
   if (!found) return foreign();
   Tokenizer tokenizer = Tokenizer::from_merges(found->merges);
   if (!same_numbers(found->numbers, vocabulary_of(tokenizer))) return foreign();

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 
 #include "clip/spelling.h"
@@ -53,30 +54,37 @@ void check_known(const ConfigFormat& format, const Json& object, const std::stri
     if (inner && value.is_object()) {
       check_known(format, value, here);
     } else {
-      check(
-          inner && value.is_null(), format.file, ": ", here,
-          inner ? " must be an object, got " : " is not known here; remove it if it changes nothing: ",
-          value.dump().substr(0, 60), inner ? "" : hint(format, here));
+      check(inner && value.is_null(), format.file, ": ", here,
+            inner ? " must be an object, got "
+                  : " is not known here; remove it if it changes nothing: ",
+            value.dump().substr(0, 60), inner ? "" : hint(format, here));
     }
   }
 }
 
-/// The value at a path; null if any part of it is missing.
-Json find(const Json& json, std::string_view path) {
+/// The value at a path; nothing if any part of it is missing.
+std::optional<Json> find(const Json& json, std::string_view path) {
   const size_t dot = path.find('.');
   const auto it = json.is_object() ? json.find(path.substr(0, dot)) : json.end();
-  if (!json.is_object() || it == json.end()) return nullptr;
-  return dot == std::string_view::npos ? *it : find(*it, path.substr(dot + 1));
+  if (!json.is_object() || it == json.end()) return std::nullopt;
+  if (dot == std::string_view::npos) return *it;
+  return find(*it, path.substr(dot + 1));
 }
 
 void apply(const ConfigFormat& format, const ConfigKey& key, const Json& json, ModelConfig& c) {
   if (key.reading == Reading::harmless) return;
-  const Json found = find(json, key.path), otherwise = Json::parse(key.otherwise);
-  const ConfigValue value(format.file, key.path, (found.is_null() ? otherwise : found).dump());
-  if (key.reading == Reading::supported)
-    key.apply(value, c);
-  else if (!found.is_null() && found != otherwise)
+  const std::optional<Json> found = find(json, key.path);
+  const Json otherwise = Json::parse(key.otherwise);
+  // Python takes null for false; for anything else it is no value.
+  const bool is_default = !found || *found == otherwise ||
+                          (found->is_null() && (otherwise == false || otherwise.is_null()));
+  const ConfigValue value(format.file, key.path, (is_default ? otherwise : *found).dump());
+  if (key.reading == Reading::refused && !is_default)
     value.refuse(fmt::format("not supported, only {} is: {}", key.otherwise, key.meaning));
+  if (key.reading == Reading::refused) return;
+  if (value.is_null() && !is_default && !key.nullable)
+    value.refuse(fmt::format("it must have a value, such as {}", key.otherwise));
+  key.apply(value, c);
 }
 
 constexpr const char* kReadings[] = {"supported", "harmless", "refused"};
@@ -163,7 +171,7 @@ int64_t ConfigValue::side() const {
 }
 
 ConfigValue ConfigValue::member(const std::string& key) const {
-  return {file_, joined(path_, key), find(Json::parse(json_), key).dump()};
+  return {file_, joined(path_, key), find(Json::parse(json_), key).value_or(Json()).dump()};
 }
 
 std::vector<std::string> ConfigValue::keys() const {

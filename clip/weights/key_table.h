@@ -54,9 +54,10 @@ enum class Reading : uint8_t {
 struct ConfigKey {
   std::string path;  ///< from the top, with dots: "text_cfg.pool_type"
   Reading reading;
-  std::string otherwise;  ///< JSON: the format's default, which null stands for as well
+  std::string otherwise;  ///< JSON: the format's default
   std::string meaning;    ///< what it does, or why it does not matter, or what is refused
   std::function<void(const ConfigValue&, ModelConfig&)> apply = {};  ///< of supported keys
+  bool nullable = false;  ///< null goes to `apply`; else it is refused, unless it means the default
 };
 
 /// The keys in the order they are applied.

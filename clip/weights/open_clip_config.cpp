@@ -148,7 +148,8 @@ std::vector<ConfigKey> vision_keys() {
            v.refuse("the tensors are made for " + std::to_string(c.image_size()));
        }},
       {p + "patch_size", supported, "16", "compared with the tensors",
-       of_vit([](const ConfigValue& v, nn::VitConfig& vit) { v.expect(vit.patch_size); })},
+       of_vit([](const ConfigValue& v, nn::VitConfig& vit) { v.expect(vit.patch_size); }),
+       /*nullable=*/true},
       {p + "mlp_ratio", supported, "4.0", "compared with the tensors",
        of_vit(
            [](const ConfigValue& v, nn::VitConfig& vit) { check_mlp_ratio(v, vit.transformer); })},

@@ -71,6 +71,13 @@ void add_tokenizer_beside(const std::string& path, Weights& weights) {
   if (weights.config.foreign_tokenizer.empty()) weights.config.foreign_tokenizer = found.foreign;
 }
 
+void set_activation(nn::Activation wanted, Weights& weights) {
+  const nn::Activation known = weights.config.text.transformer.activation;
+  weights.notes += std::string("activation ") + nn::name(wanted) + ": as --activation says";
+  weights.notes += known == wanted ? "\n" : std::string(", instead of ") + nn::name(known) + '\n';
+  weights.config.set_activation(wanted);
+}
+
 void resize(Weights& weights, int64_t image_size) {
   ModelConfig& c = weights.config;
   if (image_size == 0 || image_size == c.image_size()) return;
@@ -111,7 +118,7 @@ Weights read_any(const InputFile& file, const LoadOptions& options) {
     weights.notes = std::move(chosen.notes);
   }
   if (hugging_face && weights.vocabulary.empty()) add_tokenizer_beside(file.path(), weights);
-  if (options.activation) weights.config.set_activation(*options.activation);
+  if (options.activation) set_activation(*options.activation, weights);
   resize(weights, options.image_size);
   return weights;
 }

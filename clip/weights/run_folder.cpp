@@ -151,6 +151,10 @@ void bring_back(const fs::path& replaced) {
 
 }  // namespace
 
+std::optional<int64_t> step_of_checkpoint(const std::string& checkpoint) {
+  return step_of(fs::path(checkpoint).filename());
+}
+
 std::string checkpoint_path(const std::string& run, int64_t step) {
   return folder_of(run) / name_of_step(step);
 }
@@ -202,9 +206,12 @@ void verify_if_checkpoint(const std::string& path) {
 
 void verify_if_checkpoint(const InputFile& model) {
   std::error_code none;
-  const fs::path real = fs::canonical(model.path(), none);
-  if (real.filename() == kModelFile && looks_like_checkpoint(real.parent_path()))
-    verify_checkpoint(real.parent_path(), &model);
+  const fs::path real = fs::canonical(model.path(), none), folder = real.parent_path();
+  if (real.filename() == kModelFile && looks_like_checkpoint(folder))
+    verify_checkpoint(folder, &model);
+  check(real.filename() == kModelFile || !has_our_manifest(folder), "checkpoint: '", model.path(),
+        "' lies in a checkpoint whose ", kManifest,
+        " does not name it, so nothing tells whether it ", "is damaged; move it elsewhere");
 }
 
 std::string newest_checkpoint(const std::string& run) {

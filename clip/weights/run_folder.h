@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,9 @@ bool is_intact(const std::string& checkpoint);
 void verify_if_checkpoint(const std::string& path);
 /// The same for a model that is open: what was verified is what is read through it.
 void verify_if_checkpoint(const InputFile& model);
+
+/// The step that a checkpoint's folder is named for, if it is.
+std::optional<int64_t> step_of_checkpoint(const std::string& checkpoint);
 
 /// The newest checkpoint of a run whose manifest verifies, as a path; empty if there is none. A
 /// damaged one is reported on stderr and passed over.
