@@ -29,7 +29,7 @@ TEST_CASE("cli: wrong usage exits with 2 and suggests") {
   CHECK(contains(r.out, "classify"));
   CHECK(contains(diptych_run("train --help").out, "--max-bad-fraction"));
   r = diptych_run("train --preset fashoin");
-  CHECK(r.exit_code == 1);
+  CHECK(r.exit_code == 2);
   CHECK(contains(r.err, "known: fashion"));
 }
 

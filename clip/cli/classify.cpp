@@ -79,8 +79,8 @@ Json row_of(const std::string& path, const std::vector<std::string>& labels,
 }
 
 int run(const Flags& flags) {
-  check(flags.labels.empty() != flags.labels_file.empty(),
-        "classify: give either --labels or --labels-file");
+  check_usage(flags.labels.empty() != flags.labels_file.empty(),
+              "classify: give either --labels or --labels-file");
   const auto labels =
       flags.labels.empty() ? read_labels(flags.labels_file) : split_labels(flags.labels);
   prompt_templates(flags.templates);  // what is misspelled is said before a model is read

@@ -16,6 +16,22 @@ class App;
 
 namespace diptych::cli {
 
+/// Flags that contradict each other or say too little: exit code 2 instead of 1.
+class UsageError : public Error {
+ public:
+  using Error::Error;
+};
+
+/// check() for what the flags alone decide.
+template <class... Args>
+void check_usage(bool ok, const Args&... message) {
+  try {
+    check(ok, message...);
+  } catch (const Error& error) {
+    throw UsageError(error.what());
+  }
+}
+
 /// Values a number may have.
 struct Bounds {
   double low = std::numeric_limits<double>::lowest();

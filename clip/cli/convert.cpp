@@ -30,8 +30,8 @@ void tell_vocabulary(const Flags& flags, const Tokenizer* words) {
 // What reads it judges by the name; and a checkpoint is what its manifest says.
 void check_out(const Flags& flags) {
   const std::filesystem::path out = flags.out;
-  check(flags.to != "diptych" || out.extension() == ".safetensors", "convert: '", flags.out,
-        "' must end in .safetensors, which is what is written");
+  check_usage(flags.to != "diptych" || out.extension() == ".safetensors", "convert: '", flags.out,
+              "' must end in .safetensors, which is what is written");
   check(flags.to != "diptych" || !is_there((out.parent_path() / "manifest.json").string()),
         "convert: '", flags.out, "' lies in a checkpoint, which this would damage");
 }

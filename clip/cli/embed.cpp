@@ -52,7 +52,7 @@ Tensor features(const Flags& flags, const LoadedModel& loaded, Accounting& accou
 int run(const Flags& flags) {
   const int sources =
       !flags.images.empty() + !flags.pixels.empty() + !flags.texts.empty() + !flags.tokens.empty();
-  check(sources == 1, "embed: give exactly one of --images, --pixels, --texts and --tokens");
+  check_usage(sources == 1, "embed: give exactly one of --images, --pixels, --texts and --tokens");
   Accounting account;
   const Tensor features_found = features(flags, flags.open(), account);
   const Tensor x = flags.normalize ? l2_normalize(features_found) : features_found;

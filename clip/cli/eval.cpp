@@ -81,8 +81,8 @@ Accounting account_for(const Flags& flags, const Predictions& predictions,
 
 // Each class is one name in several sentences; labels of the dataset are colour · 10 + garment.
 int run_fashion(const Flags& flags, const LoadedModel& loaded) {
-  check(flags.split == "test" || flags.split == "validation",
-        "eval: --split must be test or validation");
+  check_usage(flags.split == "test" || flags.split == "validation",
+              "eval: --split must be test or validation");
   TintedOptions options;
   options.split = flags.split == "test" ? Split::test : Split::validation;
   options.preprocess = loaded.model->config().preprocess;
@@ -124,7 +124,7 @@ int run_folders(const Flags& flags, const LoadedModel& loaded) {
   check(is_folder(flags.data),
         "eval: --data must be fashion or a folder with one sub-folder per class, got '", flags.data,
         "'");
-  check(flags.report.empty(), "eval: --report is of fashion; folders have none");
+  check_usage(flags.report.empty(), "eval: --report is of fashion; folders have none");
   const LabelledSource source = open_class_folders(flags.data, loaded.model->config().preprocess);
   const auto elsewhere = static_cast<int64_t>(source.left_out.size());
   const int64_t listed = source.dataset->size() + elsewhere;
@@ -150,8 +150,8 @@ int run_folders(const Flags& flags, const LoadedModel& loaded) {
 }
 
 int run(const Flags& flags) {
-  check(flags.task == "zeroshot", "eval: --task ", flags.task,
-        " is not available; known: zeroshot");
+  check_usage(flags.task == "zeroshot", "eval: --task ", flags.task,
+              " is not available; known: zeroshot");
   const LoadedModel loaded = flags.open();
   return flags.data == "fashion" ? run_fashion(flags, loaded) : run_folders(flags, loaded);
 }

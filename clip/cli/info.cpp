@@ -19,8 +19,8 @@ struct Flags : ModelFlags {
 
 ModelConfig config_of(const Flags& flags) {
   if (is_there(flags.model)) return flags.open().model->config();
-  check(!flags.any(), "info: '", flags.model, "' is no file; flags that describe one say nothing ",
-        "about a model by name");
+  check_usage(!flags.any(), "info: '", flags.model,
+              "' is no file; flags that describe one say nothing ", "about a model by name");
   return preset(flags.model);
 }
 

@@ -59,6 +59,9 @@ int exit_code_of(const std::function<int()>& work) {
     const int code = work();
     finish_printing();
     return code;
+  } catch (const UsageError& error) {
+    tell(fmt::format("diptych: {}\n", error.what()));
+    return kUsage;
   } catch (const std::bad_alloc&) {
     tell("diptych: out of memory; a smaller batch may fit\n");
   } catch (const std::exception& error) {

@@ -22,8 +22,8 @@ struct Flags : ModelFlags {
 // The model's, or OpenAI's but for the flags.
 Preprocess settings_of(const Flags& flags) {
   if (!flags.model.empty()) {
-    check(!flags.size && flags.mode.empty(),
-          "preprocess: --size and --mode are the model's; leave them out, or --model");
+    check_usage(!flags.size && flags.mode.empty(),
+                "preprocess: --size and --mode are the model's; leave them out, or --model");
     return flags.open().model->config().preprocess;
   }
   Preprocess settings;

@@ -18,7 +18,8 @@ struct Flags {
 };
 
 Tokenizer open_tokenizer(const Flags& flags) {
-  check(flags.model.empty() || flags.vocab.empty(), "tokenize: give either --vocab or --model");
+  check_usage(flags.model.empty() || flags.vocab.empty(),
+              "tokenize: give either --vocab or --model");
   if (!flags.model.empty()) {
     ModelFlags given;
     given.model = flags.model;

@@ -37,7 +37,7 @@ constexpr Bounds kMoment{0, 0.999999}, kEpsilon{1e-30, 1e15};
 // Chosen on the validation split; see the README for how.
 void apply_preset(Flags& f) {
   if (f.preset.empty()) return;
-  check(f.preset == "fashion", "train: there is no preset '", f.preset, "'; known: fashion");
+  check_usage(f.preset == "fashion", "train: there is no preset '", f.preset, "'; known: fashion");
   if (f.model.empty()) f.model = "fashion";
   if (f.train_data.empty()) f.train_data = "fashion";
   if (f.name.empty()) f.name = f.preset;
@@ -56,10 +56,10 @@ void apply_flags(Flags& f) {
   f.train.lr = f.lr.value_or(f.train.lr);
   f.train.adamw.weight_decay = f.wd.value_or(f.train.adamw.weight_decay);
   f.train.grad_clip_norm = f.clip.value_or(f.train.grad_clip_norm);
-  check(!f.model.empty() && !f.train_data.empty(),
-        "train: give --preset, or --model and --train-data");
-  check(f.separator.size() == 1 || f.separator == "\\t",
-        "train: --csv-separator must be one character");
+  check_usage(!f.model.empty() && !f.train_data.empty(),
+              "train: give --preset, or --model and --train-data");
+  check_usage(f.separator.size() == 1 || f.separator == "\\t",
+              "train: --csv-separator must be one character");
   f.columns.separator = f.separator == "\\t" ? '\t' : f.separator[0];
   if (f.name.empty())
     f.name = fmt::format("{}-lr_{}-b_{}", f.model, f.train.lr, f.train.batch_size);
