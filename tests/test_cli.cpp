@@ -143,6 +143,21 @@ TEST_CASE("cli: tokenize and preprocess print and write what a model would see")
         doctest::Approx(-0.48145466 / 0.26862954));  // the margin above
 }
 
+TEST_CASE("cli: a flag or a name that nothing would read is refused") {
+  REQUIRE_BINARY();
+  const TempDir dir;
+  const std::string model = saved_model(dir);
+  CHECK(diptych_run("info tiny --image-size 33").exit_code == 2);
+  CHECK(diptych_run("info " + model + " --sha256 ''").exit_code == 2);
+  CHECK(diptych_run("convert " + model + ' ' + (dir / "out.pt")).exit_code == 2);
+  CHECK(diptych_run("preprocess --model " + model + " --size 8 --out x.npy x.png").exit_code == 2);
+  CHECK(contains(diptych_run("info tiny --text-length 99").err, "the model reads 16 tokens"));
+  CHECK(contains(diptych_run("gradcheck gelu nosuch").err, "'nosuch'"));
+  put_file(dir / "manifest.json", "{}");
+  const std::string target = dir / "new.safetensors";
+  CHECK(contains(diptych_run("convert " + model + ' ' + target).err, "would damage"));
+}
+
 namespace {
 
 // As many merges as OpenAI's file has: of pairs of bytes.

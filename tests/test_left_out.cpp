@@ -77,6 +77,14 @@ TEST_CASE("left out: class folders know what is no part of them") {
   CHECK(contains(error_of([&] { ClassFolders(dir / "d", {.size = 8}); }), ".webp is not read"));
 }
 
+TEST_CASE("left out: a class whose folder is gone is named") {
+  const TempDir dir;
+  put_classes(dir);
+  fs::create_symlink("nowhere", dir / "d/bird");
+  const auto names = names_of(ClassFolders(dir / "d", {}, {}).left_out());
+  CHECK(std::count(names.begin(), names.end(), "bird") == 1);
+}
+
 TEST_CASE("left out: sums that do not agree, too many, and nothing at all are errors") {
   const LeftOut one{"a.png", "cut"};
   check_accounting("eval", {100, 99, {one}}, 0.01);

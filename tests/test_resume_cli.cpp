@@ -171,6 +171,33 @@ TEST_CASE("resume: the vocabulary is the checkpoint's, which is verified on ever
   CHECK(contains(r.err, "holds no intact checkpoint"));
 }
 
+TEST_CASE("resume: a checkpoint's folder holds what its name and its manifest say, and no more") {
+  REQUIRE_BINARY();
+  const TempDir dir;
+  const std::string flags = small_run(dir, 1);
+  REQUIRE(diptych_run(flags).exit_code == 0);
+  const std::string path = checkpoint_of(dir, 2), later = checkpoint_of(dir, 20);
+  fs::copy_file(path + "/model.safetensors", path + "/best.safetensors");
+  const Outcome info = diptych_run("info " + path + "/best.safetensors");
+  CHECK(info.exit_code == 1);
+  CHECK(contains(info.err, "best.safetensors' lies in a checkpoint whose manifest.json does not"));
+  fs::copy(path, later, fs::copy_options::recursive);
+  CHECK(contains(diptych_run(flags + "--resume latest").err, "step_00000020' holds step 2"));
+}
+
+TEST_CASE("resume: records that somebody damaged are told") {
+  REQUIRE_BINARY();
+  const TempDir dir;
+  const std::string flags = small_run(dir, 2), metrics = dir / "run/metrics.jsonl";
+  REQUIRE(diptych_run(flags).exit_code == 0);
+  const std::string again = flags + "--resume " + checkpoint_of(dir, 2);
+  std::string text = get_file(metrics);
+  put_file(metrics, text.replace(0, 3, "..."));
+  CHECK(contains(diptych_run(again).err, "1 lines of '" + metrics + "' were no records"));
+  fs::remove(metrics);
+  CHECK(contains(diptych_run(again).err, "metrics.jsonl' is gone"));
+}
+
 TEST_CASE("resume: a checkpoint of another run is refused") {
   REQUIRE_BINARY();
   const TempDir dir;
