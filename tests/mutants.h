@@ -14,11 +14,14 @@ inline int mutants(int usual) {
   return wanted ? std::atoi(wanted) : usual;
 }
 
-/// How many mutants each reader of weights meets. Sanitizers are ten times slower.
+/// How many mutants each reader of weights meets, and each reader of what lies beside them.
+/// Sanitizers are ten times slower.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 inline const int kMutants = mutants(4'000);
+inline constexpr int kFew = 500;
 #else
 inline const int kMutants = mutants(100'000);
+inline constexpr int kFew = 2'000;
 #endif
 
 /// One random edit of bytes [begin, end): a flipped bit, a new byte, a changed digit, a range
