@@ -124,10 +124,7 @@ std::vector<ConfigKey> tower_keys(const std::string& p, Tower tower, const char*
        "quick_gelu; gelu; its approximation: gelu_new, gelu_pytorch_tanh, gelu_fast",
        [tower](const ConfigValue& v, ModelConfig& c) { tower(c).activation = activation_of(v); }},
       {p + "layer_norm_eps", supported, "1e-5", "of the layer norms",
-       [tower](const ConfigValue& v, ModelConfig& c) {
-         if (v.number() <= 0) v.refuse("it must be above 0");
-         tower(c).eps = v.number();
-       }},
+       [tower](const ConfigValue& v, ModelConfig& c) { tower(c).eps = v.positive(); }},
       {p + "projection_dim", harmless, "512", "CLIPModel reads the one at the top"},
       {p + "model_type", harmless, "null", "the one at the top counts"},
   };

@@ -63,8 +63,8 @@ void rescale(double f, ModelConfig& c) {
 
 // The value of rescale_factor is 1 / 255 with Python's digits unless someone changed it.
 void set_factor(const ConfigValue& v, ModelConfig& c) {
-  if (v.number() <= 0) v.refuse("it must be above 0");
-  if (v.number() != 1.0 / 255.0) rescale(v.number(), c);
+  const double factor = v.positive();
+  if (factor != 1.0 / 255.0) rescale(factor, c);
 }
 
 ConfigFormat make_format() {

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <map>
 #include <nlohmann/json.hpp>
 
 #include "tensor/io/file.h"
@@ -131,16 +130,10 @@ std::optional<Vocabulary> read_vocabulary(const std::string& folder) {
   return both ? std::optional(from_two_files(folder)) : std::nullopt;
 }
 
-/// Token by token, in whatever order the objects list them.
+/// Token by token: nlohmann::json sorts its keys.
 bool same_numbers(const Json& a, const Json& b) {
-  using Numbers = std::map<std::string, int64_t>;
-  const auto sorted = [](const Json& numbers) {
-    Numbers out;
-    for (const auto& [token, id] : numbers.items())
-      out.emplace(token, id.is_number_integer() ? id.get<int64_t>() : -1);
-    return out;
-  };
-  return a.is_object() && sorted(a) == sorted(b);
+  const auto is_whole = [](const Json& id) { return id.is_number_integer(); };
+  return a.is_object() && std::all_of(a.begin(), a.end(), is_whole) && a == b;
 }
 
 }  // namespace

@@ -113,6 +113,12 @@ double ConfigValue::number() const {
   return json.get<double>();
 }
 
+double ConfigValue::positive() const {
+  const double value = number();
+  if (value <= 0) refuse("it must be above 0");
+  return value;
+}
+
 int64_t ConfigValue::whole() const {
   const double value = number();
   if (value != std::floor(value) || std::fabs(value) > 2147483648.0)

@@ -20,9 +20,10 @@ class ConfigValue {
 
   bool is_null() const { return json_ == "null"; }
   bool boolean() const;
-  int64_t whole() const;  ///< -2³¹ … 2³¹, written as a whole number
-  double number() const;  ///< finite
-  int64_t size() const;   ///< whole, 1 … 2²⁴
+  int64_t whole() const;    ///< -2³¹ … 2³¹, written as a whole number
+  double positive() const;  ///< a number above 0
+  double number() const;    ///< finite
+  int64_t size() const;     ///< whole, 1 … 2²⁴
   std::string text() const;
   std::array<float, 3> triple() const;           ///< three finite numbers
   std::array<float, 3> positive_triple() const;  ///< above 0

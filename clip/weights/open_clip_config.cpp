@@ -62,10 +62,7 @@ void set_approximate(const ConfigValue& v, nn::TowerConfig& tower) {
   tower.activation = nn::Activation::gelu_tanh;
 }
 
-void set_eps(const ConfigValue& v, nn::TowerConfig& tower) {
-  if (v.number() <= 0) v.refuse("it must be above 0");
-  tower.eps = v.number();
-}
+void set_eps(const ConfigValue& v, nn::TowerConfig& tower) { tower.eps = v.positive(); }
 
 void set_vision_pooling(const ConfigValue& v, nn::VitConfig& vit) {
   if (v.text() != "tok" && v.text() != "avg") v.refuse("only \"tok\" and \"avg\" are supported");
