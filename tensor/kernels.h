@@ -9,6 +9,7 @@
 // channels in and out, kh kw the kernel's sides.
 #pragma once
 
+#include <limits>
 #include <optional>
 #include <vector>
 
@@ -26,18 +27,26 @@ enum class Binary : uint8_t;
 enum class Reduce : uint8_t { sum, max };
 
 /// One AdamW step (Loshchilov and Hutter, 2019, algorithm 2), t = 1, 2, …:
-///   g ← grad_scale g;  m ← β₁ m + (1-β₁) g;  v ← β₂ v + (1-β₂) g²
+///   g ← s g;  m ← β₁ m + (1-β₁) g;  v ← β₂ v + (1-β₂) g²
 ///   p ← p - lr (weight_decay p + m̂ / (√v̂ + eps)),  m̂ = m / (1-β₁ᵗ),  v̂ = v / (1-β₂ᵗ)
+/// where s scales all gradients to a norm of at most max_norm: see clip_scale.
 struct AdamWStep {
-  double lr, beta1, beta2, eps, weight_decay, grad_scale;
+  double lr, beta1, beta2, eps, weight_decay, max_norm;
   int64_t t;
+
+  /// s: what brings gradients of that norm down to max_norm; 1 for max_norm = 0 (no clipping).
+  DIPTYCH_HD double clip_scale(double norm) const {
+    return max_norm > 0 && norm > max_norm ? max_norm / (norm + 1e-6) : 1.0;
+  }
 };
 
-/// A parameter p with its gradient g and moments m and v, contiguous and of one shape; without
-/// `decays` its weight decay is 0.
+/// A parameter p with its gradient g and moments m and v, contiguous and of one shape. Without
+/// `decays` its weight decay is 0; what it becomes is brought into [low, high].
 struct AdamWSlot {
   Tensor g, m, v, p;
   bool decays;
+  double low = -std::numeric_limits<double>::infinity(),
+         high = std::numeric_limits<double>::infinity();
 };
 
 /// What happens to a matrix product on its way out: c = f(a b + bias + add).
@@ -45,6 +54,9 @@ struct Epilogue {
   Tensor bias = {};  ///< (N), or undefined
   Tensor add = {};   ///< contiguous, of c's shape, perhaps c itself; or undefined
   std::optional<Unary> f = {};
+  /// (M): becomes the sums of the rows of a, which is read anyway; or undefined. Without batch axes
+  /// only.
+  Tensor row_sums = {};
 };
 
 /// How a convolution's window moves: `stride` pixels at a time over a picture with `padding` zeros
@@ -93,6 +105,10 @@ DIPTYCH_KERNEL(sum_squares, const std::vector<Tensor>& x, Tensor& y)
 // Matrix product: c = f(a b + bias + add).  a (…, M, K), b (…, K, N) strided in every axis, with
 // batch axes already expanded to those of c (…, M, N); c contiguous.
 DIPTYCH_KERNEL(matmul, const Tensor& a, const Tensor& b, const Epilogue& end, Tensor& c)
+
+/// Pictures as they were read, x u8 (B, H, W, C), become a model's, y (B, C, H, W):
+/// y[b, c, i, j] = table[c, x[b, i, j, c]] with table (C, 256)
+DIPTYCH_KERNEL(normalize_pixels, const Tensor& x, const Tensor& table, Tensor& y)
 
 // Rows of the last axis, all tensors (N, D)
 DIPTYCH_KERNEL(softmax, const Tensor& x, Tensor& y)
@@ -151,7 +167,9 @@ DIPTYCH_KERNEL(max_pool, const Tensor& x, int64_t k, Tensor& y)
 DIPTYCH_KERNEL(max_pool_grad, const Tensor& x, const Tensor& y, const Tensor& g, int64_t k,
                Tensor& dx)
 
-// Rows by index; index i64 (N), every value in range
+// Rows by index; index i64 (N). Where a device meets one that is out of range, which the caller
+// could not see, it takes the row for zeros and the next synchronize() throws (also for the target
+// of cross_entropy).
 /// y[i] = x[index[i]];  x (V, D), y (N, D)
 DIPTYCH_KERNEL(gather_rows, const Tensor& x, const Tensor& index, Tensor& y)
 /// dx[v] = Σ g[i] over index[i] = v; overwrites dx
@@ -175,7 +193,9 @@ DIPTYCH_KERNEL(attention_pool_grad, const Tensor& q, const Tensor& kv, const Rag
 DIPTYCH_KERNEL(uniform, Seed seed, double low, double high, Tensor& y)
 DIPTYCH_KERNEL(normal, Seed seed, Tensor& y)
 
-// Optimizers, over all parameters at once: all f32 or all f64, updated in place
-DIPTYCH_KERNEL(adamw_step, const AdamWStep& step, const std::vector<AdamWSlot>& slots)
+// Optimizers, over all parameters at once: all f32 or all f64, updated in place. squares f64 ():
+// the sum of squares of all gradients; nothing is touched if it is not finite.
+DIPTYCH_KERNEL(adamw_step, const AdamWStep& step, const Tensor& squares,
+               const std::vector<AdamWSlot>& slots)
 
 }  // namespace diptych
