@@ -2,7 +2,9 @@
 #
 #   MODE=release|debug|asan|tsan   ARCH=native|x86-64-v3|…   WERROR=1   T=name (with test)   JOBS=N
 #
-# Each configuration has a folder of objects of its own below build/, and changed flags rebuild it.
+# Each configuration has a folder of objects of its own below build/, and changed flags rebuild it. The device is chosen
+# by the link: the same objects make a program without CUDA, one whose CUDA is emulated (`make emu`) and one for GPUs
+# (`make cuda`).
 
 .DEFAULT_GOAL := all
 .SECONDARY:  # keep objects
@@ -38,7 +40,7 @@ LDLIBS := -lfmt -lnettle -lutf8proc -ljpeg -lpng -lz
 
 CONFIG := $(MODE)$(if $(VARIANT),-$(VARIANT))
 OUT := build/$(CONFIG)
-LIB_SOURCES := $(sort $(filter-out clip/cli/%,$(shell find tensor autograd data nn clip cuda -name '*.cpp')))
+LIB_SOURCES := $(sort $(filter-out clip/cli/%,$(shell find tensor autograd data nn clip -name '*.cpp')) cuda/none.cpp)
 CLI_SOURCES := $(sort $(wildcard clip/cli/*.cpp))
 FUZZ_SOURCES := $(sort $(wildcard tests/fuzz/*.cpp))
 TEST_SOURCES := $(sort $(wildcard tests/*.cpp)) $(FUZZ_SOURCES)
@@ -55,7 +57,7 @@ PACKAGES += clang-14 libclang-rt-14-dev
 endif
 missing = $(strip $(foreach p,$(1),$(if $(shell dpkg-query -W -f='$${Status}' $(p) 2>/dev/null | grep 'ok installed'),,$(p))))
 
-.PHONY: all demo test torture check planted fuzz run-fuzz parity bench ladder examples vocab deps clean help format FORCE
+.PHONY: all demo emu cuda test-emu check-emu check-cuda test torture check planted fuzz run-fuzz parity bench ladder examples vocab deps clean help format FORCE
 
 all: $(BINARY)
 ifeq ($(CONFIG),release)
@@ -63,8 +65,8 @@ ifeq ($(CONFIG),release)
 endif
 
 help:
-	@sed -n '1,6p' Makefile
-	@echo "targets: all demo test torture check planted fuzz parity bench ladder examples vocab deps format clean"
+	@sed -n '1,8p' Makefile
+	@echo "targets: all demo emu cuda test test-emu torture check planted fuzz parity bench ladder examples vocab deps format clean"
 
 # -- build ------------------------------------------------------------------------------------------
 $(OUT)/flags: FORCE
@@ -91,6 +93,72 @@ $(BINARY): $(call objects,$(CLI_SOURCES)) $(LIBRARY)
 $(TESTS): $(call objects,$(TEST_SOURCES)) $(LIBRARY)
 	@$(CXX) $(CXXFLAGS) $^ $(LDLIBS) -o $@
 
+# -- cuda ---------------------------------------------------------------------------------------------
+# The objects of the other build but for cuda/none.o, with those of the backend: by g++ for the emulator, in the same
+# MODE, or by nvcc for real.
+KERNEL_SOURCES := $(sort $(wildcard cuda/*.cu))
+DEVICE_TESTS := $(sort $(wildcard tests/cuda/*.cu))
+EMULATED := build/emulated$(if $(filter-out release,$(CONFIG)),-$(CONFIG))
+GPU := build/cuda
+host_objects = $(filter-out $(OUT)/cuda/none.o,$(call objects,$(1)))
+device_objects = $(patsubst %,$(1)/%.o,$(basename $(2)))
+
+emu: $(EMULATED)/diptych $(EMULATED)/run_tests
+
+# The emulator itself is no part of what sanitizers look at, and may not call what they intercept.
+$(EMULATED)/cuda/emulator/%.o: FILE_FLAGS = $(EMULATOR_FLAGS) -fno-tree-loop-distribute-patterns $(if $(filter tsan,$(MODE)),-fno-sanitize=thread)
+EMULATOR_FLAGS := -Icuda/emulator/include
+$(EMULATED)/cuda/emulator/%.o: cuda/emulator/%.cpp $(OUT)/flags | deps
+	@mkdir -p $(@D)
+	@echo "  $(notdir $(EMULATED))  $<"
+	@$(CXX) $(CXXFLAGS) $(FILE_FLAGS) $(CPPFLAGS) -c $< -o $@
+
+$(EMULATED)/%.o: %.cu $(OUT)/flags | deps
+	@mkdir -p $(@D)
+	@echo "  $(notdir $(EMULATED))  $<"
+	@$(CXX) $(CXXFLAGS) $(EMULATOR_FLAGS) $(CPPFLAGS) -x c++ -c $< -o $@
+
+EMULATED_BACKEND := $(call device_objects,$(EMULATED),$(KERNEL_SOURCES) $(sort $(wildcard cuda/emulator/*.cpp)))
+$(EMULATED)/diptych: $(call host_objects,$(LIB_SOURCES) $(CLI_SOURCES)) $(EMULATED_BACKEND)
+	@$(CXX) $(CXXFLAGS) $^ $(LDLIBS) -o $@
+
+$(EMULATED)/run_tests: $(call host_objects,$(LIB_SOURCES) $(TEST_SOURCES)) $(EMULATED_BACKEND) \
+    $(call device_objects,$(EMULATED),$(DEVICE_TESTS))
+	@$(CXX) $(CXXFLAGS) $^ $(LDLIBS) -o $@
+
+# nvcc wants C++ that g++ 12 and it agree on, and functions for the host in kernels that the compiler can see through.
+NVCC ?= $(or $(shell command -v nvcc),$(wildcard /usr/local/cuda/bin/nvcc))
+CUDA_ARCHS ?= 80 90 100
+CUDA_HOME := $(patsubst %/bin/nvcc,%,$(NVCC))
+NVCCFLAGS := -std=c++20 -O3 --expt-relaxed-constexpr -Xcompiler -Wall,-Wextra,-Wshadow -Xptxas -v --threads 2 \
+  $(foreach arch,$(CUDA_ARCHS),-gencode arch=compute_$(arch),code=sm_$(arch)) $(if $(WERROR),-Xcompiler -Werror)
+CUDA_LIBS := -L$(CUDA_HOME)/lib64 -Wl,-rpath,$(CUDA_HOME)/lib64 -lcublasLt -lcudnn -lcudart_static -ldl -lrt
+
+cuda: $(if $(NVCC),$(GPU)/diptych $(GPU)/run_tests)
+ifeq ($(NVCC),)
+	@echo "make cuda: no nvcc; install NVIDIA's CUDA toolkit 13 with cuDNN 9 (it is not in Debian: \
+	https://developer.nvidia.com/cuda-downloads), or run the same kernels on the CPU: make emu"; exit 1
+else
+	@tests/cuda/registers.sh $(GPU)
+endif
+
+$(GPU)/flags: FORCE
+	@mkdir -p $(GPU)
+	@echo '$(NVCC) $(NVCCFLAGS)' | cmp -s - $@ || echo '$(NVCC) $(NVCCFLAGS)' > $@
+
+# What ptxas says of registers and spills is kept beside the object.
+$(GPU)/%.o: %.cu $(GPU)/flags | deps
+	@mkdir -p $(@D)
+	@echo "  cuda  $<"
+	@start=$$(date +%s%N); $(NVCC) $(NVCCFLAGS) $(CPPFLAGS) -c $< -o $@ >$@.log 2>&1 || { cat $@.log; exit 1; }; \
+	  echo "seconds $$((($$(date +%s%N) - start) / 100000000))" >>$@.log; grep -E 'warning|error' $@.log || true
+
+$(GPU)/diptych: $(call host_objects,$(LIB_SOURCES) $(CLI_SOURCES)) $(call device_objects,$(GPU),$(KERNEL_SOURCES))
+	@$(CXX) $(CXXFLAGS) $^ $(LDLIBS) $(CUDA_LIBS) -o $@
+
+$(GPU)/run_tests: $(call host_objects,$(LIB_SOURCES) $(TEST_SOURCES)) $(call device_objects,$(GPU),$(KERNEL_SOURCES))
+	@$(CXX) $(CXXFLAGS) $^ $(LDLIBS) $(CUDA_LIBS) -o $@
+
 # The rungs of tensor/cpu/README.md, measured.
 ladder: $(OUT)/tests/bench/ladder
 	@$<
@@ -101,7 +169,7 @@ $(OUT)/tests/bench/%: $(OUT)/tests/bench/%.o $(LIBRARY)
 $(OUT)/examples/%: $(OUT)/examples/%.o $(LIBRARY)
 	@$(CXX) $(CXXFLAGS) $^ $(LDLIBS) -o $@
 
--include $(shell find build/$(CONFIG) -name '*.d' 2>/dev/null)
+-include $(shell find build/$(CONFIG) $(EMULATED) $(GPU) -name '*.d' 2>/dev/null)
 
 # `make check test`: one after the other, since the parts of check build the same objects.
 ifneq ($(filter check,$(MAKECMDGOALS)),)
@@ -228,7 +296,7 @@ run-fuzz: $(FUZZ:%=$(OUT)/fuzz/%)
 	    "$$(grep -o 'cov: [0-9]*' $$log | tail -1), $$(ls $$found | wc -l) new inputs"; done; [ -z "$$failed" ]
 
 format:
-	@clang-format -i $$(git ls-files '*.h' '*.cpp')
+	@clang-format -i $$(git ls-files '*.h' '*.cpp' '*.cu' '*.cuh')
 
 clean:
 	@rm -rf build

@@ -15,6 +15,8 @@ bool available() { return false; }
 void synchronize() {}
 CachingAllocator& allocator() { refuse("allocator"); }
 void copy_across(const Tensor& source, Tensor& target) { refuse("copy"); }
+std::function<void()> copy_to_host(const Tensor& source, Tensor& target) { refuse("copy"); }
+Tensor page_locked(Shape shape, DType dtype) { refuse("page-locked memory"); }
 
 }  // namespace diptych::cuda
 

@@ -22,5 +22,7 @@ enum class Indexed : uint8_t { nothing, gather_rows, scatter_add_rows, cross_ent
 /// One word that the host can read as well: (operator, limit), 0 while all is well.
 using IndexReport = unsigned long long;
 IndexReport* index_report();
+/// What synchronize() does about it when the device has come that far.
+void check_index_report();
 
 }  // namespace diptych::cuda

@@ -6,17 +6,18 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 
 namespace diptych {
 namespace {
 
 // Sanitizers see a use after free only if freed memory is really freed, and a use beside a block
 // only if the block is no larger than asked for.
-constexpr bool kCache =
+constexpr size_t kKeep =
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    false;
+    0;
 #else
-    true;
+    SIZE_MAX;
 #endif
 
 // AddressSanitizer lays guards of its own, and knows who wrote there.
@@ -29,20 +30,20 @@ constexpr size_t kGuard =
 
 constexpr unsigned char kUnwritten = 0xff;
 
+}  // namespace
+
 // Sizes are rounded up to eight steps per power of two, so that batches of slightly different
 // length (ragged text) find each other's blocks: at most 12.5 % is wasted.
-size_t size_class(size_t bytes) {
+size_t CachingAllocator::size_class(size_t bytes) const {
   constexpr size_t kSmallest = 64;
-  if (!kCache) return bytes;
+  if (keep_ == 0) return bytes;
   if (bytes <= kSmallest) return kSmallest;
   const size_t step = std::max(kSmallest, std::bit_floor(bytes - 1) / 8);
   return (bytes + step - 1) / step * step;
 }
 
-}  // namespace
-
 CachingAllocator::CachingAllocator(const char* name, RawAlloc raw_alloc, RawFree raw_free)
-    : name_(name), raw_alloc_(raw_alloc), raw_free_(raw_free) {}
+    : name_(name), raw_alloc_(raw_alloc), raw_free_(raw_free), keep_(kKeep) {}
 
 CachingAllocator::~CachingAllocator() { trim(); }
 
@@ -51,11 +52,18 @@ void CachingAllocator::guard() {
   guarded_ = true;
 }
 
+void CachingAllocator::keep_at_most(int64_t bytes) {
+  const std::lock_guard lock(mutex_);
+  keep_ = static_cast<size_t>(bytes);
+  trim_locked(keep_);
+}
+
 CachingAllocator::Memory CachingAllocator::reuse(size_t size) {
   const auto it = cached_.lower_bound(size);
   if (it == cached_.end() || it->first > 2 * size) return {};
   const Memory found{it->second, it->first};
   cached_.erase(it);
+  cached_bytes_ -= found.size;
   return found;
 }
 
@@ -109,20 +117,19 @@ void CachingAllocator::release(void* block) noexcept {
   if (b.guard > 0) check_guards(block, b);
   void* start = static_cast<char*>(block) - b.guard;
   stats_.live_bytes -= static_cast<int64_t>(b.size - 2 * b.guard);
-  if (kCache) {
-    cached_.emplace(b.size, start);
-  } else {
-    raw_free_(start);
-    stats_.reserved_bytes -= static_cast<int64_t>(b.size);
-  }
+  cached_.emplace(b.size, start);
+  cached_bytes_ += b.size;
+  trim_locked(keep_);
 }
 
-void CachingAllocator::trim_locked() {
-  for (const auto& [size, block] : cached_) {
-    raw_free_(block);
-    stats_.reserved_bytes -= static_cast<int64_t>(size);
+void CachingAllocator::trim_locked(size_t keep) {
+  while (cached_bytes_ > keep) {
+    const auto largest = std::prev(cached_.end());
+    raw_free_(largest->second);
+    cached_bytes_ -= largest->first;
+    stats_.reserved_bytes -= static_cast<int64_t>(largest->first);
+    cached_.erase(largest);
   }
-  cached_.clear();
 }
 
 void CachingAllocator::trim() {

@@ -41,6 +41,10 @@ class CachingAllocator {
   /// wrote there. Only for memory that the host can write.
   void guard();
 
+  /// What is cached beyond that many bytes goes back to the system, the largest block first. With 0
+  /// nothing is cached and blocks are as large as asked for, which is what checkers of memory want.
+  void keep_at_most(int64_t bytes);
+
   void trim();  ///< returns all cached blocks to the system
   MemoryStats stats() const;
   void reset_peak();
@@ -55,16 +59,19 @@ class CachingAllocator {
     void* start = nullptr;
     size_t size = 0;
   };
+  size_t size_class(size_t bytes) const;
   Memory reuse(size_t size);
   Memory obtain(size_t size);
   void check_guards(const void* block, const Block&) const noexcept;
-  void trim_locked();
+  void trim_locked(size_t keep = 0);
 
   const char* name_;
   RawAlloc raw_alloc_;
   RawFree raw_free_;
   mutable std::mutex mutex_;
   bool guarded_ = false;
+  size_t keep_;  // bytes in cached_, at most
+  size_t cached_bytes_ = 0;
   std::multimap<size_t, void*> cached_;    // by size
   std::unordered_map<void*, Block> live_;  // by the caller's pointer
   MemoryStats stats_;

@@ -19,6 +19,10 @@ bool available();
 void synchronize();
 CachingAllocator& allocator();
 void copy_across(const Tensor& source, Tensor& target);
+/// Queues a copy to page-locked host memory; both contiguous, of one shape and dtype. Calling the
+/// result waits until it is there.
+std::function<void()> copy_to_host(const Tensor& source, Tensor& target);
+Tensor page_locked(Shape, DType);  ///< host memory that the device reads and writes by itself
 }  // namespace cuda
 
 }  // namespace diptych
