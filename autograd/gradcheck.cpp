@@ -51,20 +51,22 @@ Vector evaluate(const Function& f, const std::vector<Tensor>& inputs) {
   return y.to_vector<double>();
 }
 
+// In place, wherever x is.
+void set(Tensor x, const Vector& values) { x.copy_(from_vector(values, x.shape())); }
+
 // (f(x + ε v) - f(x - ε v)) / 2ε, where v moves the elements of the inputs one after the other.
 Vector difference(const Function& f, const std::vector<Tensor>& inputs,
                   const std::vector<Vector>& v, double step) {
+  std::vector<Vector> before;
+  for (const Tensor& x : inputs) before.push_back(x.to_vector<double>());
   const auto shifted = [&](double by) {
-    std::vector<Vector> before;
     for (size_t i = 0; i < inputs.size(); ++i) {
-      before.push_back(inputs[i].to_vector<double>());
-      double* x = inputs[i].data<double>();
-      for (size_t k = 0; k < v[i].size(); ++k) x[k] += by * v[i][k];
-      inputs[i].bump_version();
+      Vector x = before[i];
+      for (size_t k = 0; k < x.size(); ++k) x[k] += by * v[i][k];
+      set(inputs[i], x);
     }
     Vector y = evaluate(f, inputs);
-    for (size_t i = 0; i < inputs.size(); ++i)
-      std::copy(before[i].begin(), before[i].end(), inputs[i].data<double>());
+    for (size_t i = 0; i < inputs.size(); ++i) set(inputs[i], before[i]);
     return y;
   };
   Vector up = shifted(step);
@@ -78,7 +80,7 @@ std::vector<Vector> pull_back(const Function& f, const std::vector<Tensor>& inpu
                               const Vector& u) {
   for (const Tensor& x : inputs) set_grad(track(x), {});
   const Tensor y = f(inputs);
-  backward(y, from_vector(u, y.shape()));
+  backward(y, from_vector(u, y.shape()).to(y.device()));
   std::vector<Vector> grads;
   for (const Tensor& x : inputs) {
     grads.push_back(grad(x).defined() ? grad(x).to_vector<double>()

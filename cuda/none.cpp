@@ -12,6 +12,10 @@ namespace {
 }  // namespace
 
 bool available() { return false; }
+const char* why_not() {
+  return "this program was built without; build another with `make cuda`, or with `make emu` for "
+         "an emulated one";
+}
 void synchronize() {}
 CachingAllocator& allocator() { refuse("allocator"); }
 void copy_across(const Tensor& source, Tensor& target) { refuse("copy"); }

@@ -26,7 +26,7 @@ const char* name(Indexed op) {
 }
 
 cudaStream_t make_stream() {
-  check(available(), "cuda: no CUDA device");
+  check(available(), "cuda: no CUDA device: ", why_not());
   cudaStream_t stream = nullptr;
   require(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "stream");
   return stream;
@@ -51,6 +51,8 @@ bool available() {
   static const bool there = device_count() > 0;
   return there;
 }
+
+const char* why_not() { return "the NVIDIA driver is not there, or sees no GPU (nvidia-smi)"; }
 
 cudaStream_t stream() {
   static const cudaStream_t made = make_stream();

@@ -12,7 +12,7 @@ namespace {
 
 constexpr int64_t kWidth = 8, kRows = 7;
 
-Ragged layout() { return Ragged::of_lengths({4, kRows - 4}); }
+Ragged layout(const Tensor& x) { return Ragged::of_lengths({4, kRows - 4}, x.device()); }
 
 constexpr TowerConfig kSmall{.width = kWidth, .layers = 2, .heads = 2};
 
@@ -21,7 +21,7 @@ constexpr TowerConfig kSmall{.width = kWidth, .layers = 2, .heads = 2};
 template <class M, class F>
 LayerCase make_case(const char* name, std::shared_ptr<M> layer, const Tensor& x, F forward) {
   layer->to(DType::f64);
-  LayerCase c{name, {}, {}};
+  LayerCase c{name, {}, {}, layer};
   if (x.defined()) c.inputs.push_back(x);
   uint64_t stream = 1;
   for (const Tensor& p : layer->parameters()) {
@@ -41,13 +41,14 @@ Tensor call_normed(const L& layer, const Tensor& x, const Rest&... rest) {
   LayerNorm norm(kWidth, 1e-5);
   norm.to(DType::f64);
   norm.initialize(0);  // gains of one
+  norm.to(x.device());
   return layer(norm, x, rest...);
 }
 const auto kCallNormed = [](const auto& layer, const Tensor& x) { return call_normed(layer, x); };
 const auto kCallAttention = [](const auto& layer, const Tensor& x) {
-  return call_normed(layer, x, layout());
+  return call_normed(layer, x, layout(x));
 };
-const auto kCallPacked = [](const auto& layer, const Tensor& x) { return layer(x, layout()); };
+const auto kCallPacked = [](const auto& layer, const Tensor& x) { return layer(x, layout(x)); };
 
 LayerCase vit_case(const char* name, const VitConfig& how = {}) {
   VitConfig c = how;
@@ -64,8 +65,9 @@ LayerCase text_case(const char* name, const TextConfig& how = {}) {
   c.vocab_size = 9;
   c.transformer = kSmall;
   return make_case(name, std::make_shared<TextTransformer>(c, 5), {},
-                   [](const TextTransformer& text, const Tensor&) {
-                     return text(from_vector<int64_t>({7, 3, 1, 8, 7, 2, 8}, {kRows}), layout());
+                   [](const TextTransformer& text, const Tensor& beside) {
+                     const auto ids = from_vector<int64_t>({7, 3, 1, 8, 7, 2, 8}, {kRows});
+                     return text(ids.to(beside.device()), layout(beside));
                    });
 }
 
@@ -77,7 +79,7 @@ LayerCase batch_norm_case(const char* name, bool training) {
 
 }  // namespace
 
-std::vector<LayerCase> layer_table() {
+std::vector<LayerCase> layer_table(Device device) {
   const TransformerConfig full{kSmall}, causal{kSmall, true};
   TransformerConfig gelu = full;
   gelu.activation = Activation::gelu;
@@ -91,8 +93,9 @@ std::vector<LayerCase> layer_table() {
   table.push_back(make_case("Linear", std::make_shared<Linear>(kWidth, 5), rows(), kCall));
   table.push_back(make_case("LayerNorm", std::make_shared<LayerNorm>(kWidth, 1e-5), rows(), kCall));
   table.push_back(make_case("Embedding", std::make_shared<Embedding>(5, kWidth, Init::normal(1)),
-                            {},
-                            [ids](const Embedding& layer, const Tensor&) { return layer(ids); }));
+                            {}, [ids](const Embedding& layer, const Tensor& weight) {
+                              return layer(ids.to(weight.device()));
+                            }));
   table.push_back(make_case("Mlp", std::make_shared<Mlp>(full), rows(), kCallNormed));
   table.push_back(make_case("Mlp (gelu)", std::make_shared<Mlp>(gelu), rows(), kCallNormed));
   table.push_back(
@@ -108,7 +111,7 @@ std::vector<LayerCase> layer_table() {
   table.push_back(make_case("Transformer (checkpointing)", checkpointed, rows(), kCallPacked));
   table.push_back(make_case("Transformer (pooled)", std::make_shared<Transformer>(full), rows(),
                             [](const Transformer& layer, const Tensor& x) {
-                              return layer.pooled(x, layout(), Pooling::first);
+                              return layer.pooled(x, layout(x), Pooling::first);
                             }));
   const Tensor picture = randn({2, 4, 4, kWidth}, {7, 0}, DType::f64);
   table.push_back(
@@ -129,6 +132,10 @@ std::vector<LayerCase> layer_table() {
   table.push_back(text_case("TextTransformer"));
   table.push_back(text_case("TextTransformer (every token sees every other)", {.causal = false}));
   table.push_back(text_case("TextTransformer (last)", {.pooling = TextPooling::last}));
+  for (LayerCase& c : table) {
+    c.layer->to(device);  // its parameters are inputs already
+    for (Tensor& x : c.inputs) x = x.to(device);
+  }
   return table;
 }
 

@@ -3,10 +3,11 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
-#include "tensor/tensor.h"
+#include "nn/module.h"
 
 namespace diptych::nn {
 
@@ -15,9 +16,10 @@ struct LayerCase {
   /// f64 leaves: the input first if it is differentiable, then every parameter, drawn at random.
   std::vector<Tensor> inputs;
   std::function<Tensor(const std::vector<Tensor>&)> f;
+  std::shared_ptr<Module> layer;
 };
 
-/// Linear … VisionTransformer and TextTransformer, tiny. Built anew on each call.
-std::vector<LayerCase> layer_table();
+/// Linear … VisionTransformer and TextTransformer, tiny, on that device. Built anew on each call.
+std::vector<LayerCase> layer_table(Device = Device::cpu);
 
 }  // namespace diptych::nn

@@ -16,6 +16,7 @@ void copy_across(const Tensor& source, Tensor& target);
 /// What a backend consists of besides its kernels; the link chooses, as for kernels.
 namespace cuda {
 bool available();
+const char* why_not();  ///< where it is not: the reason, and what to do
 void synchronize();
 CachingAllocator& allocator();
 void copy_across(const Tensor& source, Tensor& target);

@@ -73,24 +73,31 @@ struct LinearGrad {
 
   /// x, w: undefined where no gradient needs them.
   Grads operator()(const Tensor& grad, const Tensor& x, const Tensor& w, const Shape& from) const {
-    const Tensor g = as_rows("linear", grad);
-    const int64_t M = g.dim(0), N = g.dim(1);
-    Grads grads(4);
-    grads[3] = grad;                                             // of the residual, if there is one
-    if (dx) grads[0] = product(g, w, {M, w.dim(1)}).view(from);  // g w
-    if (dw) grads[1] = of_weight(grad, x);
-    if (db) {
-      grads[2] = empty({N}, g.dtype(), g.device());
-      Tensor columns = grads[2].view({1, N});
-      kernel::reduce(g.device(), Reduce::sum, g.view({1, M, N}), columns);
-    }
+    Grads grads = of_input(grad, w, from);
+    add_weight(grad, x, from, grads);
     return grads;
   }
 
-  /// gᵀ x
-  static Tensor of_weight(const Tensor& grad, const Tensor& x) {
+  Grads of_input(const Tensor& grad, const Tensor& w, const Shape& from) const {
     const Tensor g = as_rows("linear", grad);
-    return product(g.transpose(0, 1), as_rows("linear", x), {g.dim(1), x.dim(-1)});
+    Grads grads(4);
+    if (dx) grads[0] = product(g, w, {g.dim(0), w.dim(1)}).view(from);  // g w
+    grads[3] = grad;  // of the residual, if there is one
+    return grads;
+  }
+
+  /// gᵀ x, and the sums of g's columns with it. Without dw nobody kept x: anything of its shape
+  /// will do, since the sums must be the same whoever else wants what.
+  void add_weight(const Tensor& grad, const Tensor& x, const Shape& from, Grads& grads) const {
+    if (!dw && !db) return;
+    const Tensor g = as_rows("linear", grad);
+    const int64_t N = g.dim(1), K = from.back();
+    const Tensor rows = dw ? as_rows("linear", x) : empty({g.dim(0), K}, g.dtype(), g.device());
+    Tensor weight = empty({N, K}, g.dtype(), g.device());
+    Epilogue end;
+    if (db) end.row_sums = grads[2] = empty({N}, g.dtype(), g.device());
+    kernel::matmul(g.device(), g.transpose(0, 1), rows, end, weight);
+    if (dw) grads[1] = weight;
   }
 
   bool dx, dw, db;
@@ -160,14 +167,14 @@ Tensor linear_of(Unary f, const Tensor& x, const Tensor& w, const Tensor& b,
   Tensor h = empty_like(in);
   kernel::unary(in.device(), f, in, h);
   // The gradient of f(x) even where x needs none: f alone might round differently.
-  LinearGrad of_fx(true, w, b);
-  const bool dx = needs_grad(x), dw = std::exchange(of_fx.dw, false);
+  const LinearGrad of_fx(true, w, b);
+  const bool dx = needs_grad(x);
   return record("linear_of", linear_forward(h, w, b, residual), {x, w, b, residual},
-                [f, of_fx, dx, dw, x = Saved(in), w = Saved(w)](const Tensor& g) -> Grads {
+                [f, of_fx, dx, x = Saved(in), w = Saved(w)](const Tensor& g) -> Grads {
                   Tensor fx = empty_like(x.get());
-                  Grads grads = of_fx(g, fx, w.get(), fx.shape());
+                  Grads grads = of_fx.of_input(g, w.get(), fx.shape());
                   kernel::unary_both(g.device(), f, x.get(), fx, grads[0]);
-                  if (dw) grads[1] = LinearGrad::of_weight(g, fx);
+                  of_fx.add_weight(g, fx, fx.shape(), grads);
                   if (!dx) grads[0] = Tensor();
                   return grads;
                 });

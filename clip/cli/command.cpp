@@ -12,6 +12,7 @@
 
 #include "clip/console.h"
 #include "clip/weights/vocabulary.h"
+#include "tensor/device.h"
 #include "tensor/parallel.h"
 
 namespace diptych::cli {
@@ -134,6 +135,14 @@ Command& Command::threads() {
       "--threads", [](int n) { set_num_threads(n); }, "to compute with (default: all cores)");
   check_number<int>(option, {1, 1024});
   return *this;
+}
+
+Command& Command::device(DeviceFlag& flag) {
+  return choice("--device", flag.device_name, "cpu, or cuda: an NVIDIA GPU", {"cpu", "cuda"});
+}
+
+void DeviceFlag::require(const char* command) const {
+  check(available(device()), command, ": no CUDA device: ", cuda::why_not());
 }
 
 Command Commands::begin(const std::string& name, const std::string& help,

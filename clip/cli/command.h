@@ -39,6 +39,15 @@ struct Bounds {
 };
 inline constexpr Bounds kAtLeastOne{1, 1e15}, kNotNegative{0, 1e15}, kFraction{0, 1};
 
+/// --device: where the arithmetic is done.
+struct DeviceFlag {
+  std::string device_name = "cpu";
+  Device device() const { return device_name == "cuda" ? Device::cuda : Device::cpu; }
+  /// Throws Error, naming the command and what is missing, if there is no such device. To be asked
+  /// before anything is read or written.
+  void require(const char* command) const;
+};
+
 /// A sub-command being declared. The names, types and checks of its flags go to CLI11, which only
 /// command.cpp includes: it takes the compiler four seconds per file.
 class Command {
@@ -57,6 +66,7 @@ class Command {
   Command& choice(const std::string& name, std::string& value, const std::string& help,
                   const std::vector<std::string>& choices);
   Command& threads();  ///< --threads; results do not depend on it
+  Command& device(DeviceFlag&);
   Command& json(bool& value) { return flag("--json", value, "one JSON object on stdout"); }
 
  private:

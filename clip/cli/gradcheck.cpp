@@ -19,7 +19,7 @@ namespace {
 constexpr double kLimit =
     1e-6;  // f64: see autograd/gradcheck.h for the error of the difference itself
 
-struct Flags {
+struct Flags : DeviceFlag {
   std::vector<std::string> names;
   bool json = false;
 };
@@ -41,7 +41,9 @@ std::vector<Row> check_operators(const Flags& flags) {
   for (const OpCase& op : op_table()) {
     if (!wanted(flags, op.name)) continue;
     PhiloxStream rng(0, 1);
-    const GradcheckResult result = gradcheck(op.f, op.inputs(rng));
+    Inputs inputs = op.inputs(rng);
+    for (Tensor& x : inputs) x = x.to(flags.device());
+    const GradcheckResult result = gradcheck(op.f, inputs);
     const auto it =
         std::find_if(rows.begin(), rows.end(), [&](const Row& row) { return row.name == op.name; });
     if (it == rows.end())
@@ -53,14 +55,16 @@ std::vector<Row> check_operators(const Flags& flags) {
 }
 
 void check_layers(const Flags& flags, std::vector<Row>& rows) {
-  for (const nn::LayerCase& layer : nn::layer_table()) {
+  for (const nn::LayerCase& layer : nn::layer_table(flags.device())) {
     if (wanted(flags, layer.name))
       rows.push_back({layer.name, "layer", gradcheck(layer.f, layer.inputs)});
   }
   const std::string loss = "contrastive_loss";
   if (!wanted(flags, loss)) return;
-  const std::vector<Tensor> inputs{randn({5, 4}, {3, 0}, DType::f64),
-                                   randn({5, 4}, {3, 1}, DType::f64), full({}, 1.5, DType::f64)};
+  const Device device = flags.device();
+  const std::vector<Tensor> inputs{randn({5, 4}, {3, 0}, DType::f64, device),
+                                   randn({5, 4}, {3, 1}, DType::f64, device),
+                                   full({}, 1.5, DType::f64, device)};
   rows.push_back(
       {loss, "loss",
        gradcheck(
@@ -75,6 +79,7 @@ nlohmann::ordered_json finding(double x) {
 }
 
 int run(const Flags& flags) {
+  flags.require("gradcheck");
   std::vector<Row> rows = check_operators(flags);
   check_layers(flags, rows);
   for (const std::string& part : flags.names)
@@ -104,6 +109,7 @@ int run(const Flags& flags) {
 
 void declare(Command command, Flags& flags) {
   command.option("names", flags.names, "only operators and layers whose name contains one of these")
+      .device(flags)
       .json(flags.json)
       .threads();
 }

@@ -15,12 +15,13 @@ struct Matrix {
 };
 
 /// What c = f(a b + bias + add) adds and applies: bias (N), add (M, N) as contiguous as c, and f
-/// over n values in place. Each may be null.
+/// over n values in place; row_sums (M) gets the sums of the rows of a. Each may be null.
 template <class T>
 struct ProductEnd {
   const acc_t<T>* bias;
   const T* add;
   void (*f)(acc_t<T>* x, int64_t n);
+  acc_t<T>* row_sums;
 };
 
 /// `width` columns in panels of whole vectors, at most kTileVectors each and as even as possible:

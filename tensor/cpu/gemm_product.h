@@ -45,7 +45,8 @@ class Product {
     static thread_local Scratch sums;
     const Passes passes(0, k_);
     const T* add = end_.add ? end_.add + shift : nullptr;
-    Step step{a, b, c + shift, add, partial(c + shift, sums, passes.count), 0, 0, 0, 0, true, true};
+    Step step{a, b, c + shift, add, partial(c + shift, sums, passes.count), end_.row_sums, 0, 0,
+              0, 0, true,      true};
     for (int64_t pass = 0; pass < passes.count; ++pass) {
       passes.select(pass, step);
       for (step.n0 = 0; step.n0 < n_; step.n0 += kWidth) {
@@ -67,6 +68,7 @@ class Product {
     T* c;
     const T* add;
     Matrix<A> partial;  // sums between passes: c itself, or f32 for the 16-bit types
+    A* row_sums;
     int64_t k0, depth, n0, width;
     bool first, last;
   };
@@ -102,7 +104,7 @@ class Product {
   void run_halves(const Matrix<const T>& a, const Matrix<const T>& b, T* c) const {
     if constexpr (kNative) {
       static thread_local Scratch scratch;
-      T* second = scratch.get<T>(m_ * n_);
+      T *second = scratch.get<T>(m_ * n_ + m_), *second_sums = second + m_ * n_;
       const int64_t down = ceil_div(m_, kTileRows), half = ceil_div(k_, 2);
       const ColumnPanels<A> panels(n_);
       const Grid grid = Grid::even(ceil_div(useful_threads(m_ * n_ * k_), 2), down, panels.count);
@@ -110,8 +112,9 @@ class Product {
         for (int64_t i = begin; i < end; ++i) {
           const int64_t h = i / grid.parts(), part = i % grid.parts();
           T* sum = h == 0 ? c : second;
+          T* row_sums = h == 0 || !end_.row_sums ? end_.row_sums : second_sums;
           const Passes passes(h * half, std::min(k_, (h + 1) * half));
-          Step step{a, b, sum, nullptr, {sum, n_, 1}, 0, 0, 0, n_, true, true};
+          Step step{a, b, sum, nullptr, {sum, n_, 1}, row_sums, 0, 0, 0, n_, true, true};
           for (int64_t pass = 0; pass < passes.count; ++pass) {
             passes.select(pass, step);
             multiply_part(step, nullptr, grid.rows(part, down), grid.columns(part, panels.count));
@@ -121,6 +124,7 @@ class Product {
       parallel_for(m_ * n_, 16384, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) c[i] += second[i];
       });
+      for (int64_t i = 0; end_.row_sums && i < m_; ++i) end_.row_sums[i] += second_sums[i];
     }
   }
 
@@ -193,6 +197,9 @@ class Product {
     for (int64_t top = down.begin; top < down.end; top += kRowPanels) {
       const int64_t bottom = std::min(down.end, top + kRowPanels);
       for (int64_t p = top; a && p < bottom; ++p) pack_a(step, p, a + (p - top) * panel);
+      const bool sums = step.row_sums && step.n0 == 0 && across.begin == 0;
+      for (int64_t p = top; sums && p < bottom; ++p)
+        sum_rows(step, p, rows_at(step, p, a + (p - top) * panel));
       for (int64_t left = across.begin; left < across.end; left += group) {
         const Range some{left, std::min(across.end, left + group)};
         for (int64_t q = some.begin; !b && top == down.begin && q < some.end; ++q)
@@ -203,6 +210,26 @@ class Product {
                           b ? packed_panel(step, panels, q, b, 0)
                             : own_panel(step, panels, q, room, some.begin));
       }
+    }
+  }
+
+  /// Four sums for each row: additions need not wait for one another.
+  void sum_rows(const Step& step, int64_t p, const Matrix<const A>& a) const {
+    A sums[4][kTileRows] = {};
+    const int64_t rows = rows_of(p);
+    for (int64_t k = 0; k < step.depth; ++k) {
+      const A* column = a.data + k * a.column;
+      A* sum = sums[k % 4];
+      if (rows == kTileRows && a.row == 1) {
+        for (int64_t r = 0; r < kTileRows; ++r) sum[r] += column[r];
+      } else {
+        for (int64_t r = 0; r < rows; ++r) sum[r] += column[r * a.row];
+      }
+    }
+    A* out = step.row_sums + p * kTileRows;
+    for (int64_t r = 0; r < rows; ++r) {
+      const A total = (sums[0][r] + sums[1][r]) + (sums[2][r] + sums[3][r]);
+      out[r] = step.first ? total : out[r] + total;
     }
   }
 

@@ -71,17 +71,28 @@ void matmul_of(const Tensor& a, const Tensor& b, const ProductEnd<T>& end, Tenso
   }
 }
 
+/// What remains to be done where b has no columns.
+void sum_rows_alone(const Tensor& a, const Epilogue& end) {
+  if (!end.row_sums.defined()) return;
+  Tensor sums = end.row_sums.view({a.dim(0), 1});
+  reduce(Reduce::sum, a.contiguous().view({a.dim(0), a.dim(1), 1}), sums);
+}
+
 }  // namespace
 
 void matmul(const Tensor& a, const Tensor& b, const Epilogue& end, Tensor& c) {
-  if (c.numel() == 0) return;
+  if (c.numel() == 0) return sum_rows_alone(a, end);
   visit_float(c.dtype(), [&]<class T>(Type<T>) {
     using A = acc_t<T>;
-    static thread_local Scratch scratch;
-    const int64_t n = c.dim(-1);
-    const A* bias = end.bias.defined() ? widen(end.bias.data<T>(), n, scratch.get<A>(n)) : nullptr;
+    static thread_local Scratch bias_room, sums_room;
+    const int64_t m = c.dim(-2), n = c.dim(-1);
+    const A* bias =
+        end.bias.defined() ? widen(end.bias.data<T>(), n, bias_room.get<A>(n)) : nullptr;
     const T* add = end.add.defined() ? end.add.data<T>() : nullptr;
-    matmul_of<T>(a, b, {bias, add, end.f ? in_place<A>(*end.f) : nullptr}, c);
+    T* sums = end.row_sums.defined() ? end.row_sums.data<T>() : nullptr;
+    A* room = sums ? landing(sums, sums_room.get<A>(m)) : nullptr;
+    matmul_of<T>(a, b, {bias, add, end.f ? in_place<A>(*end.f) : nullptr, room}, c);
+    if (sums) narrow(room, m, sums);
   });
 }
 
