@@ -27,6 +27,7 @@ class Clip : public nn::Module {
   void clamp_logit_scale();
 
   const ModelConfig& config() const { return config_; }
+  Device device() const { return logit_scale_.device(); }
 
  private:
   nn::ImageTower& add_image_tower();

@@ -21,7 +21,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-struct Flags {
+struct Flags : DeviceFlag {
   std::string what = "train", model = "small", part = "pair";
   int64_t batch_size = 64, steps = 10, text_length = 0;
   bool json = false;
@@ -40,13 +40,13 @@ struct Pairs {
 
 // Random pictures, and captions of `length` tokens: what a step costs does not depend on what they
 // show.
-Pairs random_pairs(const ModelConfig& c, int64_t B, int64_t length) {
+Pairs random_pairs(const ModelConfig& c, int64_t B, int64_t length, Device device) {
   PhiloxStream rng(0, 2);
   std::vector<std::vector<int64_t>> captions(static_cast<size_t>(B));
   for (auto& ids : captions)
     for (int64_t t = 0; t < length; ++t) ids.push_back(rng.below(c.text.vocab_size));
   const int64_t R = c.image_size();
-  return {randn({B, c.channels(), R, R}, {0, 1}), pack(captions)};
+  return {randn({B, c.channels(), R, R}, {0, 1}).to(device), pack(captions).to(device)};
 }
 
 void train_step(Clip& model, nn::AdamW& optimizer, const Pairs& pairs) {
@@ -71,12 +71,13 @@ Json bench_model(const Flags& flags) {
   const int64_t T = flags.text_length ? flags.text_length : config.text.context_length;
   Clip model(config);
   model.initialize(0);
-  const Pairs pairs = random_pairs(config, flags.batch_size, T);
+  model.to(flags.device());
+  const Pairs pairs = random_pairs(config, flags.batch_size, T, flags.device());
   const bool train = flags.what == "train";
   model.train(train);
   std::optional<nn::AdamW> optimizer;
   if (train) optimizer.emplace(model, nn::AdamWConfig{});
-  const Timing t = measure(flags.steps, [&] {
+  const Timing t = measure(flags.steps, flags.device(), [&] {
     train ? train_step(model, *optimizer, pairs) : infer(model, pairs, flags.part);
   });
   const auto B = static_cast<double>(flags.batch_size);
@@ -84,6 +85,7 @@ Json bench_model(const Flags& flags) {
               {"model", flags.model},
               {"batch_size", flags.batch_size},
               {"text_length", T},
+              {"device", flags.device_name},
               {"threads", num_threads()},
               {"step_ms", 1e3 * t.median},
               {"step_ms_quartiles", {1e3 * t.quartile1, 1e3 * t.quartile3}},
@@ -97,14 +99,17 @@ Json bench_model(const Flags& flags) {
   return result;
 }
 
-Json table(const std::string& what, const std::vector<Row>& rows) {
+Json table(const Flags& flags, const std::vector<Row>& rows) {
   Json lines = Json::array();
   for (const Row& row : rows) {
     Json line{{"name", row.name}};
     for (const auto& [key, value] : row.values) line[key] = value;
     lines.push_back(line);
   }
-  return {{"bench", what}, {"threads", num_threads()}, {"rows", lines}};
+  return {{"bench", flags.what},
+          {"device", flags.device_name},
+          {"threads", num_threads()},
+          {"rows", lines}};
 }
 
 void print_table(const std::vector<Row>& rows) {
@@ -123,12 +128,13 @@ int run_kernels(const Flags& flags) {
                      : flags.what == "conv" ? bench_conv
                      : flags.what == "ops"  ? bench_ops
                                             : bench_peak;
-  const std::vector<Row> rows = bench(flags.steps);
-  flags.json ? print_json(table(flags.what, rows)) : print_table(rows);
+  const std::vector<Row> rows = bench(flags.steps, flags.device());
+  flags.json ? print_json(table(flags, rows)) : print_table(rows);
   return 0;
 }
 
 int run(const Flags& flags) {
+  flags.require();
   if (flags.what != "train" && flags.what != "infer") return run_kernels(flags);
   const Json result = bench_model(flags);
   if (flags.json) {
@@ -151,6 +157,7 @@ void declare(Command command, Flags& flags) {
       .option("--steps", flags.steps, "timed steps, after one to warm up", kAtLeastOne)
       .option("--text-length", flags.text_length, "tokens per caption (default: the whole context)",
               kNotNegative)
+      .device(flags)
       .json(flags.json)
       .threads();
 }

@@ -7,14 +7,16 @@
 #include <utility>
 #include <vector>
 
+#include "tensor/types.h"
+
 namespace diptych::cli {
 
 struct Timing {
   double median = 0, quartile1 = 0, quartile3 = 0;  // seconds
 };
 
-/// One call to warm up, then `steps` timed ones.
-Timing measure(int64_t steps, const std::function<void()>& f);
+/// One call to warm up, then `steps` timed ones, each until the device is done.
+Timing measure(int64_t steps, Device, const std::function<void()>& f);
 
 /// A line of a table: the same keys in each.
 struct Row {
@@ -22,13 +24,14 @@ struct Row {
   std::vector<std::pair<std::string, double>> values;
 };
 
-/// What the machine can do: GFLOP/s of multiply-adds in registers, GB/s of y += a x in memory.
-std::vector<Row> bench_peak(int64_t steps);
+/// What the machine can do: GFLOP/s of multiply-adds in registers (on cuda: of a product of 8192 x
+/// 8192 matrices), GB/s of y += a x in memory.
+std::vector<Row> bench_peak(int64_t steps, Device);
 /// Sizes, milliseconds and GFLOP/s of a product per row.
-std::vector<Row> bench_gemm(int64_t steps);
+std::vector<Row> bench_gemm(int64_t steps, Device);
 /// GB/s of what is bound by memory: bytes that must be read and written, over time.
-std::vector<Row> bench_ops(int64_t steps);
+std::vector<Row> bench_ops(int64_t steps, Device);
 /// Sizes of a 3 × 3 convolution at batch 8, and GFLOP/s forward and of both gradients.
-std::vector<Row> bench_conv(int64_t steps);
+std::vector<Row> bench_conv(int64_t steps, Device);
 
 }  // namespace diptych::cli

@@ -6,6 +6,7 @@
 #include "autograd/ops.h"
 #include "clip/cli/bench.h"
 #include "clip/train/progress.h"
+#include "tensor/device.h"
 #include "tensor/kernels.h"
 #include "tensor/parallel.h"
 
@@ -36,21 +37,23 @@ constexpr Product kProducts[] = {
     {2048, 2048, 2048},
 };
 
-Tensor operand(int64_t batch, int64_t rows, int64_t columns, bool transposed, uint64_t stream) {
+Tensor operand(int64_t batch, int64_t rows, int64_t columns, bool transposed, uint64_t stream,
+               Device device) {
   const Shape shape = transposed ? Shape{batch, columns, rows} : Shape{batch, rows, columns};
-  const Tensor x = randn(shape, {0, stream});
+  const Tensor x = randn(shape, {0, stream}, DType::f32, device);
   return transposed ? x.transpose(1, 2) : x;
 }
 
-Row bench_product(const Product& p, bool a_transposed, bool b_transposed, int64_t steps) {
-  const Tensor a = operand(p.batch, p.M, p.K, a_transposed, 1),
-               b = operand(p.batch, p.K, p.N, b_transposed, 2);
-  Tensor c = empty({p.batch, p.M, p.N});
+Row bench_product(const Product& p, bool a_transposed, bool b_transposed, int64_t steps,
+                  Device device) {
+  const Tensor a = operand(p.batch, p.M, p.K, a_transposed, 1, device),
+               b = operand(p.batch, p.K, p.N, b_transposed, 2, device);
+  Tensor c = empty({p.batch, p.M, p.N}, DType::f32, device);
   const double gflop = 2e-9 * static_cast<double>(p.batch * p.M * p.K * p.N);
   // Small products are timed in groups of about a millisecond.
   const auto repeats = std::max<int64_t>(1, static_cast<int64_t>(0.1 / gflop));
-  const Timing t = measure(steps, [&] {
-    for (int64_t i = 0; i < repeats; ++i) kernel::matmul(a.device(), a, b, {}, c);
+  const Timing t = measure(steps, device, [&] {
+    for (int64_t i = 0; i < repeats; ++i) kernel::matmul(device, a, b, {}, c);
   });
   const double seconds = t.median / static_cast<double>(repeats);
   return {a_transposed   ? "tn"
@@ -88,11 +91,11 @@ double multiply_add(int64_t rounds) {
   return total;
 }
 
-double peak_gflops(int64_t steps) {
+double peak_of_cores(int64_t steps) {
   constexpr int64_t kRounds = 1 << 22;  // long enough for each thread to find a core of its own
   const int64_t threads = num_threads();
   std::vector<double> results(static_cast<size_t>(threads));
-  const Timing t = measure(steps, [&] {
+  const Timing t = measure(steps, Device::cpu, [&] {
     parallel_for(threads, 1, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) results[static_cast<size_t>(i)] = multiply_add(kRounds);
     });
@@ -101,21 +104,28 @@ double peak_gflops(int64_t steps) {
   return 2e-9 * kSums * kLanes * static_cast<double>(threads * kRounds) / t.quartile1;
 }
 
-double gigabytes_per_second(int64_t steps) {
-  const Tensor x = zeros({int64_t{1} << 25});
-  Tensor y = zeros(x.shape());
-  const Timing t = measure(steps, [&] { kernel::axpy(x.device(), 0.5, x, y); });
+double peak_gflops(int64_t steps, Device device) {
+  if (device == Device::cpu) return peak_of_cores(steps);
+  return bench_product({8192, 8192, 8192}, false, false, steps, device).values.back().second;
+}
+
+double gigabytes_per_second(int64_t steps, Device device) {
+  const Tensor x = zeros({int64_t{1} << 25}, DType::f32, device);
+  Tensor y = zeros_like(x);
+  const Timing t = measure(steps, device, [&] { kernel::axpy(device, 0.5, x, y); });
   return 3e-9 * 4 * static_cast<double>(x.numel()) / t.median;
 }
 
 }  // namespace
 
-Timing measure(int64_t steps, const std::function<void()>& f) {
+Timing measure(int64_t steps, Device device, const std::function<void()>& f) {
   f();
+  synchronize(device);
   std::vector<double> times;
   for (int64_t i = 0; i < steps; ++i) {
     const double start = seconds_now();
     f();
+    synchronize(device);
     times.push_back(seconds_now() - start);
   }
   std::sort(times.begin(), times.end());
@@ -123,24 +133,24 @@ Timing measure(int64_t steps, const std::function<void()>& f) {
   return {times[n / 2], times[n / 4], times[3 * n / 4]};
 }
 
-std::vector<Row> bench_peak(int64_t steps) {
+std::vector<Row> bench_peak(int64_t steps, Device device) {
   return {{"peak",
            {{"threads", num_threads()},
-            {"gflops", peak_gflops(steps)},
-            {"gb_per_s", gigabytes_per_second(steps)}}}};
+            {"gflops", peak_gflops(steps, device)},
+            {"gb_per_s", gigabytes_per_second(steps, device)}}}};
 }
 
-std::vector<Row> bench_gemm(int64_t steps) {
+std::vector<Row> bench_gemm(int64_t steps, Device device) {
   std::vector<Row> rows;
   for (const Product& p : kProducts) {
-    rows.push_back(bench_product(p, false, false, steps));
-    rows.push_back(bench_product(p, false, true, steps));
-    rows.push_back(bench_product(p, true, false, steps));
+    rows.push_back(bench_product(p, false, false, steps, device));
+    rows.push_back(bench_product(p, false, true, steps, device));
+    rows.push_back(bench_product(p, true, false, steps, device));
   }
   return rows;
 }
 
-std::vector<Row> bench_conv(int64_t steps) {
+std::vector<Row> bench_conv(int64_t steps, Device device) {
   struct Conv {
     int64_t side, in, out, stride;
   };
@@ -154,19 +164,21 @@ std::vector<Row> bench_conv(int64_t steps) {
                                               {7, 512, 512, 1}}) {
     const Window window{stride, 1};
     const int64_t places = window.places(side, k);
-    const Tensor x = randn({B, side, side, in}, {0, 1}), w = randn({out, k, k, in}, {0, 2});
-    Tensor y = empty({B, places, places, out}), dx = empty_like(x), dw = empty_like(w);
+    const Tensor x = randn({B, side, side, in}, {0, 1}, DType::f32, device),
+                 w = randn({out, k, k, in}, {0, 2}, DType::f32, device);
+    Tensor y = zeros({B, places, places, out}, DType::f32, device), dx = empty_like(x),
+           dw = empty_like(w);
     const double gflop = 2e-9 * static_cast<double>(B * places * places * k * k * in * out);
-    const auto speed = [&](const auto& f) { return gflop / measure(steps, f).median; };
+    const auto speed = [&](const auto& f) { return gflop / measure(steps, device, f).median; };
     rows.push_back(
         {"3 x 3",
          {{"side", static_cast<double>(side)},
           {"in", static_cast<double>(in)},
           {"out", static_cast<double>(out)},
           {"stride", static_cast<double>(stride)},
-          {"forward", speed([&] { kernel::conv2d(x.device(), x, w, window, y); })},
-          {"dx", speed([&] { kernel::conv2d_grad_input(x.device(), y, w, window, dx); })},
-          {"dw", speed([&] { kernel::conv2d_grad_weight(x.device(), x, y, window, dw); })}}});
+          {"forward", speed([&] { kernel::conv2d(device, x, w, window, y); })},
+          {"dx", speed([&] { kernel::conv2d_grad_input(device, y, w, window, dx); })},
+          {"dw", speed([&] { kernel::conv2d_grad_weight(device, x, y, window, dw); })}}});
   }
   return rows;
 }

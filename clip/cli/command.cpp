@@ -141,8 +141,8 @@ Command& Command::device(DeviceFlag& flag) {
   return choice("--device", flag.device_name, "cpu, or cuda: an NVIDIA GPU", {"cpu", "cuda"});
 }
 
-void DeviceFlag::require(const char* command) const {
-  check(available(device()), command, ": no CUDA device: ", cuda::why_not());
+void DeviceFlag::require() const {
+  check(available(device()), "--device ", device_name, ": no CUDA device: ", cuda::why_not());
 }
 
 Command Commands::begin(const std::string& name, const std::string& help,
@@ -156,6 +156,7 @@ void ModelFlags::declare(Command command) {
   command.required("--model", model,
                    "a model file (.safetensors, or OpenAI's .pt), the folder of a run such as "
                    "logs/demo, or of a Hugging Face or open_clip repository");
+  command.device(*this);
   declare_options(command);
 }
 
@@ -198,6 +199,7 @@ void use_vocabulary(const std::string& path, LoadedModel& loaded) {
 }  // namespace
 
 LoadedModel ModelFlags::open() const {
+  require();
   LoadOptions options{{}, image_size, sha256, config, vision_heads, text_heads};
   if (!activation.empty()) options.activation = nn::activation_from(activation);
   LoadedModel loaded = load_model(model, options);
@@ -210,6 +212,7 @@ LoadedModel ModelFlags::open() const {
       !loaded.tokenizer && loaded.model->config().text.vocab_size == kOpenAiVocabulary;
   if (path.empty() && needs_openai) path = find_vocabulary(loaded.path);
   if (!path.empty()) use_vocabulary(path, loaded);
+  loaded.model->to(device());
   return loaded;
 }
 

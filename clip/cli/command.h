@@ -43,9 +43,9 @@ inline constexpr Bounds kAtLeastOne{1, 1e15}, kNotNegative{0, 1e15}, kFraction{0
 struct DeviceFlag {
   std::string device_name = "cpu";
   Device device() const { return device_name == "cuda" ? Device::cuda : Device::cpu; }
-  /// Throws Error, naming the command and what is missing, if there is no such device. To be asked
-  /// before anything is read or written.
-  void require(const char* command) const;
+  /// Throws Error, saying what is missing, if there is no such device. To be asked before anything is
+  /// read or written.
+  void require() const;
 };
 
 /// A sub-command being declared. The names, types and checks of its flags go to CLI11, which only
@@ -97,13 +97,13 @@ class Commands {
 };
 
 /// Flags of every command that opens a model.
-struct ModelFlags {
+struct ModelFlags : DeviceFlag {
   std::string model, vocab, activation, sha256, config;
   int64_t image_size = 0, vision_heads = 0, text_heads = 0;
-  void declare(Command);          ///< --model and the rest
+  void declare(Command);          ///< --model, --device and the rest
   void declare_options(Command);  ///< the rest
   bool any() const;               ///< whether one of the rest was given
-  /// Opens it, says on stderr what had to be inferred, and takes the vocabulary from --vocab, the
+  /// Opens it on its device, says on stderr what had to be inferred, and takes the vocabulary from --vocab, the
   /// model file or, for models with OpenAI's, from where find_vocabulary finds it.
   LoadedModel open() const;
 };

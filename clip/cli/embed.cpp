@@ -46,7 +46,8 @@ Tensor features(const Flags& flags, const LoadedModel& loaded, Accounting& accou
   if (!flags.pixels.empty()) return encode_pixels(model, load_npy(flags.pixels));
   if (!flags.texts.empty()) return text_features(flags, loaded);
   const NoGrad no_grad;
-  return model.encode_text(pack_padded(load_npy(flags.tokens), caption_end(model.config().text)));
+  const Captions captions = pack_padded(load_npy(flags.tokens), caption_end(model.config().text));
+  return model.encode_text(captions.to(model.device()));
 }
 
 int run(const Flags& flags) {

@@ -79,7 +79,7 @@ nlohmann::ordered_json finding(double x) {
 }
 
 int run(const Flags& flags) {
-  flags.require("gradcheck");
+  flags.require();
   std::vector<Row> rows = check_operators(flags);
   check_layers(flags, rows);
   for (const std::string& part : flags.names)

@@ -24,7 +24,8 @@ int run(const Flags& flags) {
   const Tensor pixels = load_npy(flags.pixels);
   const Captions captions = pack_padded(load_npy(flags.tokens), caption_end(model.config().text));
   check_finite(pixels);
-  const Tensor image = model.encode_image(pixels), text = model.encode_text(captions);
+  const Tensor image = model.encode_image(pixels.to(model.device())),
+               text = model.encode_text(captions.to(model.device()));
   const Tensor logits = logits_per_image(image, text, model.logit_scale());
   const Tensor loss = contrastive_loss(image, text, model.logit_scale());
   backward(loss);

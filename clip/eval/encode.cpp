@@ -23,8 +23,8 @@ Tensor in_batches(int64_t n, const std::function<Tensor(int64_t begin, int64_t e
 
 void check_finite(const Tensor& values, const std::string& what) {
   const Tensor rows = values.contiguous().view({values.dim(0), -1});
-  const auto totals =
-      sum(mul(rows, full({}, 0, rows.dtype())), 1).to_vector<double>();  // 0 · NaN = 0 · inf = NaN
+  const auto totals = sum(mul(rows, full({}, 0, rows.dtype(), rows.device())), 1)
+                          .to_vector<double>();  // 0 · NaN = 0 · inf = NaN
   for (size_t i = 0; i < totals.size(); ++i) {
     check(!std::isnan(totals[i]), what, " ", i, " contains NaN or infinity");
   }
@@ -39,7 +39,7 @@ Tensor encode_texts(const Clip& model, const Tokenizer& words,
     for (int64_t i = begin; i < end; ++i)
       captions.push_back(words.tokenize(texts[static_cast<size_t>(i)],
                                         model.config().text.context_length, overflow));
-    return model.encode_text(pack(captions));
+    return model.encode_text(pack(captions).to(model.device()));
   });
 }
 
@@ -49,7 +49,7 @@ Tensor encode_pixels(const Clip& model, const Tensor& pixels) {
   const NoGrad no_grad;
   check_finite(pixels);
   return in_batches(pixels.dim(0), [&](int64_t begin, int64_t end) {
-    return model.encode_image(pixels.slice(0, begin, end));
+    return model.encode_image(pixels.slice(0, begin, end).to(model.device()));
   });
 }
 

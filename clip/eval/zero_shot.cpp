@@ -114,7 +114,7 @@ Tensor cached_zero_shot_head(const Clip& model, const Tokenizer& words,
   const std::string path =
       folder + '/' + fingerprint(model, words, names, templates, overflow) + ".safetensors";
   const Shape shape{static_cast<int64_t>(names.size()), model.config().embed_dim};
-  if (const Tensor kept = read_head(path, shape); kept.defined()) return kept;
+  if (const Tensor kept = read_head(path, shape); kept.defined()) return kept.to(model.device());
   const Tensor head = zero_shot_head(model, words, names, templates, overflow);
   try {
     std::filesystem::create_directories(folder);

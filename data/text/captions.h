@@ -12,6 +12,7 @@ namespace diptych {
 struct Captions {
   Tensor tokens;  ///< (ΣT) i64: start … end, start … end, …
   Ragged layout;  ///< which of them each caption has
+  Captions to(Device device) const { return {tokens.to(device), layout.to(device)}; }
 };
 
 /// The token ids of each caption.
