@@ -19,7 +19,7 @@
 namespace diptych::cli {
 namespace {
 
-struct Flags {
+struct Flags : DeviceFlag {
   std::string preset, model, train_data, vocab, logs = "./logs", name, resume, separator = "\t";
   std::string training_crop = diptych::name(TrainingCrop::resized);
   PairOptions columns;
@@ -49,6 +49,7 @@ void apply_preset(Flags& f) {
 }
 
 void apply_flags(Flags& f) {
+  f.train.device = f.device();
   f.train.batch_size = f.batch_size.value_or(f.train.batch_size);
   f.train.epochs = f.epochs.value_or(f.train.epochs);
   f.train.max_steps = f.max_steps.value_or(f.train.max_steps);
@@ -148,9 +149,9 @@ void apply_model(Flags& f, ModelConfig& config) {
 void describe(RunLog& log, const Flags& f, const Clip& model, const DataSource& data,
               const Tokenizer& words) {
   log.line(fmt::format(
-      "model {}: {} parameters, images {} px, vocabulary {}, context {}; {} threads", f.model,
+      "model {}: {} parameters, images {} px, vocabulary {}, context {}; {}, {} threads", f.model,
       model.parameter_count(), model.config().image_size(), model.config().text.vocab_size,
-      model.config().text.context_length, num_threads()));
+      model.config().text.context_length, f.device_name, num_threads()));
   const std::string notes[] = {
       left_out_note(data),
       cut_captions_note(f.model, words, data.captions, model.config().text.context_length)};
@@ -168,6 +169,7 @@ void check_left_out(const Flags& f, const DataSource& data) {
 
 int run(const Flags& given) {
   Signals::ignore_save_requests();
+  given.require();
   Flags f = given;
   apply_preset(f);
   apply_flags(f);
@@ -189,6 +191,7 @@ int run(const Flags& given) {
   begin(log, settings, from.has_value());
   Clip model(config);
   model.initialize(f.train.seed);
+  model.to(f.train.device);
   describe(log, f, model, data, tokenizer);
   Trainer trainer(model, tokenizer, *data.dataset, f.train, log);
   trainer.set_settings(fingerprint(settings));
@@ -243,6 +246,7 @@ void declare_run(Command command, Flags& f) {
       .option("--keep", f.train.keep, "checkpoints kept", kAtLeastOne)
       .option("--log-every-n-steps", f.train.log_every, "steps between lines of the log",
               kAtLeastOne)
+      .device(f)
       .threads();
 }
 

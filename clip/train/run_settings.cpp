@@ -47,8 +47,8 @@ void sort(const nn::AdamWConfig& adamw, Sorted& out) {
 }
 
 void sort(const TrainConfig& config, Sorted& out) {
-  const auto& [batch_size, epochs, max_steps, lr, warmup, adamw, grad_clip_norm, seed, workers,
-               log_every, save_every, keep, max_bad_fraction, left_out] = config;
+  const auto& [batch_size, epochs, max_steps, lr, warmup, adamw, grad_clip_norm, device, seed,
+               workers, log_every, save_every, keep, max_bad_fraction, left_out] = config;
   out.fixed["batch_size"] = batch_size;
   out.fixed["epochs"] = epochs;
   out.fixed["max_steps"] = max_steps;
@@ -56,6 +56,7 @@ void sort(const TrainConfig& config, Sorted& out) {
   out.fixed["warmup"] = warmup;
   sort(adamw, out);
   out.fixed["grad_clip_norm"] = grad_clip_norm > 0 ? Json(grad_clip_norm) : Json();  // null: none
+  out.fixed["device"] = name(device);  // others round differently
   out.fixed["seed"] = seed;
   out.free["workers"] = workers;
   out.free["log_every_n_steps"] = log_every;

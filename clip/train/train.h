@@ -18,7 +18,8 @@ struct TrainConfig {
   int64_t warmup = -1;  ///< steps; -1: a tenth of the run, at most 2000
   nn::AdamWConfig adamw;
   double grad_clip_norm = 0;  ///< 0: no clipping
-  uint64_t seed = 0;          ///< of parameters, order, augmentation
+  Device device = Device::cpu;
+  uint64_t seed = 0;  ///< of parameters, order, augmentation
   int workers = 1;
   int64_t log_every = 50;          ///< steps
   int64_t save_every = 1;          ///< epochs
