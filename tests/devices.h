@@ -1,18 +1,45 @@
 // tests/devices.h — where tests of kernels and operators run.
+//
+//   DIPTYCH_DEVICES=cuda          only there (default: wherever this build and machine can)
+//   DIPTYCH_REQUIRE=cuda          fail instead of passing over it
+//   DIPTYCH_DTYPES="f32 f64"      rows of the op table in these types only
+//   DIPTYCH_MOST_ELEMENTS=4096    rows of at most so many elements only, for slow checkers
 #pragma once
 
+#include <cstdlib>
+#include <sstream>
+#include <string>
 #include <vector>
 
 #include "tensor/device.h"
 
 namespace diptych::test {
 
-/// Every device that this build and this machine have.
+/// Whether a list in the environment names `word`; `otherwise` if there is no such list.
+inline bool asked_for(const char* variable, const std::string& word, bool otherwise) {
+  const char* list = std::getenv(variable);
+  if (!list) return otherwise;
+  std::istringstream words(list);
+  for (std::string one; words >> one;)
+    if (one == word) return true;
+  return false;
+}
+
+/// Every device that this build and this machine have, of those asked for.
 inline std::vector<Device> devices() {
   std::vector<Device> there;
-  for (const Device device : {Device::cpu, Device::cuda})
-    if (available(device)) there.push_back(device);
+  for (const Device device : {Device::cpu, Device::cuda}) {
+    check(available(device) || !asked_for("DIPTYCH_REQUIRE", name(device), false),
+          "DIPTYCH_REQUIRE: no ", name(device), " device: ", cuda::why_not());
+    if (available(device) && asked_for("DIPTYCH_DEVICES", name(device), true))
+      there.push_back(device);
+  }
   return there;
+}
+
+inline int64_t most_elements() {
+  const char* most = std::getenv("DIPTYCH_MOST_ELEMENTS");
+  return most ? std::atoll(most) : INT64_MAX;
 }
 
 }  // namespace diptych::test

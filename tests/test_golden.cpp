@@ -12,6 +12,7 @@
 #include "nn/optim.h"
 #include "nn/schedule.h"
 #include "tensor/io/safetensors.h"
+#include "tests/devices.h"
 
 using namespace diptych;
 
@@ -20,12 +21,16 @@ namespace {
 const std::string kFolder = "tests/golden/";
 
 struct Golden {
-  explicit Golden(const std::string& model = "clip")
-      : stem(kFolder + "tiny_" + model),
+  explicit Golden(const std::string& model = "clip", Device device_ = Device::cpu)
+      : device(device_),
+        stem(kFolder + "tiny_" + model),
         loaded(load_model(stem + ".safetensors")),
         expected(load_safetensors(stem + "_expected.safetensors")),
-        captions(pack_padded(get("tokens"))) {}
+        captions(pack_padded(get("tokens")).to(device)) {
+    loaded.model->to(device);
+  }
 
+  Device device;
   std::string stem;
   LoadedModel loaded;
   SafeTensors expected;
@@ -36,9 +41,21 @@ struct Golden {
     check(tensor != nullptr, "golden: no ", name);
     return *tensor;
   }
-  Tensor pixels() const { return get("pixels").to(DType::f32); }
+  Tensor pixels() const { return get("pixels").to(DType::f32).to(device); }
   Tensor loss() const { return contrastive_loss(*loaded.model, pixels(), captions); }
 };
+
+/// Calls f(model's name, device) for each model on each device.
+template <class F>
+void for_each_model(const F& f) {
+  for (const char* model : {"clip", "resnet"}) {
+    for (const Device device : test::devices()) {
+      CAPTURE(model);
+      INFO("on ", device);
+      f(model, device);
+    }
+  }
+}
 
 double largest(const Tensor& x) {
   double size = 0;
@@ -62,9 +79,8 @@ double relative_error(const Tensor& got, const Tensor& want) {
 }  // namespace
 
 TEST_CASE("golden: features, logits and loss equal open_clip's to 1e-5") {
-  for (const char* model : {"clip", "resnet"}) {
-    CAPTURE(model);
-    const Golden golden(model);
+  for_each_model([](const char* model, Device device) {
+    const Golden golden(model, device);
     const Clip& clip = *golden.loaded.model;
     golden.loaded.model->train();
     const Tensor image = clip.encode_image(golden.pixels());
@@ -75,13 +91,12 @@ TEST_CASE("golden: features, logits and loss equal open_clip's to 1e-5") {
     CHECK(relative_error(text, golden.get("text_features")) < 1e-5);
     CHECK(relative_error(logits, golden.get("logits_per_image")) < 1e-5);
     CHECK(relative_error(loss, golden.get("loss")) < 1e-5);
-  }
+  });
 }
 
 TEST_CASE("golden: every parameter gradient equals open_clip's to 1e-4") {
-  for (const char* model : {"clip", "resnet"}) {
-    CAPTURE(model);
-    const Golden golden(model);
+  for_each_model([](const char* model, Device device) {
+    const Golden golden(model, device);
     const SafeTensors expected = load_safetensors(golden.stem + "_grads.safetensors");
     golden.loaded.model->train();
     backward(golden.loss());
@@ -98,38 +113,44 @@ TEST_CASE("golden: every parameter gradient equals open_clip's to 1e-4") {
       ++compared;
     }
     CHECK(compared == expected.tensors.size());
-  }
+  });
 }
 
 TEST_CASE("golden: a loaded ResNet evaluates by its running statistics, and training moves them") {
-  const Golden golden("resnet");
-  Clip& model = *golden.loaded.model;
-  const Tensor features = model.encode_image(golden.pixels());
-  CHECK(relative_error(features, golden.get("eval.image_features")) < 1e-5);
+  for (const Device device : test::devices()) {
+    INFO("on ", device);
+    const Golden golden("resnet", device);
+    Clip& model = *golden.loaded.model;
+    const Tensor features = model.encode_image(golden.pixels());
+    CHECK(relative_error(features, golden.get("eval.image_features")) < 1e-5);
 
-  model.train();
-  model.encode_image(golden.pixels());
-  size_t compared = 0;
-  for (const auto& entry : model.state()) {
-    if (entry.trained) continue;
-    CAPTURE(entry.name);
-    CHECK(relative_error(entry.tensor, golden.get("after." + entry.name)) < 1e-5);
-    ++compared;
+    model.train();
+    model.encode_image(golden.pixels());
+    size_t compared = 0;
+    for (const auto& entry : model.state()) {
+      if (entry.trained) continue;
+      CAPTURE(entry.name);
+      CHECK(relative_error(entry.tensor, golden.get("after." + entry.name)) < 1e-5);
+      ++compared;
+    }
+    CHECK(compared == 3 * 22);  // mean, variance and count of every batch norm
   }
-  CHECK(compared == 3 * 22);  // mean, variance and count of every batch norm
 }
 
 TEST_CASE("golden: ten AdamW steps have PyTorch's losses to 1e-4") {
-  const Golden golden;
-  Clip& model = *golden.loaded.model;
-  nn::AdamW optimizer(model, {.beta1 = 0.9, .beta2 = 0.98, .eps = 1e-6, .weight_decay = 0.2});
-  for (const double want : golden.get("adamw.losses").to_vector<double>()) {
-    const Tensor loss = golden.loss();
-    CHECK(loss.item() == doctest::Approx(want).epsilon(1e-4));
-    backward(loss);
-    optimizer.step(1e-3);
-    model.clamp_logit_scale();
-    model.zero_grad();
+  for (const Device device : test::devices()) {
+    INFO("on ", device);
+    const Golden golden("clip", device);
+    Clip& model = *golden.loaded.model;
+    nn::AdamW optimizer(model, {.beta1 = 0.9, .beta2 = 0.98, .eps = 1e-6, .weight_decay = 0.2});
+    for (const double want : golden.get("adamw.losses").to_vector<double>()) {
+      const Tensor loss = golden.loss();
+      CHECK(loss.item() == doctest::Approx(want).epsilon(1e-4));
+      backward(loss);
+      optimizer.step(1e-3);
+      model.clamp_logit_scale();
+      model.zero_grad();
+    }
   }
 }
 
