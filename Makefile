@@ -57,7 +57,7 @@ PACKAGES += clang-14 libclang-rt-14-dev
 endif
 missing = $(strip $(foreach p,$(1),$(if $(shell dpkg-query -W -f='$${Status}' $(p) 2>/dev/null | grep 'ok installed'),,$(p))))
 
-.PHONY: all demo emu cuda test-emu check-emu check-cuda test torture check planted fuzz run-fuzz parity bench ladder examples vocab deps clean help format FORCE
+.PHONY: all demo emu cuda test-emu planted-emu test torture check planted fuzz run-fuzz parity bench ladder examples vocab deps clean help format FORCE
 
 all: $(BINARY)
 ifeq ($(CONFIG),release)
@@ -104,6 +104,20 @@ host_objects = $(filter-out $(OUT)/cuda/none.o,$(call objects,$(1)))
 device_objects = $(patsubst %,$(1)/%.o,$(basename $(2)))
 
 emu: $(EMULATED)/diptych $(EMULATED)/run_tests
+
+# What a device must be able to do, on the emulated one: RUNS of tests/cuda/runs.sh.
+RUNS_release := forward reverse random lazy
+RUNS_asan := asan
+RUNS_tsan := tsan
+RUNS ?= $(RUNS_$(MODE))
+test-emu: emu
+	@for run in $(RUNS); do tests/cuda/emulated.sh $(EMULATED)/run_tests $$run $(if $(T),-tc='*$(T)*') || exit 1; done
+
+# Copies of kernels with one error each, and the run that must notice it.
+planted-emu: emu
+	@rm -f $(EMULATED)/libdiptych.a && ar rcs $(EMULATED)/libdiptych.a $(call host_objects,$(LIB_SOURCES)) $(EMULATED_BACKEND)
+	@CXX='$(CXX)' CXXFLAGS='$(CXXFLAGS)' LDLIBS='$(LDLIBS)' JOBS=$(JOBS) RUNS='$(RUNS)' DEVICEDIR=$(EMULATED) \
+	  tests/planted_bugs.sh $(OUT) $(EMULATED)/libdiptych.a $(EMULATED)/planted '$(PLANT)'
 
 # The emulator itself is no part of what sanitizers look at, and may not call what they intercept.
 $(EMULATED)/cuda/emulator/%.o: FILE_FLAGS = $(EMULATOR_FLAGS) -fno-tree-loop-distribute-patterns $(if $(filter tsan,$(MODE)),-fno-sanitize=thread)

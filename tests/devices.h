@@ -2,12 +2,11 @@
 //
 //   DIPTYCH_DEVICES=cuda          only there (default: wherever this build and machine can)
 //   DIPTYCH_REQUIRE=cuda          fail instead of passing over it
-//   DIPTYCH_DTYPES="f32 f64"      rows of the op table in these types only
+//   DIPTYCH_DTYPES=f32,f64        rows of the op table in these types only
 //   DIPTYCH_MOST_ELEMENTS=4096    rows of at most so many elements only, for slow checkers
 #pragma once
 
 #include <cstdlib>
-#include <sstream>
 #include <string>
 #include <vector>
 
@@ -15,14 +14,12 @@
 
 namespace diptych::test {
 
-/// Whether a list in the environment names `word`; `otherwise` if there is no such list.
+/// Whether a list, separated by commas, in the environment names `word`; `otherwise` if there is no
+/// such list.
 inline bool asked_for(const char* variable, const std::string& word, bool otherwise) {
   const char* list = std::getenv(variable);
-  if (!list) return otherwise;
-  std::istringstream words(list);
-  for (std::string one; words >> one;)
-    if (one == word) return true;
-  return false;
+  return list ? ("," + std::string(list) + ",").find("," + word + ",") != std::string::npos
+              : otherwise;
 }
 
 /// Every device that this build and this machine have, of those asked for.

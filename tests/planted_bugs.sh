@@ -6,7 +6,8 @@
 #
 # OBJDIR holds the objects of the tests (OBJDIR/tests/*.o), LIBRARY the rest; a planted object takes
 # the place of its member of the library. CXX, CXXFLAGS, LDLIBS and JOBS as for make. Only
-# SCRATCHDIR is written to.
+# SCRATCHDIR is written to. With RUNS="forward reverse" it plants the errors of those runs of the
+# emulator (cuda/runs.sh) out of cuda/planted_bugs.tsv, with more tests in DEVICEDIR/tests/*.o.
 cd "$(dirname "$0")/.." || exit 2
 [ $# -ge 3 ] || { sed -n '5p' "$0" >&2; exit 2; }
 objects=$1 library=$2 scratch=$3
@@ -14,7 +15,16 @@ read -ra wanted <<<"${4:-*}"  # names, or patterns of names
 read -ra cxx <<<"${CXX:-g++}"  # perhaps two words: ccache g++
 read -ra flags <<<"${CXXFLAGS:--std=c++20 -O1 -march=native}"
 read -ra libraries <<<"$LDLIBS"
-mapfile -t tests < <(find "$objects/tests" -name '*.o' ! -path '*/bench/*' | sort)
+bugs=tests/planted_bugs.tsv
+if [ -z "$RUNS" ]; then
+  mapfile -t tests < <(find "$objects/tests" -name '*.o' ! -path '*/bench/*' | sort)
+else
+  . tests/cuda/runs.sh
+  bugs=tests/cuda/planted_bugs.tsv
+  flags+=(-Icuda/emulator/include)
+  tests=("$objects"/tests/{main,test_ops,test_op_rules,test_kernels*,test_matmul,test_golden}.o
+    "$DEVICEDIR"/tests/cuda/*.o)
+fi
 
 # Prints FILE with OLD, which must be there exactly once, replaced by NEW.
 substitute() {
@@ -35,7 +45,7 @@ link() {
 
 # Writes one line about one error to DIR/verdict; it starts with "caught" if a test failed.
 plant() {
-  local dir=$1 file=$2 source=$3 old=$4 new=$5 filter=$6 rc
+  local dir=$1 file=$2 source=$3 old=$4 new=$5 filter=$6 run=$7 rc
   [ "$source" != - ] || source=$file
   mkdir -p "$dir/$(dirname "$file")" "$dir/$(dirname "$source")"
   if ! substitute "$file" "$old" "$new" >"$dir/$file"; then
@@ -44,17 +54,24 @@ plant() {
   fi
   local copy=$source
   [ "$source" != "$file" ] || copy=$dir/$file
-  if ! "${cxx[@]}" "${flags[@]}" -w -I"$dir" -I. -c "$copy" -o "$dir/planted.o" 2>"$dir/log" ||
+  if ! "${cxx[@]}" "${flags[@]}" -w -I"$dir" -I. -x c++ -c "$copy" -o "$dir/planted.o" 2>"$dir/log" ||
     ! link "$dir/run_tests" "$dir/planted.o" "$source" 2>>"$dir/log"; then
     echo "DOES NOT BUILD: $dir/log" >"$dir/verdict"
     return
   fi
-  (timeout 300 "$dir/run_tests" -tc="$filter"; exit) >"$dir/log" 2>&1  # "Aborted" goes there too
+  (
+    [ -z "$run" ] || export $(environment_of "$run")
+    timeout 300 "$dir/run_tests" -tc="$filter"
+    exit
+  ) >"$dir/log" 2>&1  # "Aborted" goes there too
   rc=$?
   case $rc in
-    0) echo "NOT CAUGHT by $filter" ;;
+    0) echo "NOT CAUGHT by $filter${run:+, $run}" ;;
     124) echo "HANGS in $filter" ;;
-    *) echo "caught by $(sed -n 's/^TEST CASE:  //p' "$dir/log" | sort -u | wc -l) test cases" ;;
+    *)
+      echo "caught by $(sed -n 's/^TEST CASE:  //p' "$dir/log" | sort -u | wc -l) test cases${run:+, $run}:" \
+        "$(grep -m 1 -oE 'emulator: .*|(Address|Thread)Sanitizer: [a-z-]+|runtime error: .*' "$dir/log")"
+      ;;
   esac >"$dir/verdict"
   rm -f "$dir/run_tests" "$dir/planted.o"
 }
@@ -69,22 +86,29 @@ is_wanted() {
 
 mkdir -p "$scratch" || exit 2
 scratch=$(cd "$scratch" && pwd)
-mapfile -t rows < <(grep -v '^#' tests/planted_bugs.tsv)
+mapfile -t rows < <(grep -v '^#' "$bugs" |
+  awk -F '\t' -v runs=" $RUNS " '$7 == "" || index(runs, " " $7 " ")')
 # Without an error the tests must pass, or catching means nothing.
 filters=$(printf '%s\n' "${rows[@]}" | cut -f6 | sort -u | paste -sd,)
-if ! link "$scratch/sound" || ! "$scratch/sound" -tc="$filters" >"$scratch/log" 2>&1; then
-  echo "the tests fail without a planted bug: $scratch/log"
-  exit 1
-fi
+sound() {
+  (
+    [ -z "$1" ] || export $(environment_of "$1")
+    "$scratch/sound" -tc="$filters" >"$scratch/log" 2>&1
+  )
+}
+link "$scratch/sound" || exit 1
+for run in ${RUNS:-""}; do
+  sound "$run" || { echo "the tests fail without a planted bug: $scratch/log ($run)" && exit 1; }
+done
 
 names=()
 for row in "${rows[@]}"; do
-  IFS=$'\t' read -r name file source old new filter <<<"$row"
+  IFS=$'\t' read -r name file source old new filter run <<<"$row"
   is_wanted "$name" || continue
   names+=("$name")
   while [ "$(jobs -rp | wc -l)" -ge "${JOBS:-$(nproc)}" ]; do wait -n; done
   rm -rf "${scratch:?}/$name"
-  plant "$scratch/$name" "$file" "$source" "$old" "$new" "$filter" &
+  plant "$scratch/$name" "$file" "$source" "$old" "$new" "$filter" "$run" &
 done
 wait
 
