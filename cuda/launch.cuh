@@ -59,6 +59,9 @@ void launch(const char* name, void (*kernel)(Parameters...), const Grid& grid, A
   config.blockDim = dim3(static_cast<unsigned>(grid.threads));
   config.dynamicSmemBytes = grid.shared_bytes;
   config.stream = stream();
+#if defined(DIPTYCH_EMULATED)
+  emu::name_launch(name);
+#endif
   require(cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(args)...), name);
 }
 

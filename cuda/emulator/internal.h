@@ -1,0 +1,52 @@
+// cuda/emulator/internal.h — what the emulator's files need of each other.
+#pragma once
+
+#include <mutex>
+
+#include "cuda/emulator/emulator.h"
+
+namespace emu {
+
+/// Held by every call: one at a time, and kernels run while it is held.
+std::recursive_mutex& mutex();
+using Lock = std::lock_guard<std::recursive_mutex>;
+
+struct Grid {
+  std::string name;
+  dim3 blocks, threads;
+  size_t dynamic_bytes;
+  std::function<void()> thread;
+};
+
+/// Runs all threads of a grid. False if one of them was stopped, after a report.
+bool run(const Grid&);
+
+/// "name: block (0, 0, 0), thread (1, 0, 0)" of the thread that runs now, or "the host".
+void describe_running(char* text, size_t size);
+/// Whether an address is in the page below the stack of the thread that runs now.
+bool below_running_stack(const void*);
+/// Lets the process say where it was when it touches memory that is not there.
+void watch_for_faults();
+
+/// While one exists, device memory can be read and written in spite of Settings::protect.
+struct Open {
+  Open();
+  ~Open();
+  Open(const Open&) = delete;
+};
+bool in_device_memory(const void*);  ///< or in the gaps between its blocks
+/// False, after a report, if something wrote beside a block of device memory.
+bool guards_are_whole(const std::string& user);
+
+/// Keeps an error for cudaGetLastError, and hands it on.
+cudaError_t result(cudaError_t);
+/// A failed kernel's error, which every later call returns as well.
+cudaError_t& sticky();
+void trace(Call);
+
+/// Queues work on a stream, if there is no sticky error and the stream exists.
+cudaError_t queue(const char* name, cudaStream_t, std::function<void()> work);
+/// Runs the work of all streams, or of those alone that the null stream waits for.
+void drain(bool non_blocking_too);
+
+}  // namespace emu

@@ -1,0 +1,253 @@
+// cuda/emulator/report.cpp — settings, errors and reports, the record of calls, and what is said
+// when a program touches memory that is not there.
+#include <signal.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "cuda/emulator/internal.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/common_interface_defs.h>
+#endif
+
+namespace emu {
+namespace {
+
+std::string last_report;
+thread_local cudaError_t last_error = cudaSuccess;
+bool tracing = false;
+std::vector<Call> calls;
+
+std::string environment(const char* name) {
+  const char* const value = std::getenv(name);
+  return value ? value : "";
+}
+
+[[noreturn]] void refuse(const char* name, const std::string& value) {
+  std::fprintf(stderr, "emulator: %s=%s means nothing\n", name, value.c_str());
+  std::exit(1);
+}
+
+Settings from_environment() {
+  Settings settings;
+  const std::string order = environment("DIPTYCH_EMU_ORDER");
+  const std::string streams = environment("DIPTYCH_EMU_STREAMS");
+  if (order == "reverse")
+    settings.order = Order::reverse;
+  else if (order.starts_with("random:")) {
+    settings.order = Order::random;
+    settings.seed = std::strtoull(order.c_str() + 7, nullptr, 10);
+  } else if (!order.empty() && order != "forward")
+    refuse("DIPTYCH_EMU_ORDER", order);
+  if (!streams.empty() && streams != "lazy") refuse("DIPTYCH_EMU_STREAMS", streams);
+  settings.lazy = streams == "lazy";
+  settings.protect = environment("DIPTYCH_EMU_PROTECT") == "1";
+  if (const std::string resident = environment("DIPTYCH_EMU_RESIDENT"); !resident.empty())
+    settings.resident = std::atoi(resident.c_str());
+  return settings;
+}
+
+}  // namespace
+
+Settings& settings() {
+  static Settings chosen = from_environment();
+  return chosen;
+}
+
+std::recursive_mutex& mutex() {
+  static std::recursive_mutex one;
+  return one;
+}
+
+// -- errors and reports --
+
+void tell(const std::string& text) {
+  const Lock lock(mutex());
+  last_report = text;
+  std::fprintf(stderr, "emulator: %s\n", text.c_str());
+}
+
+std::string report() {
+  const Lock lock(mutex());
+  return last_report;
+}
+
+cudaError_t& sticky() {
+  static cudaError_t error = cudaSuccess;
+  return error;
+}
+
+cudaError_t result(cudaError_t error) {
+  if (error != cudaSuccess) last_error = error;
+  return error;
+}
+
+void reset() {
+  const Lock lock(mutex());
+  sticky() = last_error = cudaSuccess;
+  last_report.clear();
+}
+
+// -- the record of calls --
+
+void trace(Call call) {
+  if (tracing) calls.push_back(std::move(call));
+}
+
+void start_trace() {
+  const Lock lock(mutex());
+  calls.clear();
+  tracing = true;
+}
+
+std::vector<Call> take_trace() {
+  const Lock lock(mutex());
+  tracing = false;
+  return std::move(calls);
+}
+
+// -- faults --
+
+#if defined(__SANITIZE_ADDRESS__)
+namespace {
+void say_where() {
+  char who[300], text[400];
+  describe_running(who, sizeof(who));
+  const int length = std::snprintf(text, sizeof(text), "emulator: this was in %s\n", who);
+  if (write(STDERR_FILENO, text, static_cast<size_t>(length)) < 0) return;
+}
+}  // namespace
+void watch_for_faults() { __sanitizer_set_death_callback(&say_where); }
+#else
+namespace {
+
+struct sigaction previous;
+
+// Runs on a stack of its own, since the thread's may be used up; then the fault happens again, and
+// whoever handled it before does.
+void on_fault(int signal, siginfo_t* info, void*) {
+  char who[300], text[500];
+  describe_running(who, sizeof(who));
+  const char* const what = below_running_stack(info->si_addr) ? "its stack is used up"
+                           : in_device_memory(info->si_addr)
+                               ? "no access to device memory from here, or not any more"
+                               : "no memory there";
+  const int length =
+      std::snprintf(text, sizeof(text), "emulator: %s: address %p: %s\n", who, info->si_addr, what);
+  if (write(STDERR_FILENO, text, static_cast<size_t>(length)) < 0) _exit(1);
+  sigaction(signal, &previous, nullptr);
+}
+
+void use_own_stack() {
+  static thread_local char stack[64 * 1024];
+  stack_t now{};
+  sigaltstack(nullptr, &now);
+  if (!(now.ss_flags & SS_DISABLE)) return;
+  now = {};
+  now.ss_sp = stack;
+  now.ss_size = sizeof(stack);
+  sigaltstack(&now, nullptr);
+}
+
+}  // namespace
+
+// Again at every launch: doctest puts its own handler in place for every test.
+void watch_for_faults() {
+  use_own_stack();
+  struct sigaction now {};
+  sigaction(SIGSEGV, nullptr, &now);
+  if (now.sa_sigaction == &on_fault) return;
+  previous = now;
+  now = {};
+  now.sa_sigaction = &on_fault;
+  now.sa_flags = SA_SIGINFO | SA_ONSTACK;
+  sigaction(SIGSEGV, &now, nullptr);
+}
+#endif
+
+}  // namespace emu
+
+using namespace emu;
+
+// -- errors and the device, as the runtime tells them --
+
+cudaError_t cudaGetLastError() {
+  const cudaError_t error = last_error;
+  last_error = sticky();
+  return error;
+}
+cudaError_t cudaPeekAtLastError() { return last_error; }
+
+namespace {
+struct ErrorText {
+  cudaError_t error;
+  const char *name, *text;
+};
+#define ROW(error, text) \
+  { error, #error, text }
+constexpr ErrorText kErrors[] = {
+    ROW(cudaSuccess, "no error"),
+    ROW(cudaErrorInvalidValue, "invalid argument"),
+    ROW(cudaErrorMemoryAllocation, "out of memory"),
+    ROW(cudaErrorInvalidConfiguration, "invalid configuration argument"),
+    ROW(cudaErrorInsufficientDriver,
+        "CUDA driver version is insufficient for CUDA runtime version"),
+    ROW(cudaErrorNoDevice, "no CUDA-capable device is detected"),
+    ROW(cudaErrorInvalidDevice, "invalid device ordinal"),
+    ROW(cudaErrorInvalidResourceHandle, "invalid resource handle"),
+    ROW(cudaErrorNotReady, "device not ready"),
+    ROW(cudaErrorIllegalAddress, "an illegal memory access was encountered"),
+    ROW(cudaErrorLaunchFailure, "unspecified launch failure"),
+    ROW(cudaErrorNotSupported, "operation not supported"),
+};
+#undef ROW
+
+const ErrorText& text_of(cudaError_t error) {
+  for (const ErrorText& row : kErrors)
+    if (row.error == error) return row;
+  static constexpr ErrorText kUnknown{cudaSuccess, "unrecognized error code",
+                                      "unrecognized error code"};
+  return kUnknown;
+}
+}  // namespace
+
+const char* cudaGetErrorName(cudaError_t error) { return text_of(error).name; }
+const char* cudaGetErrorString(cudaError_t error) { return text_of(error).text; }
+
+cudaError_t cudaRuntimeGetVersion(int* version) {
+  *version = CUDART_VERSION;
+  return cudaSuccess;
+}
+cudaError_t cudaDriverGetVersion(int* version) { return cudaRuntimeGetVersion(version); }
+
+// DIPTYCH_EMU_DEVICES=0: as on a machine without a driver, where *count is not written.
+cudaError_t cudaGetDeviceCount(int* count) {
+  if (environment("DIPTYCH_EMU_DEVICES") == "0") return result(cudaErrorInsufficientDriver);
+  *count = 1;
+  return cudaSuccess;
+}
+cudaError_t cudaGetDevice(int* device) {
+  *device = 0;
+  return cudaSuccess;
+}
+cudaError_t cudaSetDevice(int device) {
+  return result(device == 0 ? cudaSuccess : cudaErrorInvalidDevice);
+}
+
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
+  if (device != 0) return result(cudaErrorInvalidDevice);
+  *properties = {};
+  std::strcpy(properties->name, "emulated GPU");
+  size_t free = 0;
+  cudaMemGetInfo(&free, &properties->totalGlobalMem);
+  properties->sharedMemPerBlock = 48 * 1024;
+  properties->sharedMemPerBlockOptin = 227 * 1024;
+  properties->warpSize = 32;
+  properties->maxThreadsPerBlock = 1024;
+  properties->multiProcessorCount = 1;
+  properties->major = 9;
+  return cudaSuccess;
+}

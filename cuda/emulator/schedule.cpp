@@ -1,0 +1,424 @@
+// cuda/emulator/schedule.cpp — the threads of a grid, one after another, each until it has to wait.
+// Compiled without -fsanitize=thread; nothing here may copy or fill memory through the C library,
+// which ThreadSanitizer watches everywhere.
+#pragma GCC optimize("no-tree-loop-distribute-patterns")
+#include <cstdarg>
+#include <cstdio>
+#include <numeric>
+#include <random>
+
+#include "cuda/emulator/fiber.h"
+#include "cuda/emulator/internal.h"
+#include "cuda/emulator/shared_memory.h"
+
+uint3 threadIdx, blockIdx;
+dim3 blockDim, gridDim;
+
+namespace emu {
+namespace {
+
+constexpr unsigned kMostThreads = 1024, kWarp = 32;
+
+struct Block;
+
+struct Thread {
+  uint3 index;
+  Block* block;
+  unsigned number;  // within the block
+  Fiber* fiber;     // null until it runs
+  // What it waits for, if anything: a barrier or an operation of its warp.
+  const char* waits_in;
+  Where where;
+  unsigned mask;
+  void* registers;
+};
+
+struct Block {
+  uint3 index;
+  Thread thread[kMostThreads];
+  unsigned size, running, at_barrier;
+  Thread* first_at_barrier;
+  unsigned waiting[kMostThreads / kWarp];   // lanes in an operation of their warp
+  unsigned returned[kMostThreads / kWarp];  // lanes that will not come any more
+  SharedMemory shared;
+  Fiber* fiber[kMostThreads];  // under ThreadSanitizer, every thread's own
+  char ended;                  // its address stands for the end of the blocks that were here
+};
+
+struct Scheduler {
+  const Grid* grid = nullptr;  // null while no kernel runs
+  Thread* running;
+  std::vector<Thread*> ready;  // a stack
+  size_t ready_count;
+  std::vector<Block*> block;
+  unsigned resident;  // how many of them are used
+  uint64_t blocks, started, first, stride;
+  std::minstd_rand random;
+  Fiber host;
+  std::vector<Fiber*> fibers;
+  Fiber* free_fibers = nullptr;
+  bool stopped;
+  char began, ended;  // their addresses stand for the grid's beginning and end
+} s;
+
+// -- fibers --
+
+void run_threads();
+
+Fiber* new_fiber() {
+  s.fibers.push_back(make_fiber(&run_threads));
+  return s.fibers.back();
+}
+
+Fiber* take_fiber() {
+  if (!s.free_fibers) return new_fiber();
+  Fiber* fiber = s.free_fibers;
+  s.free_fibers = fiber->next_free;
+  return fiber;
+}
+
+void give_back(Fiber* fiber) {
+  fiber->next_free = s.free_fibers;
+  s.free_fibers = fiber;
+}
+
+// -- who is next --
+
+void make_ready(Thread& thread) {
+  thread.waits_in = nullptr;
+  s.ready[s.ready_count++] = &thread;
+}
+
+// Pushed so that they are popped in the order of the settings.
+template <class Each>
+void push_in_order(unsigned n, Each push) {
+  const bool first_on_top = settings().order != Order::reverse;
+  for (unsigned i = 0; i < n; ++i) push(first_on_top ? n - 1 - i : i);
+}
+
+Thread* next_thread() {
+  if (s.ready_count == 0) return nullptr;
+  Thread*& top = s.ready[s.ready_count - 1];
+  if (settings().order == Order::random) std::swap(top, s.ready[s.random() % s.ready_count]);
+  --s.ready_count;
+  return top;
+}
+
+void become(Thread& thread) {
+  s.running = &thread;
+  threadIdx = thread.index;
+  blockIdx = thread.block->index;
+}
+
+void go_on_with(Thread& thread, Fiber& from) {
+  if (!thread.fiber) thread.fiber = take_fiber();
+  become(thread);
+  switch_to(from, *thread.fiber);
+}
+
+// -- reports --
+
+std::string at(const Where& where) {
+  if (where.line() == 0) return "";
+  return std::string(where.file_name()) + ":" + std::to_string(where.line()) + ": ";
+}
+
+std::string coordinates(const uint3& i) {
+  return "(" + std::to_string(i.x) + ", " + std::to_string(i.y) + ", " + std::to_string(i.z) + ")";
+}
+
+std::string place_of_wait(const Thread& thread) {
+  return "thread " + coordinates(thread.index) + " waits in " + thread.waits_in + " at " +
+         thread.where.file_name() + ":" + std::to_string(thread.where.line());
+}
+
+bool same_call(const Thread& a, const Thread& b) {
+  return a.waits_in == b.waits_in && a.mask == b.mask && a.where.line() == b.where.line() &&
+         a.where.column() == b.where.column();
+}
+
+// Nobody is ready and a block has not ended: two of its threads that wait in different places.
+[[noreturn]] void report_deadlock(const Block& block) {
+  std::string text;
+  const Thread* first = nullptr;
+  for (unsigned i = 0; i < block.size; ++i) {
+    const Thread& thread = block.thread[i];
+    if (!thread.waits_in || (first && same_call(*first, thread))) continue;
+    text += (first ? "; " : "") + place_of_wait(thread);
+    if (first) break;
+    first = &thread;
+  }
+  stop(Where{}, "deadlock: %s", text.c_str());
+}
+
+// -- waiting --
+
+// Others run until this thread is ready and its turn comes.
+void wait() {
+  Thread& self = *s.running;
+  Thread* next = next_thread();
+  if (!next) report_deadlock(*self.block);
+  if (next == &self)
+    become(self);
+  else
+    go_on_with(*next, *self.fiber);
+}
+
+void wait_in(Thread& self, const char* name, unsigned mask, void* registers, const Where& where) {
+  self.waits_in = name;
+  self.mask = mask;
+  self.registers = registers;
+  self.where = where;
+}
+
+// What each of these threads wrote, all of them may read.
+template <class Each>
+void fence(const void* place, Each each) {
+  if (!under_thread_sanitizer()) return;
+  each([&](Thread& thread) { publish(*thread.fiber, place); });
+  each([&](Thread& thread) { learn(*thread.fiber, place); });
+}
+
+void open_barrier(Block& block) {
+  fence(&block.at_barrier, [&](auto act) {
+    for (unsigned i = 0; i < block.size; ++i) act(block.thread[i]);
+  });
+  block.at_barrier = 0;
+  push_in_order(block.size, [&](unsigned i) { make_ready(block.thread[i]); });
+}
+
+void complete_collective(Thread* warp, unsigned& waiting, void (*all)(void* const*), bool fences) {
+  const unsigned mask = s.running->mask;
+  const auto in_mask = [&](unsigned lane) { return (mask >> lane & 1) != 0; };
+  void* registers[kWarp];
+  for (unsigned lane = 0; lane < kWarp; ++lane)
+    registers[lane] = in_mask(lane) ? warp[lane].registers : nullptr;
+  {
+    Unseen shuffles_order_nothing;
+    all(registers);
+  }
+  if (fences)
+    fence(&waiting, [&](auto act) {
+      for (unsigned lane = 0; lane < kWarp; ++lane)
+        if (in_mask(lane)) act(warp[lane]);
+    });
+  waiting &= ~mask;
+  push_in_order(kWarp, [&](unsigned lane) {
+    if (in_mask(lane)) make_ready(warp[lane]);
+  });
+}
+
+// -- blocks --
+
+uint3 index_of(uint64_t number, const dim3& size) {
+  return {static_cast<unsigned>(number % size.x), static_cast<unsigned>(number / size.x % size.y),
+          static_cast<unsigned>(number / size.x / size.y)};
+}
+
+void prepare_thread(Block& block, unsigned number) {
+  Thread& thread = block.thread[number];
+  thread.index = index_of(number, blockDim);
+  thread.block = &block;
+  thread.number = number;
+  thread.waits_in = nullptr;
+  thread.fiber = nullptr;
+  if (!under_thread_sanitizer()) return;
+  if (!block.fiber[number]) block.fiber[number] = new_fiber();
+  thread.fiber = block.fiber[number];
+  learn(*thread.fiber, &s.began);
+  learn(*thread.fiber, &block.ended);
+}
+
+// The block of that number, in the order of the settings, in the place of one that has ended.
+void start_block(Block& block, uint64_t number) {
+  block.index = index_of((s.first + number * s.stride) % s.blocks, gridDim);
+  block.size = block.running = blockDim.x * blockDim.y * blockDim.z;
+  block.at_barrier = 0;
+  for (unsigned warp = 0; warp < kMostThreads / kWarp; ++warp) {
+    const unsigned lanes = block.size - min(block.size, warp * kWarp);
+    block.waiting[warp] = 0;
+    block.returned[warp] = lanes >= kWarp ? 0 : ~0u << lanes;
+  }
+  block.shared.start(s.grid->dynamic_bytes);
+  for (unsigned i = 0; i < block.size; ++i) prepare_thread(block, i);
+  push_in_order(block.size, [&](unsigned i) { make_ready(block.thread[i]); });
+}
+
+void end_block(Block& block) {
+  if (const char* overrun = block.shared.end())
+    stop(Where{}, "a thread of the block wrote beside its shared memory \"%s\"", overrun);
+  if (under_thread_sanitizer())
+    for (unsigned i = 0; i < block.size; ++i) {
+      publish(*block.thread[i].fiber, &block.ended);
+      publish(*block.thread[i].fiber, &s.ended);
+    }
+  if (s.started < s.blocks) start_block(block, s.started++);
+}
+
+void thread_returned(Thread& thread) {
+  Block& block = *thread.block;
+  const unsigned warp = thread.number / kWarp, lane = thread.number % kWarp;
+  if (block.at_barrier)
+    stop(Where{}, "returned, but %s", place_of_wait(*block.first_at_barrier).c_str());
+  for (unsigned i = 0; block.waiting[warp] >> i; ++i) {
+    const Thread& other = block.thread[warp * kWarp + i];
+    if ((block.waiting[warp] >> i & 1) && (other.mask >> lane & 1))
+      stop(Where{}, "returned, but %s", place_of_wait(other).c_str());
+  }
+  block.returned[warp] |= 1u << lane;
+  if (--block.running == 0) end_block(block);
+}
+
+// What every fiber does: as long as fresh threads come, it runs them without any switch.
+void run_threads() {
+  for (;;) {
+    Fiber* const fiber = s.running->fiber;
+    s.grid->thread();
+    thread_returned(*s.running);
+    Thread* next = next_thread();
+    if (next && !next->fiber) {
+      next->fiber = fiber;
+      become(*next);
+      continue;
+    }
+    if (!under_thread_sanitizer()) give_back(fiber);
+    if (next) {
+      go_on_with(*next, *fiber);
+      continue;
+    }
+    for (unsigned i = 0; i < s.resident; ++i)
+      if (s.block[i]->running) report_deadlock(*s.block[i]);
+    switch_to(*fiber, s.host);
+  }
+}
+
+// -- a grid --
+
+// Blocks follow each other as first, first + stride, … modulo their number.
+void choose_order_of_blocks() {
+  s.random.seed(static_cast<unsigned>(settings().seed * 2 + 1));
+  s.first = 0;
+  s.stride = 1;
+  if (settings().order == Order::reverse) s.first = s.stride = s.blocks - 1;
+  if (settings().order != Order::random) return;
+  s.first = s.random() % s.blocks;
+  do s.stride = s.random() % s.blocks + 1;
+  while (std::gcd(s.stride, s.blocks) != 1);
+}
+
+void make_room() {
+  s.resident = static_cast<unsigned>(min(s.blocks, max(settings().resident, 1)));
+  while (s.block.size() < s.resident) s.block.push_back(new Block{});
+  s.ready.resize(s.resident * kMostThreads);
+  s.ready_count = 0;
+}
+
+// Threads that were stopped in the middle of a kernel will not go on.
+void abandon_fibers() {
+  s.free_fibers = nullptr;
+  for (Fiber* fiber : s.fibers) {
+    restart(*fiber);
+    if (!under_thread_sanitizer()) give_back(fiber);
+  }
+}
+
+void run_all() {
+  adopt_host(s.host);
+  publish(s.host, &s.began);
+  push_in_order(s.resident, [](unsigned i) { start_block(*s.block[i], i); });
+  s.started = s.resident;
+  go_on_with(*next_thread(), s.host);
+  if (s.stopped)
+    abandon_fibers();
+  else
+    learn(s.host, &s.ended);
+}
+
+}  // namespace
+
+bool run(const Grid& grid) {
+  s.grid = &grid;
+  gridDim = grid.blocks;
+  blockDim = grid.threads;
+  s.blocks = uint64_t{gridDim.x} * gridDim.y * gridDim.z;
+  s.stopped = false;
+  make_room();
+  choose_order_of_blocks();
+  watch_for_faults();
+  run_all();
+  s.grid = nullptr;
+  return !s.stopped;
+}
+
+unsigned lane() { return s.running->number % kWarp; }
+
+void barrier(Where where) {
+  Thread& self = *s.running;
+  Block& block = *self.block;
+  wait_in(self, "__syncthreads", 0, nullptr, where);
+  if (block.running < block.size) stop(where, "__syncthreads, but threads of the block returned");
+  if (block.at_barrier && !same_call(self, *block.first_at_barrier))
+    stop(where, "__syncthreads, but %s", place_of_wait(*block.first_at_barrier).c_str());
+  if (!block.at_barrier) block.first_at_barrier = &self;
+  if (++block.at_barrier == block.size) open_barrier(block);
+  wait();
+}
+
+void collective(const char* name, unsigned mask, void* mine, void (*all)(void* const*), bool fences,
+                Where where) {
+  Thread& self = *s.running;
+  const unsigned own = lane(), warp = self.number / kWarp;
+  Thread* const lanes = &self - own;
+  unsigned& waiting = self.block->waiting[warp];
+  wait_in(self, name, mask, mine, where);
+  if (!(mask >> own & 1)) stop(where, "%s with mask %#x, called by lane %u", name, mask, own);
+  if (const unsigned gone = mask & self.block->returned[warp])
+    stop(where, "%s with mask %#x, but lane %d has returned or never was", name, mask,
+         std::countr_zero(gone));
+  if (waiting & mask) {
+    const Thread& other = lanes[std::countr_zero(waiting & mask)];
+    if (!same_call(self, other))
+      stop(where, "%s with mask %#x, but %s", name, mask, place_of_wait(other).c_str());
+  }
+  waiting |= 1u << own;
+  if ((waiting & mask) == mask) complete_collective(lanes, waiting, all, fences);
+  wait();
+}
+
+void* shared(const char* tag, const char* name, size_t bytes, size_t alignment) {
+  void* place = s.running->block->shared.variable(tag, name, bytes, alignment);
+  if (!place) stop(Where{}, "\"%s\" is beyond 48 KiB, or the 16th of its block", name);
+  return place;
+}
+
+void* dynamic_shared() { return s.running->block->shared.dynamic(); }
+
+void stop(Where where, const char* format, ...) {
+  char text[1000], who[300];
+  std::va_list values;
+  va_start(values, format);
+  std::vsnprintf(text, sizeof(text), format, values);
+  va_end(values);
+  describe_running(who, sizeof(who));
+  tell(std::string(who) + ": " + at(where) + text);
+  s.stopped = true;
+  switch_to(*s.running->fiber, s.host);
+  __builtin_unreachable();
+}
+
+void describe_running(char* text, size_t size) {
+  if (!s.grid) {
+    std::snprintf(text, size, "the host");
+    return;
+  }
+  std::snprintf(text, size, "%s: block (%u, %u, %u), thread (%u, %u, %u)", s.grid->name.c_str(),
+                blockIdx.x, blockIdx.y, blockIdx.z, threadIdx.x, threadIdx.y, threadIdx.z);
+}
+
+bool below_running_stack(const void* address) {
+  if (!s.grid) return false;
+  const char* const stack = s.running->fiber->stack;
+  return stack - kPage <= address && address < stack;
+}
+
+}  // namespace emu
