@@ -1,0 +1,218 @@
+// cuda/cublaslt.cu — products of matrices by cuBLASLt.
+//
+// The library is asked once for each kind of product which of its algorithms suits best, and a plan
+// keeps the answer. Two things would be dangerous if left at their defaults: it takes every pointer
+// for a multiple of 256 bytes, which a slice is not, and it may add up parts of a sum in the type
+// of the result, 16 bits perhaps.
+#include <cublasLt.h>
+
+#include <compare>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <utility>
+
+#include "cuda/cublaslt.h"
+#include "cuda/launch.cuh"
+#include "tensor/factory.h"
+
+namespace diptych::cuda {
+namespace {
+
+void require(cublasStatus_t status) {
+  check(status == CUBLAS_STATUS_SUCCESS, "matmul: cuBLASLt: ", cublasLtGetStatusString(status));
+}
+
+cublasLtHandle_t make_handle() {
+  stream();  // or an Error that says why there is no device
+  cublasLtHandle_t handle = nullptr;
+  require(cublasLtCreate(&handle));
+  return handle;
+}
+
+/// Made at the first product, never destroyed.
+cublasLtHandle_t handle() {
+  static const cublasLtHandle_t made = make_handle();
+  return made;
+}
+
+struct Destroy {
+  void operator()(cublasLtMatmulDesc_t x) const { cublasLtMatmulDescDestroy(x); }
+  void operator()(cublasLtMatrixLayout_t x) const { cublasLtMatrixLayoutDestroy(x); }
+  void operator()(cublasLtMatmulPreference_t x) const { cublasLtMatmulPreferenceDestroy(x); }
+};
+using Task = std::unique_ptr<cublasLtMatmulDescOpaque_t, Destroy>;
+using Layout = std::unique_ptr<cublasLtMatrixLayoutOpaque_t, Destroy>;
+using Preference = std::unique_ptr<cublasLtMatmulPreferenceOpaque_t, Destroy>;
+
+template <class T>
+void set(const Task& task, cublasLtMatmulDescAttributes_t attribute, T value) {
+  require(cublasLtMatmulDescSetAttribute(task.get(), attribute, &value, sizeof value));
+}
+template <class T>
+void set(const Layout& layout, cublasLtMatrixLayoutAttribute_t attribute, T value) {
+  require(cublasLtMatrixLayoutSetAttribute(layout.get(), attribute, &value, sizeof value));
+}
+template <class T>
+void set(const Preference& preference, cublasLtMatmulPreferenceAttributes_t attribute, T value) {
+  require(cublasLtMatmulPreferenceSetAttribute(preference.get(), attribute, &value, sizeof value));
+}
+
+cudaDataType type_of(DType dtype) {
+  switch (dtype) {
+    case DType::f32:
+      return CUDA_R_32F;
+    case DType::f64:
+      return CUDA_R_64F;
+    case DType::f16:
+      return CUDA_R_16F;
+    case DType::bf16:
+      return CUDA_R_16BF;
+    default:
+      fail("matmul: needs a floating-point tensor, got ", dtype);
+  }
+}
+
+/// The largest power of two up to 256, the most that cuBLASLt asks for, that divides the address.
+uint32_t alignment_of(const void* data) {
+  uint32_t alignment = 256;
+  while (reinterpret_cast<uintptr_t>(data) % alignment != 0) alignment /= 2;
+  return alignment;
+}
+
+/// All that the choice of an algorithm depends on.
+struct Kind {
+  struct Factor {
+    explicit Factor(const LtFactor& x)
+        : pitch(x.pitch), step(x.step), transposed(x.transposed), alignment(alignment_of(x.data)) {}
+    int64_t pitch, step;
+    bool transposed;
+    uint32_t alignment;
+    auto operator<=>(const Factor&) const = default;
+  };
+
+  explicit Kind(const LtProduct& p)
+      : dtype(p.dtype),
+        rows(p.rows),
+        columns(p.columns),
+        depth(p.depth),
+        count(p.count),
+        left(p.left),
+        right(p.right),
+        bias(p.bias ? alignment_of(p.bias) : 0),
+        add(alignment_of(p.add ? p.add : p.d)),
+        d(alignment_of(p.d)) {}
+
+  DType dtype;
+  int64_t rows, columns, depth, count;
+  Factor left, right;
+  uint32_t bias, add, d;  // alignments; 0 for no bias
+  auto operator<=>(const Kind&) const = default;
+};
+
+Task make_task(const Kind& kind) {
+  const bool wide = kind.dtype == DType::f64;
+  cublasLtMatmulDesc_t made = nullptr;
+  require(cublasLtMatmulDescCreate(&made, wide ? CUBLAS_COMPUTE_64F : CUBLAS_COMPUTE_32F,
+                                   wide ? CUDA_R_64F : CUDA_R_32F));
+  Task task(made);
+  set(task, CUBLASLT_MATMUL_DESC_TRANSA, kind.left.transposed ? CUBLAS_OP_T : CUBLAS_OP_N);
+  set(task, CUBLASLT_MATMUL_DESC_TRANSB, kind.right.transposed ? CUBLAS_OP_T : CUBLAS_OP_N);
+  set(task, CUBLASLT_MATMUL_DESC_EPILOGUE,
+      kind.bias != 0 ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_DEFAULT);
+  return task;
+}
+
+Layout make_layout(const Kind& kind, int64_t rows, int64_t columns, int64_t pitch, int64_t step) {
+  check(kind.count <= INT32_MAX, "matmul: a batch of ", kind.count, " matrices is too large");
+  cublasLtMatrixLayout_t made = nullptr;
+  require(cublasLtMatrixLayoutCreate(&made, type_of(kind.dtype), static_cast<uint64_t>(rows),
+                                     static_cast<uint64_t>(columns), pitch));
+  Layout layout(made);
+  set(layout, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, static_cast<int32_t>(kind.count));
+  set(layout, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, step);
+  return layout;
+}
+
+/// rows, columns: as the product takes it.
+Layout make_layout(const Kind& kind, const Kind::Factor& x, int64_t rows, int64_t columns) {
+  if (x.transposed) std::swap(rows, columns);
+  return make_layout(kind, rows, columns, x.pitch, x.step);
+}
+
+Preference make_preference(const Kind& kind) {
+  constexpr uint64_t kMostWorkspace = uint64_t{32} << 20;  // NVIDIA's advice for Hopper
+  cublasLtMatmulPreference_t made = nullptr;
+  require(cublasLtMatmulPreferenceCreate(&made));
+  Preference preference(made);
+  set(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, kMostWorkspace);
+  set(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
+      uint32_t{CUBLASLT_REDUCTION_SCHEME_NONE | CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE});
+  set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, kind.left.alignment);
+  set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, kind.right.alignment);
+  set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, kind.add);
+  set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, kind.d);
+  return preference;
+}
+
+/// A kind of product, ready to run.
+class Plan {
+ public:
+  /// bias: one of that kind, for the library looks at the address.
+  Plan(const Kind& kind, const void* bias)
+      : wide_(kind.dtype == DType::f64),
+        task_(make_task(kind)),
+        left_(make_layout(kind, kind.left, kind.rows, kind.depth)),
+        right_(make_layout(kind, kind.right, kind.depth, kind.columns)),
+        d_(make_layout(kind, kind.rows, kind.columns, kind.rows, kind.rows * kind.columns)) {
+    set_bias(bias);
+    const Preference preference = make_preference(kind);
+    int found = 0;
+    const cublasStatus_t status =
+        cublasLtMatmulAlgoGetHeuristic(handle(), task_.get(), left_.get(), right_.get(), d_.get(),
+                                       d_.get(), preference.get(), 1, &choice_, &found);
+    if (status != CUBLAS_STATUS_NOT_SUPPORTED) require(status);
+    possible_ = status == CUBLAS_STATUS_SUCCESS && found == 1;
+  }
+
+  bool possible() const { return possible_; }
+
+  void run(const LtProduct& p) const {
+    set_bias(p.bias);
+    const Tensor workspace =
+        empty({static_cast<int64_t>(choice_.workspaceSize)}, DType::u8, Device::cuda);
+    const double wide[] = {1, p.add ? 1.0 : 0.0};
+    const float narrow[] = {1, p.add ? 1.0f : 0.0f};
+    const void* alpha = wide_ ? static_cast<const void*>(&wide[0]) : &narrow[0];
+    const void* beta = wide_ ? static_cast<const void*>(&wide[1]) : &narrow[1];
+    require(cublasLtMatmul(handle(), task_.get(), alpha, p.left.data, left_.get(), p.right.data,
+                           right_.get(), beta, p.add ? p.add : p.d, d_.get(), p.d, d_.get(),
+                           &choice_.algo, workspace.raw(), choice_.workspaceSize, stream()));
+  }
+
+ private:
+  void set_bias(const void* bias) const {
+    if (bias) set(task_, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
+  }
+
+  bool wide_, possible_;
+  Task task_;
+  Layout left_, right_, d_;
+  cublasLtMatmulHeuristicResult_t choice_{};
+};
+
+}  // namespace
+
+bool multiply(const LtProduct& p) {
+  constexpr size_t kMostPlans = 4096;  // captions of ragged lengths make ever new kinds
+  static std::mutex mutex;
+  static auto* plans = new std::map<Kind, Plan>;
+  const std::lock_guard lock(mutex);
+  if (plans->size() >= kMostPlans) plans->clear();
+  const Kind kind(p);
+  const Plan& plan = plans->try_emplace(kind, kind, p.bias).first->second;
+  if (plan.possible()) plan.run(p);
+  return plan.possible();
+}
+
+}  // namespace diptych::cuda
