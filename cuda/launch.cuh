@@ -106,10 +106,11 @@ __device__ A block_fold(A x, F f, A* room) {
   return all;
 }
 
-/// 16 bytes that are read or written at once, from an address that is a multiple of 16.
-template <class T>
-struct alignas(16) Pack {
-  static constexpr int kSize = 16 / static_cast<int>(sizeof(T));
+/// S elements, 16 bytes unless told otherwise, that are read or written at once, from an address
+/// that is a multiple of their size.
+template <class T, int S = 16 / static_cast<int>(sizeof(T))>
+struct alignas(S * sizeof(T)) Pack {
+  static constexpr int kSize = S;
   T at[kSize];
 };
 template <class... T>
