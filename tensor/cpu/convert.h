@@ -6,32 +6,12 @@
 #include <immintrin.h>
 #endif
 
-#include <cmath>
 #include <cstdint>
-#include <limits>
 #include <type_traits>
 
-#include "tensor/half.h"
+#include "tensor/cast.h"
 
 namespace diptych::cpu {
-
-/// One value in another type. Floating point to integer truncates and saturates; NaN becomes 0.
-template <class To, class From>
-inline To cast(From x) {
-  if constexpr (std::is_same_v<To, From>) {
-    return x;
-  } else if constexpr (!std::is_same_v<From, acc_t<From>>) {
-    return cast<To>(static_cast<float>(x));
-  } else if constexpr (!std::is_same_v<To, acc_t<To>>) {
-    return To(static_cast<float>(x));
-  } else if constexpr (std::is_integral_v<To> && std::is_floating_point_v<From>) {
-    using Limits = std::numeric_limits<To>;
-    if (!(x > static_cast<From>(Limits::min()))) return x != x ? To{0} : Limits::min();
-    return x >= static_cast<From>(Limits::max()) ? Limits::max() : static_cast<To>(x);
-  } else {
-    return static_cast<To>(x);
-  }
-}
 
 /// y[i] = x[i]; the arrays do not overlap.
 template <class From, class To>
