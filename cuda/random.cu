@@ -1,0 +1,45 @@
+// cuda/random.cu — uniform and normal numbers: element i is a function of (seed, stream, i).
+#include "cuda/launch.cuh"
+#include "tensor/cast.h"
+#include "tensor/kernels.h"
+#include "tensor/philox.h"
+
+namespace diptych::cuda {
+namespace {
+
+struct Uniform {
+  double low, high;
+  __device__ double operator()(uint32_t a, uint32_t) const {
+    return low + (high - low) * to_unit(a);
+  }
+};
+struct Normal {
+  __device__ double operator()(uint32_t a, uint32_t b) const { return to_normal(a, b); }
+};
+
+/// y[i] = draw(word 2i, word 2i + 1): a Philox block of four words makes a thread's two elements.
+template <class T, class Draw>
+__global__ void generate(Seed seed, Draw draw, int64_t n, T* y) {
+  const int64_t block = thread_number(), i = 2 * block;
+  if (i >= n) return;
+  const auto w = Philox::at(seed.seed, seed.stream, static_cast<uint64_t>(block));
+  y[i] = cast<T>(draw(w[0], w[1]));
+  if (i + 1 < n) y[i + 1] = cast<T>(draw(w[2], w[3]));
+}
+
+template <class Draw>
+void start(const char* name, Seed seed, const Draw& draw, Tensor& y) {
+  visit_float(y.dtype(), [&]<class T>(Type<T>) {
+    launch(name, &generate<T, Draw>, grid_for(y.numel(), 2), seed, draw, y.numel(), y.data<T>());
+  });
+}
+
+}  // namespace
+
+void uniform(Seed seed, double low, double high, Tensor& y) {
+  start("uniform", seed, Uniform{low, high}, y);
+}
+
+void normal(Seed seed, Tensor& y) { start("normal", seed, Normal{}, y); }
+
+}  // namespace diptych::cuda
