@@ -17,16 +17,12 @@ Clip::Clip(const ModelConfig& c)
     : config_(c),
       visual_(add_image_tower()),
       text_(child<nn::TextTransformer>("", c.text, c.embed_dim)),  // its names have no prefix
-      logit_scale_(parameter("logit_scale", {}, nn::Init::constant(std::log(1 / 0.07)))) {}
+      logit_scale_(parameter("logit_scale", {}, nn::Init::constant(std::log(1 / 0.07)),
+                             {0, std::log(100)})) {}
 
 void Clip::set_checkpointing(bool on) {
   visual_.set_checkpointing(on);
   text_.set_checkpointing(on);
-}
-
-void Clip::clamp_logit_scale() {
-  const double value = logit_scale_.item(), bounded = std::clamp(value, 0.0, std::log(100.0));
-  if (value != bounded) logit_scale_.fill_(bounded);
 }
 
 }  // namespace diptych

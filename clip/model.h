@@ -18,13 +18,12 @@ class Clip : public nn::Module {
     return text_(captions.tokens, captions.layout);
   }
 
-  /// ln of the factor between cosines and logits: (), starts at ln(1 / 0.07).
+  /// ln of the factor between cosines and logits: (), starts at ln(1 / 0.07) and is kept in
+  /// [0, ln 100] by training, as in the paper.
   const Tensor& logit_scale() const { return logit_scale_; }
   /// Recompute each block during backward instead of keeping its insides: less memory, a third more
   /// time.
   void set_checkpointing(bool on);
-  /// Brings logit_scale back into [0, ln 100], as after every step of the paper.
-  void clamp_logit_scale();
 
   const ModelConfig& config() const { return config_; }
   Device device() const { return logit_scale_.device(); }

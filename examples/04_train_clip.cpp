@@ -59,8 +59,7 @@ int main() {
   for (int64_t step = 0; step < kSteps; ++step) {
     const Tensor loss = contrastive_loss(model, pictures(step), words);
     backward(loss);
-    optimizer.step(nn::cosine_with_warmup(step, 1e-3, 5, kSteps));
-    model.clamp_logit_scale();
+    optimizer.step(nn::cosine_with_warmup(step, 1e-3, 5, kSteps), nn::grad_squares(model));
     model.zero_grad();
     if (step % 10 == 0) std::cout << "step " << step << ": loss " << loss.item() << '\n';
   }

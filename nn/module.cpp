@@ -121,11 +121,12 @@ Module::~Module() {
 
 int64_t Module::unregistered_here() { return unregistered_count; }
 
-Tensor Module::parameter(std::string name, Shape shape, Init init) {
+Tensor Module::parameter(std::string name, Shape shape, Init init, Bounds bounds) {
   constexpr double kUnset = std::numeric_limits<double>::quiet_NaN();
   const Tensor tensor = track(filled(shape, kUnset, DType::f32));
-  add_names({{name, tensor, init, true}});
-  entries_.push_back({std::move(name), tensor, init, true});
+  const Entry entry{std::move(name), tensor, init, true, bounds};
+  add_names({entry});
+  entries_.push_back(entry);
   return tensor;
 }
 
@@ -165,7 +166,10 @@ void check_members(const char* op, const Module& root, const void* object, size_
 }
 
 void Module::collect(const std::string& prefix, std::vector<Entry>& out) const {
-  for (const Entry& e : entries_) out.push_back({prefix + e.name, e.tensor, e.init, e.trained});
+  for (const Entry& e : entries_) {
+    out.push_back(e);
+    out.back().name = prefix + e.name;
+  }
   for (const auto& [name, module] : children_) {
     module->collect(name.empty() ? prefix : prefix + name + '.', out);
   }

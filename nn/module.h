@@ -1,6 +1,7 @@
 // nn/module.h — Module: parameters with names.
 #pragma once
 
+#include <limits>
 #include <memory>
 #include <set>
 #include <string>
@@ -11,6 +12,12 @@
 #include "tensor/tensor.h"
 
 namespace diptych::nn {
+
+/// What a parameter is brought back into after every step of training.
+struct Bounds {
+  double low = -std::numeric_limits<double>::infinity(),
+         high = std::numeric_limits<double>::infinity();
+};
 
 /// Owns its parameters, buffers and children and names everything once, at construction. Names
 /// joined with '.' are the keys of the state dict; a child with an empty name adds nothing to them.
@@ -24,6 +31,7 @@ class Module {
     Tensor tensor;  ///< a handle: what is done to it is done to the module's
     Init init;
     bool trained;  ///< a parameter; else a buffer
+    Bounds bounds = {};
   };
 
   Module();
@@ -64,7 +72,7 @@ class Module {
  protected:
   /// A tracked f32 parameter on the cpu, NaN until initialize(), load_state() or a write. Throws
   /// Error, as buffer() and child() do, if the module has state of that name.
-  Tensor parameter(std::string name, Shape, Init);
+  Tensor parameter(std::string name, Shape, Init, Bounds = {});
   Tensor buffer(std::string name, Shape, double first_value, DType = DType::f32);
 
   /// Makes an M out of `args` and registers it. Throws Error if M holds a module that it did not

@@ -24,12 +24,16 @@ void check_slot(const std::string& name, const Tensor& p, const Tensor& g, const
         first.device(), "; move the model before the optimizer is made");
 }
 
-// √ Σ x²: not finite if any element is not.
-double norm_of(const std::vector<Tensor>& tensors) {
-  if (tensors.empty()) return 0;
+// Σ x²: not finite if any element is not.
+Tensor squares_of(const std::vector<Tensor>& tensors) {
+  if (tensors.empty()) return zeros({}, DType::f64);
   Tensor squares = empty({}, DType::f64, tensors[0].device());
   kernel::sum_squares(tensors[0].device(), tensors, squares);
-  return std::sqrt(squares.item());
+  return squares;
+}
+
+bool all_finite(const std::vector<Tensor>& tensors) {
+  return std::isfinite(squares_of(tensors).item());
 }
 
 // A parameter that was never set is NaN.
@@ -37,9 +41,9 @@ void check_parameters(const Module& module) {
   const std::vector<Module::Entry> parameters = module.named_parameters();
   check(!parameters.empty(),
         "AdamW: the module has no parameters; they are made by parameter() and child()");
-  if (std::isfinite(norm_of(module.parameters()))) return;
+  if (all_finite(module.parameters())) return;
   for (const Module::Entry& entry : parameters)
-    check(std::isfinite(norm_of({entry.tensor})), "AdamW: ", entry.name, ' ', entry.tensor.shape(),
+    check(all_finite({entry.tensor}), "AdamW: ", entry.name, ' ', entry.tensor.shape(),
           " has no finite values; call initialize() or load_state() first");
 }
 
@@ -50,24 +54,25 @@ AdamW::AdamW(const Module& module, const AdamWConfig& config, const void* object
   check_members("AdamW", module, object, bytes);
   check_parameters(module);
   for (Module::Entry& entry : module.named_parameters()) {
-    slots_.push_back(
-        {entry.name, entry.tensor, zeros_like(entry.tensor), zeros_like(entry.tensor)});
+    slots_.push_back({entry.name, entry.tensor, zeros_like(entry.tensor), zeros_like(entry.tensor),
+                      entry.bounds});
   }
 }
 
-void AdamW::step(double lr, double grad_scale) {
+void AdamW::step(double lr, const Tensor& squares, double max_norm) {
   std::vector<AdamWSlot> slots;
   for (const Slot& slot : slots_) {
     const Tensor& g = grad(slot.parameter);
     if (!g.defined()) continue;
     check_slot(slot.name, slot.parameter, g, slot.m, slots_[0].parameter);
-    slots.push_back({g, slot.m, slot.v, slot.parameter, decays(slot.parameter)});
+    slots.push_back({g, slot.m, slot.v, slot.parameter, decays(slot.parameter), slot.bounds.low,
+                     slot.bounds.high});
   }
   ++t_;
   if (slots.empty()) return;
   const AdamWStep step{
-      lr, config_.beta1, config_.beta2, config_.eps, config_.weight_decay, grad_scale, t_};
-  kernel::adamw_step(slots[0].p.device(), step, slots);
+      lr, config_.beta1, config_.beta2, config_.eps, config_.weight_decay, max_norm, t_};
+  kernel::adamw_step(slots[0].p.device(), step, squares, slots);
   for (const AdamWSlot& slot : slots) slot.p.bump_version();
 }
 
@@ -109,15 +114,16 @@ void AdamW::load_state(const std::vector<NamedTensor>& values, int64_t steps) {
   t_ = steps;
 }
 
-double grad_norm(const Module& module) {
+Tensor grad_squares(const Module& module) {
   std::vector<Tensor> grads;
   for (const Tensor& p : module.parameters())
     if (grad(p).defined()) grads.push_back(grad(p));
-  if (grads.empty()) return 0;
   for (const Tensor& g : grads)
-    check(alike(g, grads[0]), "grad_norm: a gradient is ", g.dtype(), " on ", g.device(),
+    check(alike(g, grads[0]), "grad_squares: a gradient is ", g.dtype(), " on ", g.device(),
           ", another ", grads[0].dtype(), " on ", grads[0].device());
-  return norm_of(grads);
+  return squares_of(grads);
 }
+
+double grad_norm(const Module& module) { return std::sqrt(grad_squares(module).item()); }
 
 }  // namespace diptych::nn

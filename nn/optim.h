@@ -27,9 +27,10 @@ class AdamW {
   AdamW(const M& module, const AdamWConfig& config)
       : AdamW(module, config, static_cast<const void*>(&module), sizeof(M)) {}
 
-  /// One step with the gradients collected so far, times `grad_scale`. A parameter without a
-  /// gradient is left alone.
-  void step(double lr, double grad_scale = 1);
+  /// One step with the gradients collected so far, whose grad_squares() are `squares`, scaled down
+  /// to a norm of at most `max_norm`; 0 leaves them as they are. A parameter without a gradient is
+  /// left alone, and so are all if `squares` is not finite. Reads nothing back from a device.
+  void step(double lr, const Tensor& squares, double max_norm = 0);
 
   static bool decays(const Tensor& parameter) { return parameter.rank() >= 2; }
   /// Two lines: how many tensors and elements are decayed and how many are not, and which.
@@ -47,19 +48,16 @@ class AdamW {
   struct Slot {
     std::string name;
     Tensor parameter, m, v;
+    Bounds bounds;
   };
   AdamWConfig config_;
   std::vector<Slot> slots_;
   int64_t t_ = 0;
 };
 
-/// √ Σ g² over the gradients of all parameters: not finite if any gradient is not.
+/// Σ g² over the gradients of all parameters, f64 () beside them: not finite if any is not.
+Tensor grad_squares(const Module&);
+/// √ of that, as a number.
 double grad_norm(const Module&);
-
-/// What to multiply gradients by so that their norm is at most `limit`; 1 for limit = 0 (no
-/// clipping).
-inline double clip_scale(double norm, double limit) {
-  return limit > 0 && norm > limit ? limit / (norm + 1e-6) : 1.0;
-}
 
 }  // namespace diptych::nn

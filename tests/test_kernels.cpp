@@ -268,33 +268,4 @@ KERNEL_TEST("cross_entropy with gradient") {
   }
 }
 
-KERNEL_TEST("adamw_step: ten steps equal the formula in f64") {
-  for (DType t : {DType::f32, DType::f64}) {
-    const Tensor p = normal({2001}, t, 1), m = zeros({2001}, t), v = zeros({2001}, t);
-    Values wp = values(p), wm(2001, 0.0), wv(2001, 0.0);
-    for (int64_t step = 1; step <= 10; ++step) {
-      const Tensor g = normal({2001}, t, static_cast<uint64_t>(step + 1));
-      const Values vg = values(g);
-      const AdamWStep s{1e-2, 0.9, 0.98, 1e-6, 0.2, 0.5, step};
-      const auto part = [&](int64_t begin, int64_t end, bool decays) {
-        return AdamWSlot{g.slice(0, begin, end), m.slice(0, begin, end), v.slice(0, begin, end),
-                         p.slice(0, begin, end), decays};
-      };
-      kernel::adamw_step(here, s,
-                         {part(0, 1200, true), part(1200, 1200, true), part(1200, 2001, false)});
-      for (size_t i = 0; i < wp.size(); ++i) {
-        const double grad = 0.5 * vg[i];
-        wm[i] = 0.9 * wm[i] + 0.1 * grad;
-        wv[i] = 0.98 * wv[i] + 0.02 * grad * grad;
-        const double mhat = wm[i] / (1 - std::pow(0.9, step));
-        const double vhat = wv[i] / (1 - std::pow(0.98, step));
-        wp[i] -= 1e-2 * ((i < 1200 ? 0.2 : 0) * wp[i] + mhat / (std::sqrt(vhat) + 1e-6));
-      }
-    }
-    check_close(p, wp);
-    check_close(m, wm);
-    check_close(v, wv);
-  }
-}
-
 }  // namespace diptych::test

@@ -189,7 +189,7 @@ KERNEL_TEST("kernels: the same bits for any number of threads") {
     kernel::reduce(here, Reduce::sum, x.view({1, n, d}), columns);
     kernel::reduce(here, Reduce::max, x.view({n, d, 1}), rows);
     kernel::sum_squares(here, {x}, squares);
-    kernel::adamw_step(here, {1e-3, 0.9, 0.98, 1e-6, 0.2, 1, 1}, {{g, m, v, p, true}});
+    kernel::adamw_step(here, {1e-3, 0.9, 0.98, 1e-6, 0.2, 1, 1}, squares, {{g, m, v, p, true}});
     kernel::copy(here, x.view({d, n}).transpose(0, 1), y[9]);
     kernel::log_softmax_grad(here, y[2], g, y[10]);
     return std::vector<Tensor>{y[0], y[1], y[2],   y[3],   y[4],    y[5],    y[6], y[7],

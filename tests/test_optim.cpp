@@ -8,6 +8,7 @@
 #include "clip/model.h"
 #include "nn/optim.h"
 #include "nn/schedule.h"
+#include "tensor/kernels.h"
 #include "tests/files.h"
 
 using namespace diptych;
@@ -23,10 +24,10 @@ TEST_CASE("AdamW: one step is the formula, by hand") {
   module.p.copy_(from_vector<float>({1.0f, -2.0f}, {1, 2}));
   set_grad(module.p, from_vector<float>({0.5f, 0.0f}, {1, 2}));
   AdamW optimizer(module, {.beta1 = 0.9, .beta2 = 0.98, .eps = 1e-6, .weight_decay = 0.1});
-  optimizer.step(0.01, 0.5);
+  optimizer.step(0.01, grad_squares(module));
   // The first step moves by lr · sign, whatever the gradient's size; decay is lr · wd · p.
   const auto p = module.p.to_vector<double>();
-  CHECK(p[0] == doctest::Approx(1.0 - 0.01 * (0.1 * 1.0 + 0.25 / (0.25 + 1e-6))).epsilon(1e-6));
+  CHECK(p[0] == doctest::Approx(1.0 - 0.01 * (0.1 * 1.0 + 0.5 / (0.5 + 1e-6))).epsilon(1e-6));
   CHECK(p[1] == doctest::Approx(-2.0 + 0.01 * 0.1 * 2.0).epsilon(1e-6));
 }
 
@@ -70,23 +71,26 @@ double distance(const Tensor& x, const std::vector<double>& y) {
 
 }  // namespace
 
-TEST_CASE("AdamW: ten steps in f64 are the formula to 1e-12, decayed or not, gradients scaled") {
+TEST_CASE("AdamW: ten steps in f64 are the formula to 1e-12, decayed or not, gradients clipped") {
   MatrixAndVector module;
   PlainAdamW matrix(module.matrix), vector(module.vector);
   AdamW optimizer(module, {.beta1 = 0.9, .beta2 = 0.98, .eps = 1e-6, .weight_decay = 0.3});
-  const double scale = 0.25;
+  const double max_norm = 0.5;
   for (int t = 1; t <= 10; ++t) {
     const double lr = 0.01 * t;
-    const auto step = [&](const Tensor& p, PlainAdamW& plain, uint64_t stream, double decay) {
-      const Tensor g = randn(p.shape(), {static_cast<uint64_t>(t), stream}, DType::f64);
-      std::vector<double> scaled = g.to_vector<double>();
+    for (const Tensor& p : {module.matrix, module.vector})
+      set_grad(p, randn(p.shape(), {static_cast<uint64_t>(t), static_cast<uint64_t>(p.rank())},
+                        DType::f64));
+    const double norm = grad_norm(module), scale = max_norm / (norm + 1e-6);
+    CHECK(norm > max_norm);
+    const auto step = [&](const Tensor& p, PlainAdamW& plain, double decay) {
+      std::vector<double> scaled = grad(p).to_vector<double>();
       for (double& x : scaled) x *= scale;
       plain.step(t, scaled, lr, decay);
-      set_grad(p, g);
     };
-    step(module.matrix, matrix, 0, 0.3);
-    step(module.vector, vector, 1, 0);
-    optimizer.step(lr, scale);
+    step(module.matrix, matrix, 0.3);
+    step(module.vector, vector, 0);
+    optimizer.step(lr, grad_squares(module), max_norm);
     CAPTURE(t);
     CHECK(distance(module.matrix, matrix.p) < 1e-12);  // a step moves by about lr
     CHECK(distance(module.vector, vector.p) < 1e-12);
@@ -99,7 +103,7 @@ TEST_CASE("AdamW: a parameter without a gradient keeps its bits, and the others 
   const Tensor before = module.matrix.clone(), moved = module.vector.clone();
   AdamW optimizer(module, {});
   set_grad(module.vector, full({4}, 1, DType::f64));
-  optimizer.step(0.1);
+  optimizer.step(0.1, grad_squares(module));
   CHECK(test::same_bits(module.matrix, before));
   CHECK(!test::same_bits(module.vector, moved));
 }
@@ -128,7 +132,7 @@ TEST_CASE("AdamW: a saved and loaded optimizer goes on with the same bits") {
     for (int step = 0; step < 4; ++step) {
       for (const Tensor& p : model.parameters())
         set_grad(p, randn(p.shape(), {9, static_cast<uint64_t>(step)}));
-      optimizer->step(1e-3);
+      optimizer->step(1e-3, grad_squares(model));
       if (interrupted && step == 1) {
         std::vector<NamedTensor> saved;
         for (const auto& s : optimizer->state()) saved.push_back({s.name, s.tensor.clone()});
@@ -150,6 +154,9 @@ TEST_CASE("clipping: the norm covers all gradients, and NaN is not hidden") {
   set_grad(layer.weight, full({2, 2}, 2));
   set_grad(layer.bias, full({2}, 3));
   CHECK(grad_norm(layer) == doctest::Approx(std::sqrt(4 * 4 + 2 * 9)));
+  const auto clip_scale = [](double norm, double max_norm) {
+    return AdamWStep{0, 0, 0, 0, 0, max_norm, 1}.clip_scale(norm);
+  };
   CHECK(clip_scale(10, 1) == doctest::Approx(0.1));
   CHECK(clip_scale(0.5, 1) == 1);
   CHECK(clip_scale(10, 0) == 1);
@@ -172,7 +179,7 @@ TEST_CASE("optimizer: a model that was moved after the optimizer was made is ref
   AdamW optimizer(layer, {});
   const auto step = [&] {
     backward(layer(zeros({4, 2}, layer.weight.dtype())));
-    optimizer.step(0.1);
+    optimizer.step(0.1, grad_squares(layer));
   };
   layer.to(DType::bf16);
   CHECK(
@@ -196,5 +203,5 @@ TEST_CASE("clipping: gradients of two dtypes have no common norm") {
   set_grad(both.a.weight, zeros({2, 2}));
   set_grad(both.b.weight, zeros({2, 2}, DType::bf16));
   CHECK(contains(error_of([&] { grad_norm(both); }),
-                 "grad_norm: a gradient is bf16 on cpu, another f32"));
+                 "grad_squares: a gradient is bf16 on cpu, another f32"));
 }

@@ -51,7 +51,7 @@ Pairs random_pairs(const ModelConfig& c, int64_t B, int64_t length, Device devic
 
 void train_step(Clip& model, nn::AdamW& optimizer, const Pairs& pairs) {
   accumulate_gradients(model, pairs.pixels, pairs.captions);
-  optimizer.step(1e-4);
+  optimizer.step(1e-4, nn::grad_squares(model));
   model.zero_grad();
 }
 

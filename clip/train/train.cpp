@@ -73,14 +73,14 @@ StepResult Trainer::step(const Batch& batch) {
   StepResult result;
   result.lr = nn::cosine_with_warmup(state_.step, config_.lr, config_.warmup, config_.max_steps);
   result.loss = accumulate_gradients(model_, batch.pixels, batch.captions);
-  result.grad_norm = nn::grad_norm(model_);
+  const Tensor squares = nn::grad_squares(model_);
+  result.grad_norm = std::sqrt(squares.item());
   // Not check(), whose arguments are computed in any case: this one reads every gradient.
   if (!std::isfinite(result.loss) || !std::isfinite(result.grad_norm))
     fail("train: step ", state_.step + 1, ": loss ", result.loss, ", gradient norm ",
          result.grad_norm, first_bad_gradient(model_),
          "; no step was taken. A lower --lr, a longer --warmup or --grad-clip-norm 1 may help");
-  optimizer_.step(result.lr, nn::clip_scale(result.grad_norm, config_.grad_clip_norm));
-  model_.clamp_logit_scale();
+  optimizer_.step(result.lr, squares, config_.grad_clip_norm);
   model_.zero_grad();
   ++state_.step;
   state_.samples += static_cast<int64_t>(batch.indices.size());

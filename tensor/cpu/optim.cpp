@@ -8,12 +8,12 @@
 namespace diptych::cpu {
 namespace {
 
-/// The constants of a step, each rounded once:
+/// The constants of a step with gradients of that norm, each rounded once:
 /// p ← p - decay p - rate m / (√(v unbias) + eps)
 template <class T>
 struct AdamWConstants {
-  explicit AdamWConstants(const AdamWStep& s)
-      : grad_scale(static_cast<T>(s.grad_scale)),
+  AdamWConstants(const AdamWStep& s, double norm)
+      : grad_scale(static_cast<T>(s.clip_scale(norm))),
         beta1(static_cast<T>(s.beta1)),
         rest1(static_cast<T>(1 - s.beta1)),
         beta2(static_cast<T>(s.beta2)),
@@ -26,17 +26,6 @@ struct AdamWConstants {
   T grad_scale, beta1, rest1, beta2, rest2, rate, unbias, decay, eps;
 };
 
-template <class T>
-void step_range(const AdamWConstants<T>& k, T decay, const T* __restrict g, int64_t n,
-                T* __restrict m, T* __restrict v, T* __restrict p) {
-  for (int64_t i = 0; i < n; ++i) {
-    const T grad = k.grad_scale * g[i];
-    m[i] = k.beta1 * m[i] + k.rest1 * grad;
-    v[i] = k.beta2 * v[i] + k.rest2 * grad * grad;
-    p[i] -= decay * p[i] + k.rate * m[i] / (std::sqrt(v[i] * k.unbias) + k.eps);
-  }
-}
-
 /// A slot as plain memory.
 template <class T>
 struct Arrays {
@@ -46,19 +35,38 @@ struct Arrays {
         v(s.v.data<T>()),
         p(s.p.data<T>()),
         n(s.p.numel()),
+        low(static_cast<T>(s.low)),
+        high(static_cast<T>(s.high)),
         decays(s.decays) {}
   const T* g;
   T *m, *v, *p;
   int64_t n;
+  T low, high;
   bool decays;
 };
+
+template <class T>
+void step_range(const AdamWConstants<T>& k, const Arrays<T>& a, int64_t begin, int64_t end) {
+  const T* __restrict g = a.g;
+  T* __restrict m = a.m;
+  T* __restrict v = a.v;
+  T* __restrict p = a.p;
+  const T decay = a.decays ? k.decay : T(0), low = a.low, high = a.high;
+  for (int64_t i = begin; i < end; ++i) {
+    const T grad = k.grad_scale * g[i];
+    m[i] = k.beta1 * m[i] + k.rest1 * grad;
+    v[i] = k.beta2 * v[i] + k.rest2 * grad * grad;
+    p[i] -= decay * p[i] + k.rate * m[i] / (std::sqrt(v[i] * k.unbias) + k.eps);
+    p[i] = p[i] < low ? low : high < p[i] ? high : p[i];
+  }
+}
 
 /// Every thread takes its share of every parameter, not some parameters: the share that the same
 /// thread computed the gradient of, as far as it can be had, and near its core.
 template <class T>
-void step_all(const AdamWStep& step, const std::vector<AdamWSlot>& slots) {
+void step_all(const AdamWStep& step, double norm, const std::vector<AdamWSlot>& slots) {
   constexpr int64_t kShares = 64, kVector = 64;
-  const AdamWConstants<T> constants(step);
+  const AdamWConstants<T> constants(step, norm);
   const std::vector<Arrays<T>> all(slots.begin(), slots.end());
   int64_t total = 0;
   for (const Arrays<T>& a : all) total += a.n;
@@ -68,18 +76,18 @@ void step_all(const AdamWStep& step, const std::vector<AdamWSlot>& slots) {
       const auto cut = [n = a.n](int64_t s) {
         return s == kShares ? n : n * s / kShares / kVector * kVector;
       };
-      const int64_t i = cut(begin);
-      step_range(constants, a.decays ? constants.decay : T(0), a.g + i, cut(end) - i, a.m + i,
-                 a.v + i, a.p + i);
+      step_range(constants, a, cut(begin), cut(end));
     }
   });
 }
 
 }  // namespace
 
-void adamw_step(const AdamWStep& step, const std::vector<AdamWSlot>& slots) {
-  if (slots.empty()) return;
-  slots[0].p.dtype() == DType::f64 ? step_all<double>(step, slots) : step_all<float>(step, slots);
+void adamw_step(const AdamWStep& step, const Tensor& squares, const std::vector<AdamWSlot>& slots) {
+  const double norm = std::sqrt(*squares.data<double>());
+  if (slots.empty() || !std::isfinite(norm)) return;
+  slots[0].p.dtype() == DType::f64 ? step_all<double>(step, norm, slots)
+                                   : step_all<float>(step, norm, slots);
 }
 
 }  // namespace diptych::cpu
