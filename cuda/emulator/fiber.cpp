@@ -161,14 +161,14 @@ void prepare(Fiber& fiber, char* top) {
 }  // namespace
 
 Fiber* make_fiber(void (*main)()) {
-  void* memory = mmap(nullptr, kPage + kStackBytes, PROT_READ | PROT_WRITE,
+  void* memory = mmap(nullptr, kGap + kStackBytes, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (memory == MAP_FAILED || mprotect(memory, kPage, PROT_NONE) != 0) {
+  if (memory == MAP_FAILED || mprotect(memory, kGap, PROT_NONE) != 0) {
     std::perror("emulator: no memory for the stack of a thread");
     std::abort();
   }
   auto* fiber = new Fiber;
-  fiber->stack = static_cast<char*>(memory) + kPage;
+  fiber->stack = static_cast<char*>(memory) + kGap;
   fiber->main = main;
   restart(*fiber);
   return fiber;

@@ -9,14 +9,14 @@ namespace emu {
 
 struct Fiber {
   void* stack_pointer = nullptr;  ///< where it goes on, while it is not running
-  char* stack = nullptr;          ///< lowest address; an unreadable page lies below
+  char* stack = nullptr;          ///< lowest address; an unreadable gap lies below
   void (*main)() = nullptr;
   Fiber* next_free = nullptr;
   void* thread_sanitizer = nullptr;   ///< its own notion of this fiber
   void* address_sanitizer = nullptr;  ///< frames that it moved off the stack
 };
 
-constexpr size_t kStackBytes = 256 * 1024, kPage = 4096;
+constexpr size_t kStackBytes = 256 * 1024, kGap = 64 * 1024;  // no frame is larger than a gap
 
 /// A fiber that runs main(), which never returns, when first switched to. It is kept for ever.
 Fiber* make_fiber(void (*main)());

@@ -14,14 +14,15 @@
 namespace emu {
 namespace {
 
-constexpr size_t kGuard = 256, kChecked = 64;  // bytes on either side; those looked at
-constexpr size_t kRange = size_t{1} << 42;     // of addresses
+constexpr size_t kPage = 4096, kGuard = 256,
+                 kChecked = 64;             // bytes on either side; those looked at
+constexpr size_t kRange = size_t{1} << 42;  // of addresses
 constexpr size_t kDeviceBytes = size_t{1} << 34;
 
 struct Memory {
   char* range = nullptr;
-  size_t used = 0;                       // of the range
-  std::map<const char*, size_t> blocks;  // start: bytes
+  size_t used = 0;                 // of the range
+  std::map<char*, size_t> blocks;  // start: bytes
   size_t allocated = 0;
   std::map<void*, size_t> pinned;
   int open = 0;  // Open objects
@@ -72,16 +73,18 @@ void fill(char* block, size_t bytes) {
   std::memset(block - guard, 0xff, bytes + 2 * guard);
 }
 
-bool whole(const char* guard) {
-  return std::all_of(guard, guard + kChecked, [](char c) { return c == '\xff'; });
+// Says so if something was written there, once.
+bool whole(char* guard, const std::string& user, const char* where, size_t bytes) {
+  if (std::all_of(guard, guard + kChecked, [](char c) { return c == '\xff'; })) return true;
+  std::memset(guard, 0xff, kChecked);
+  tell(user + ": wrote " + where + " a block of " + std::to_string(bytes) + " bytes");
+  return false;
 }
 
-bool block_is_whole(const std::string& user, const char* block, size_t bytes) {
+bool block_is_whole(const std::string& user, char* block, size_t bytes) {
   if (on_heap()) return true;
-  const bool before = whole(block - kChecked), after = whole(block + bytes);
-  if (!before) tell(user + ": wrote before a block of " + std::to_string(bytes) + " bytes");
-  if (!after) tell(user + ": wrote past the end of a block of " + std::to_string(bytes) + " bytes");
-  return before && after;
+  const bool before = whole(block - kChecked, user, "before", bytes);
+  return whole(block + bytes, user, "past the end of", bytes) && before;
 }
 
 void give_back(char* block, size_t bytes) {
@@ -96,7 +99,7 @@ const void* end_of(const std::pair<void* const, size_t>& block) {
 
 // The block that p lies in; a block is not "in" its end.
 auto block_of(const void* p) {
-  auto after = m.blocks.upper_bound(static_cast<const char*>(p));
+  const auto after = m.blocks.upper_bound(static_cast<char*>(const_cast<void*>(p)));
   if (after == m.blocks.begin()) return m.blocks.end();
   const auto block = std::prev(after);
   return p < block->first + block->second ? block : m.blocks.end();
@@ -113,6 +116,7 @@ Open::~Open() {
   if (--m.open > 0 || !settings().protect || !m.range) return;
   allow(m.range, m.used, PROT_NONE);
   m.closed = true;
+  watch_for_faults();
 }
 
 bool in_device_memory(const void* p) { return m.range && m.range <= p && p < m.range + m.used; }
@@ -139,7 +143,7 @@ size_t allocated_bytes() {
 namespace {
 cudaError_t release(const char* caller, void* start) {
   if (!start) return cudaSuccess;
-  const auto block = m.blocks.find(static_cast<const char*>(start));
+  const auto block = m.blocks.find(static_cast<char*>(start));
   if (block == m.blocks.end()) {
     tell(std::string(caller) + ": not the start of a block of device memory");
     return cudaErrorInvalidValue;

@@ -1,7 +1,6 @@
 // cuda/emulator/schedule.cpp — the threads of a grid, one after another, each until it has to wait.
 // Compiled without -fsanitize=thread; nothing here may copy or fill memory through the C library,
 // which ThreadSanitizer watches everywhere.
-#pragma GCC optimize("no-tree-loop-distribute-patterns")
 #include <cstdarg>
 #include <cstdio>
 #include <numeric>
@@ -260,10 +259,9 @@ void thread_returned(Thread& thread) {
   const unsigned warp = thread.number / kWarp, lane = thread.number % kWarp;
   if (block.at_barrier)
     stop(Where{}, "returned, but %s", place_of_wait(*block.first_at_barrier).c_str());
-  for (unsigned i = 0; block.waiting[warp] >> i; ++i) {
-    const Thread& other = block.thread[warp * kWarp + i];
-    if ((block.waiting[warp] >> i & 1) && (other.mask >> lane & 1))
-      stop(Where{}, "returned, but %s", place_of_wait(other).c_str());
+  for (unsigned left = block.waiting[warp]; left; left &= left - 1) {
+    const Thread& other = block.thread[warp * kWarp + std::countr_zero(left)];
+    if (other.mask >> lane & 1) stop(Where{}, "returned, but %s", place_of_wait(other).c_str());
   }
   block.returned[warp] |= 1u << lane;
   if (--block.running == 0) end_block(block);
@@ -418,7 +416,7 @@ void describe_running(char* text, size_t size) {
 bool below_running_stack(const void* address) {
   if (!s.grid) return false;
   const char* const stack = s.running->fiber->stack;
-  return stack - kPage <= address && address < stack;
+  return stack - kGap <= address && address < stack;
 }
 
 }  // namespace emu

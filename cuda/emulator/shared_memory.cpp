@@ -1,6 +1,5 @@
 // cuda/emulator/shared_memory.cpp — variables of a block, between red zones. Compiled without
 // -fsanitize=thread, and fills without memset, which ThreadSanitizer would see.
-#pragma GCC optimize("no-tree-loop-distribute-patterns")
 #include "cuda/emulator/shared_memory.h"
 
 #include <sys/mman.h>
