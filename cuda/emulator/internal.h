@@ -21,8 +21,15 @@ struct Grid {
 /// Runs all threads of a grid. False if one of them was stopped, after a report.
 bool run(const Grid&);
 
+/// A formatted text without memory of the heap, which a thread that is stopped would never free.
+struct Text {
+  char at[600];
+};
+Text text(const char* format, ...) __attribute__((format(printf, 1, 2)));
+
 /// "name: block (0, 0, 0), thread (1, 0, 0)" of the thread that runs now, or "the host".
-void describe_running(char* text, size_t size);
+Text running();
+bool a_kernel_runs();
 /// Whether an address is in the page below the stack of the thread that runs now.
 bool below_running_stack(const void*);
 /// Lets the process say where it was when it touches memory that is not there.

@@ -27,7 +27,8 @@ struct Memory {
   std::map<void*, size_t> pinned;
   int open = 0;  // Open objects
   bool closed = false;
-} m;
+};
+Memory& m = *new Memory;  // never destroyed: tensors in static storage may outlive it
 
 bool on_heap() {
 #if defined(__SANITIZE_ADDRESS__)

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -111,16 +112,27 @@ std::vector<Call> take_trace() {
 
 // -- faults --
 
-#if defined(__SANITIZE_ADDRESS__)
+Text text(const char* format, ...) {
+  Text made;
+  std::va_list values;
+  va_start(values, format);
+  std::vsnprintf(made.at, sizeof(made.at), format, values);
+  va_end(values);
+  return made;
+}
+
 namespace {
-void say_where() {
-  char who[300], text[400];
-  describe_running(who, sizeof(who));
-  const int length = std::snprintf(text, sizeof(text), "emulator: this was in %s\n", who);
-  if (write(STDERR_FILENO, text, static_cast<size_t>(length)) < 0) return;
+void say(const Text& text) {
+  if (write(STDERR_FILENO, text.at, std::strlen(text.at)) < 0) _exit(1);
 }
 }  // namespace
-void watch_for_faults() { __sanitizer_set_death_callback(&say_where); }
+
+#if defined(__SANITIZE_ADDRESS__)
+void watch_for_faults() {
+  __sanitizer_set_death_callback([] {
+    if (a_kernel_runs()) say(text("emulator: this was in %s\n", running().at));
+  });
+}
 #else
 namespace {
 
@@ -129,15 +141,11 @@ struct sigaction previous;
 // Runs on a stack of its own, since the thread's may be used up; then the fault happens again, and
 // whoever handled it before does.
 void on_fault(int signal, siginfo_t* info, void*) {
-  char who[300], text[500];
-  describe_running(who, sizeof(who));
-  const char* const what = below_running_stack(info->si_addr) ? "its stack is used up"
-                           : in_device_memory(info->si_addr)
-                               ? "no access to device memory from here, or not any more"
-                               : "no memory there";
-  const int length =
-      std::snprintf(text, sizeof(text), "emulator: %s: address %p: %s\n", who, info->si_addr, what);
-  if (write(STDERR_FILENO, text, static_cast<size_t>(length)) < 0) _exit(1);
+  const void* const p = info->si_addr;
+  const char* const what = below_running_stack(p) ? "its stack is used up"
+                           : in_device_memory(p)  ? "no access to device memory, or not any more"
+                                                  : "no memory there";
+  say(text("emulator: %s: address %p: %s\n", running().at, p, what));
   sigaction(signal, &previous, nullptr);
 }
 

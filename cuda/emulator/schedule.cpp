@@ -56,9 +56,12 @@ struct Scheduler {
   Fiber host;
   std::vector<Fiber*> fibers;
   Fiber* free_fibers = nullptr;
-  bool stopped;
+  bool stopped;  // before its end
+  Text why;
+  Where where;
   char began, ended;  // their addresses stand for the grid's beginning and end
-} s;
+};
+Scheduler& s = *new Scheduler;  // never destroyed: threads may still run when the process ends
 
 // -- fibers --
 
@@ -117,18 +120,9 @@ void go_on_with(Thread& thread, Fiber& from) {
 
 // -- reports --
 
-std::string at(const Where& where) {
-  if (where.line() == 0) return "";
-  return std::string(where.file_name()) + ":" + std::to_string(where.line()) + ": ";
-}
-
-std::string coordinates(const uint3& i) {
-  return "(" + std::to_string(i.x) + ", " + std::to_string(i.y) + ", " + std::to_string(i.z) + ")";
-}
-
-std::string place_of_wait(const Thread& thread) {
-  return "thread " + coordinates(thread.index) + " waits in " + thread.waits_in + " at " +
-         thread.where.file_name() + ":" + std::to_string(thread.where.line());
+Text place_of_wait(const Thread& thread) {
+  return text("thread (%u, %u, %u) waits in %s at %s:%u", thread.index.x, thread.index.y,
+              thread.index.z, thread.waits_in, thread.where.file_name(), thread.where.line());
 }
 
 bool same_call(const Thread& a, const Thread& b) {
@@ -138,16 +132,21 @@ bool same_call(const Thread& a, const Thread& b) {
 
 // Nobody is ready and a block has not ended: two of its threads that wait in different places.
 [[noreturn]] void report_deadlock(const Block& block) {
-  std::string text;
-  const Thread* first = nullptr;
-  for (unsigned i = 0; i < block.size; ++i) {
-    const Thread& thread = block.thread[i];
-    if (!thread.waits_in || (first && same_call(*first, thread))) continue;
-    text += (first ? "; " : "") + place_of_wait(thread);
-    if (first) break;
-    first = &thread;
+  const Thread *first = nullptr, *second = nullptr;
+  for (const Thread* thread = block.thread; thread < block.thread + block.size; ++thread) {
+    if (!thread->waits_in) continue;
+    if (!first) first = thread;
+    if (!same_call(*first, *thread)) second = thread;
   }
-  stop(Where{}, "deadlock: %s", text.c_str());
+  stop(Where{}, "deadlock: %s; %s", place_of_wait(*first).at,
+       place_of_wait(second ? *second : *first).at);
+}
+
+// After the thread, which is still the running one, was left for ever.
+void report_stop() {
+  std::string where;
+  if (s.where.line()) where = s.where.file_name() + (":" + std::to_string(s.where.line()) + ": ");
+  tell(running().at + (": " + where) + s.why.at);
 }
 
 // -- waiting --
@@ -258,10 +257,10 @@ void thread_returned(Thread& thread) {
   Block& block = *thread.block;
   const unsigned warp = thread.number / kWarp, lane = thread.number % kWarp;
   if (block.at_barrier)
-    stop(Where{}, "returned, but %s", place_of_wait(*block.first_at_barrier).c_str());
+    stop(Where{}, "returned, but %s", place_of_wait(*block.first_at_barrier).at);
   for (unsigned left = block.waiting[warp]; left; left &= left - 1) {
     const Thread& other = block.thread[warp * kWarp + std::countr_zero(left)];
-    if (other.mask >> lane & 1) stop(Where{}, "returned, but %s", place_of_wait(other).c_str());
+    if (other.mask >> lane & 1) stop(Where{}, "returned, but %s", place_of_wait(other).at);
   }
   block.returned[warp] |= 1u << lane;
   if (--block.running == 0) end_block(block);
@@ -315,6 +314,7 @@ void make_room() {
 void abandon_fibers() {
   s.free_fibers = nullptr;
   for (Fiber* fiber : s.fibers) {
+    publish(*fiber, &s.ended);
     restart(*fiber);
     if (!under_thread_sanitizer()) give_back(fiber);
   }
@@ -326,10 +326,9 @@ void run_all() {
   push_in_order(s.resident, [](unsigned i) { start_block(*s.block[i], i); });
   s.started = s.resident;
   go_on_with(*next_thread(), s.host);
-  if (s.stopped)
-    abandon_fibers();
-  else
-    learn(s.host, &s.ended);
+  if (s.stopped) abandon_fibers();
+  learn(s.host, &s.ended);
+  if (s.stopped) report_stop();
 }
 
 }  // namespace
@@ -356,7 +355,7 @@ void barrier(Where where) {
   wait_in(self, "__syncthreads", 0, nullptr, where);
   if (block.running < block.size) stop(where, "__syncthreads, but threads of the block returned");
   if (block.at_barrier && !same_call(self, *block.first_at_barrier))
-    stop(where, "__syncthreads, but %s", place_of_wait(*block.first_at_barrier).c_str());
+    stop(where, "__syncthreads, but %s", place_of_wait(*block.first_at_barrier).at);
   if (!block.at_barrier) block.first_at_barrier = &self;
   if (++block.at_barrier == block.size) open_barrier(block);
   wait();
@@ -376,7 +375,7 @@ void collective(const char* name, unsigned mask, void* mine, void (*all)(void* c
   if (waiting & mask) {
     const Thread& other = lanes[std::countr_zero(waiting & mask)];
     if (!same_call(self, other))
-      stop(where, "%s with mask %#x, but %s", name, mask, place_of_wait(other).c_str());
+      stop(where, "%s with mask %#x, but %s", name, mask, place_of_wait(other).at);
   }
   waiting |= 1u << own;
   if ((waiting & mask) == mask) complete_collective(lanes, waiting, all, fences);
@@ -392,25 +391,22 @@ void* shared(const char* tag, const char* name, size_t bytes, size_t alignment) 
 void* dynamic_shared() { return s.running->block->shared.dynamic(); }
 
 void stop(Where where, const char* format, ...) {
-  char text[1000], who[300];
   std::va_list values;
   va_start(values, format);
-  std::vsnprintf(text, sizeof(text), format, values);
+  std::vsnprintf(s.why.at, sizeof(s.why.at), format, values);
   va_end(values);
-  describe_running(who, sizeof(who));
-  tell(std::string(who) + ": " + at(where) + text);
   s.stopped = true;
+  s.where = where;
   switch_to(*s.running->fiber, s.host);
   __builtin_unreachable();
 }
 
-void describe_running(char* text, size_t size) {
-  if (!s.grid) {
-    std::snprintf(text, size, "the host");
-    return;
-  }
-  std::snprintf(text, size, "%s: block (%u, %u, %u), thread (%u, %u, %u)", s.grid->name.c_str(),
-                blockIdx.x, blockIdx.y, blockIdx.z, threadIdx.x, threadIdx.y, threadIdx.z);
+bool a_kernel_runs() { return s.grid != nullptr; }
+
+Text running() {
+  if (!s.grid) return {"the host"};
+  return text("%s: block (%u, %u, %u), thread (%u, %u, %u)", s.grid->name.c_str(), blockIdx.x,
+              blockIdx.y, blockIdx.z, threadIdx.x, threadIdx.y, threadIdx.z);
 }
 
 bool below_running_stack(const void* address) {

@@ -5,6 +5,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <set>
 
 #include "cuda/emulator/internal.h"
 
@@ -30,9 +31,10 @@ struct CUevent_st {
 namespace emu {
 namespace {
 
-CUstream_st null_stream;
-std::map<cudaStream_t, std::unique_ptr<CUstream_st>> streams;
-std::map<cudaEvent_t, std::unique_ptr<CUevent_st>> events;
+// Never destroyed.
+auto& null_stream = *new CUstream_st;
+auto& streams = *new std::set<cudaStream_t>;
+auto& events = *new std::set<cudaEvent_t>;
 
 void run_next(CUstream_st& stream) {
   const std::function<void()> work = std::move(stream.work.front());
@@ -54,7 +56,7 @@ bool known(cudaStream_t stream) { return !stream || streams.count(stream); }
 }  // namespace
 
 void drain(bool non_blocking_too) {
-  for (const auto& [handle, stream] : streams)
+  for (const cudaStream_t stream : streams)
     if (non_blocking_too || !stream->non_blocking) run_until(*stream, stream->end());
 }
 
@@ -86,7 +88,7 @@ std::string take_name() {
   return name;
 }
 
-std::map<const void*, size_t> dynamic_limits;
+auto& dynamic_limits = *new std::map<const void*, size_t>;
 
 // The rules of an H100.
 bool allowed(const cudaLaunchConfig_t& config, const void* kernel) {
@@ -219,10 +221,8 @@ cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute, int valu
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags) {
   const Lock lock(mutex());
-  auto made = std::make_unique<CUstream_st>();
-  made->non_blocking = flags & cudaStreamNonBlocking;
-  *stream = made.get();
-  streams[*stream] = std::move(made);
+  streams.insert(*stream = new CUstream_st);
+  (*stream)->non_blocking = flags & cudaStreamNonBlocking;
   return cudaSuccess;
 }
 cudaError_t cudaStreamCreate(cudaStream_t* stream) {
@@ -234,6 +234,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   if (!streams.count(stream)) return result(cudaErrorInvalidResourceHandle);
   run_until(*stream, stream->end());
   streams.erase(stream);
+  delete stream;
   return result(sticky());
 }
 
@@ -268,10 +269,8 @@ cudaError_t cudaStreamQuery(cudaStream_t stream) {
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags) {
   const Lock lock(mutex());
-  auto made = std::make_unique<CUevent_st>();
-  made->timed = !(flags & cudaEventDisableTiming);
-  *event = made.get();
-  events[*event] = std::move(made);
+  events.insert(*event = new CUevent_st);
+  (*event)->timed = !(flags & cudaEventDisableTiming);
   return cudaSuccess;
 }
 cudaError_t cudaEventCreate(cudaEvent_t* event) {
@@ -280,7 +279,9 @@ cudaError_t cudaEventCreate(cudaEvent_t* event) {
 
 cudaError_t cudaEventDestroy(cudaEvent_t event) {
   const Lock lock(mutex());
-  return result(events.erase(event) ? cudaSuccess : cudaErrorInvalidResourceHandle);
+  if (!events.erase(event)) return result(cudaErrorInvalidResourceHandle);
+  delete event;
+  return cudaSuccess;
 }
 
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {

@@ -69,14 +69,16 @@ TEST_CASE("detectors: barriers and warp operations that not all reach") {
   CHECK(has(text, here(kInOneBranch + 2)));
   CHECK(has(report(barrier_after_return), "__syncthreads"));
   CHECK(has(report(shuffle_after_return), "__shfl_xor_sync"));
-  CHECK(has(report(outside_own_mask), "called by lane 16"));
+  CHECK(has(report(outside_own_mask), "called by lane"));
   CHECK(has(report(partner_outside_mask), "outside its mask"));
   CHECK(has(report(different_calls), "waits in __shfl"));
   CHECK(has(report(deadlock), "deadlock: thread (0, 0, 0) waits in __shfl_sync at"));
 }
 
 TEST_CASE("detectors: a failed kernel's error stays") {
-  const With with(emu::settings());
+  emu::Settings settings = emu::settings();
+  settings.lazy = false;
+  const With with(settings);
   const Array<float> x(std::vector<float>(kN, 1.0f));
   CHECK_THROWS_WITH_AS(launch("my kernel", deadlock, Grid{1, kN}, x),
                        doctest::Contains("my kernel: CUDA: unspecified launch failure"), Error);
