@@ -7,6 +7,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <iostream>
 #include <string>
 #include <vector>
 
@@ -88,17 +89,16 @@ inline bool has(const std::string& text, const std::string& part) {
 template <class F>
 std::string last_words(F act) {
   std::FILE* const said = std::tmpfile();
+  std::cout.flush();
   const pid_t child = fork();
   if (child == 0) {
     dup2(fileno(said), STDERR_FILENO);
-    dup2(fileno(said), STDOUT_FILENO);
     act();
     _exit(0);
   }
   int status = 0;
   waitpid(child, &status, 0);
-  std::string text(static_cast<size_t>(std::ftell(said) < 0 ? 0 : lseek(fileno(said), 0, SEEK_END)),
-                   ' ');
+  std::string text(static_cast<size_t>(lseek(fileno(said), 0, SEEK_END)), ' ');
   if (pread(fileno(said), text.data(), text.size(), 0) < 0) text = "unreadable";
   std::fclose(said);
   return text + (WIFEXITED(status) ? " exit " + std::to_string(WEXITSTATUS(status))
