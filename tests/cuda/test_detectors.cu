@@ -263,26 +263,31 @@ TEST_CASE("detectors: a missing barrier shows in one order or the other") {
   CHECK(wrong);
 }
 
+void run_alone(void (*kernel)(float*)) {
+  const Array<float> x(std::vector<float>(4 * kN, 1.0f));
+  CHECK(report_of(kernel, Grid{4, kN}, x) == "");
+}
+TEST_CASE("alone: no_barrier" * doctest::skip()) { run_alone(no_barrier); }
+TEST_CASE("alone: one_barrier" * doctest::skip()) { run_alone(one_barrier); }
+TEST_CASE("alone: two_barriers" * doctest::skip()) { run_alone(two_barriers); }
+TEST_CASE("alone: shuffle_as_fence" * doctest::skip()) { run_alone(shuffle_as_fence); }
+TEST_CASE("alone: not_atomic" * doctest::skip()) { run_alone(not_atomic); }
+
 TEST_CASE("detectors: ThreadSanitizer reports every race, and no correct kernel" *
           doctest::skip(!kTsan)) {
-  emu::Settings settings = emu::settings();
-  for (const emu::Order order : {emu::Order::forward, emu::Order::reverse, emu::Order::random})
-    for (const int resident : {1, 2}) {
-      settings.order = order;
-      settings.resident = resident;
-      const With with(settings);
-      const Array<float> x(std::vector<float>(4 * kN, 1.0f));
-      const auto words = [&](void (*kernel)(float*)) {
-        return last_words([&] { report_of(kernel, Grid{4, kN}, x); });
-      };
-      CAPTURE(static_cast<int>(order));
-      CAPTURE(resident);
-      CHECK(has(words(one_barrier), "data race"));
-      CHECK(has(words(no_barrier), "data race"));
-      CHECK(has(words(shuffle_as_fence), "data race"));
-      CHECK(has(words(not_atomic), "data race") == (resident == 2));
-      CHECK_FALSE(has(words(two_barriers), "data race"));
+  const auto reported = [](const char* name, const char* order, const char* resident) {
+    return has(last_words_of_test(std::string("alone: ") + name, order, resident), "data race");
+  };
+  for (const char* order : {"forward", "random:1"}) {
+    CAPTURE(order);
+    for (const char* name : {"no_barrier", "one_barrier", "shuffle_as_fence"}) {
+      CAPTURE(name);
+      CHECK(reported(name, order, "1"));
     }
+    CHECK_FALSE(reported("two_barriers", order, "2"));
+    CHECK(reported("not_atomic", order, "2"));
+    CHECK_FALSE(reported("not_atomic", order, "1"));  // block after block: this needs two at once
+  }
 }
 
 }  // namespace
