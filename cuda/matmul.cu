@@ -55,14 +55,14 @@ struct Batch {
 
   void append(int64_t n, int64_t step_a, int64_t step_b) {
     const int last = extent.rank() - 1;
-    if (last >= 0 && a[last] == n * step_a && b[last] == n * step_b) {
+    if (last >= 0 && steps_a[last] == n * step_a && steps_b[last] == n * step_b) {
       extent[last] *= n;
-      a[last] = step_a;
-      b[last] = step_b;
+      steps_a[last] = step_a;
+      steps_b[last] = step_b;
     } else {
       extent.push_back(n);
-      a.push_back(step_a);
-      b.push_back(step_b);
+      steps_a.push_back(step_a);
+      steps_b.push_back(step_b);
     }
   }
 
@@ -80,7 +80,7 @@ struct Batch {
     return at;
   }
 
-  Shape extent, a, b;
+  Shape extent, steps_a, steps_b;
 };
 
 /// What is left to say about c = a b when a and b can be read.
@@ -102,8 +102,8 @@ class Product {
                               of_a_.rows,
                               of_b_.rows,
                               batch_.extent[batch_.inner()],
-                              factor(b_, of_b_, batch_.b, i),
-                              factor(a_, of_a_, batch_.a, i),
+                              factor(b_, of_b_, batch_.steps_b, i),
+                              factor(a_, of_a_, batch_.steps_a, i),
                               at(bias, 0),
                               at(add, i * each),
                               at(c, i * each)};
@@ -118,9 +118,9 @@ class Product {
   void make_tall() {
     Matrices tall = of_a_;
     tall.rows *= batch_.extent[0];
-    if (of_a_.rows == 1) tall.row = batch_.a[0];
-    if (batch_.inner() != 0 || batch_.b[0] != 0) return;
-    if (batch_.a[0] != of_a_.rows * tall.row || !tall.by_rows()) return;
+    if (of_a_.rows == 1) tall.row = batch_.steps_a[0];
+    if (batch_.inner() != 0 || batch_.steps_b[0] != 0) return;
+    if (batch_.steps_a[0] != of_a_.rows * tall.row || !tall.by_rows()) return;
     of_a_ = tall;
     batch_.extent[0] = 1;
   }
