@@ -37,17 +37,14 @@ __global__ void step_chunks(const __grid_constant__ Batch<Arrays<T>> batch, Adam
   const T scale = static_cast<T>(step.clip_scale(std::sqrt(*squares)));
   const auto [number, first, last] = batch.find(blockIdx.x);
   const Arrays<T>& slot = batch.item[number];
-  const T decay = slot.decays ? constants.decay : T(0);
+  const AdamWUpdate<T> update(constants, scale, slot.decays, slot.low, slot.high);
   for (int64_t i = first + int64_t{threadIdx.x} * S; i < last; i += kBlock * S) {
     const int64_t left = last - i;
     const Pack<T> g = load<S>(slot.g + i, left, packed);
     Pack<T> m = load<S>(slot.m + i, left, packed), v = load<S>(slot.v + i, left, packed),
             p = load<S>(slot.p + i, left, packed);
     DIPTYCH_UNROLL
-    for (int j = 0; j < S; ++j) {
-      constants.update(scale * g.at[j], decay, m.at[j], v.at[j], p.at[j]);
-      p.at[j] = p.at[j] < slot.low ? slot.low : p.at[j] > slot.high ? slot.high : p.at[j];
-    }
+    for (int j = 0; j < S; ++j) update(g.at[j], m.at[j], v.at[j], p.at[j]);
     store(m, left, packed, slot.m + i);
     store(v, left, packed, slot.v + i);
     store(p, left, packed, slot.p + i);

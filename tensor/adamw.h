@@ -1,4 +1,4 @@
-// tensor/adamw.h — one AdamW step of one element, on host and device alike.
+// tensor/adamw.h — an AdamW step of one element, on host and device alike.
 #pragma once
 
 #include <cmath>
@@ -21,14 +21,25 @@ struct AdamWConstants {
         decay(static_cast<T>(s.lr * s.weight_decay)),
         eps(static_cast<T>(s.eps)) {}
 
-  /// g is clipped already; weight_decay: `decay` or 0
-  DIPTYCH_HD void update(T g, T weight_decay, T& m, T& v, T& p) const {
-    m = beta1 * m + rest1 * g;
-    v = beta2 * v + rest2 * g * g;
-    p -= weight_decay * p + rate * m / (std::sqrt(v * unbias) + eps);
+  T beta1, rest1, beta2, rest2, rate, unbias, decay, eps;
+};
+
+/// What depends on the slot as well: how its gradients are scaled, its weight decay, its bounds.
+template <class T>
+struct AdamWUpdate {
+  DIPTYCH_HD AdamWUpdate(const AdamWConstants<T>& constants, T scale_, bool decays, T low_, T high_)
+      : k(constants), scale(scale_), decay(decays ? k.decay : T(0)), low(low_), high(high_) {}
+
+  DIPTYCH_HD void operator()(T g, T& m, T& v, T& p) const {
+    const T grad = scale * g;
+    m = k.beta1 * m + k.rest1 * grad;
+    v = k.beta2 * v + k.rest2 * grad * grad;
+    const T next = p - (decay * p + k.rate * m / (std::sqrt(v * k.unbias) + k.eps));
+    p = next < low ? low : high < next ? high : next;
   }
 
-  T beta1, rest1, beta2, rest2, rate, unbias, decay, eps;
+  const AdamWConstants<T> k;
+  const T scale, decay, low, high;
 };
 
 }  // namespace diptych

@@ -2,29 +2,11 @@
 #include <algorithm>
 #include <cmath>
 
-#include "tensor/kernels.h"
+#include "tensor/adamw.h"
 #include "tensor/parallel.h"
 
 namespace diptych::cpu {
 namespace {
-
-/// The constants of a step with gradients of that norm, each rounded once:
-/// p ← p - decay p - rate m / (√(v unbias) + eps)
-template <class T>
-struct AdamWConstants {
-  AdamWConstants(const AdamWStep& s, double norm)
-      : grad_scale(static_cast<T>(s.clip_scale(norm))),
-        beta1(static_cast<T>(s.beta1)),
-        rest1(static_cast<T>(1 - s.beta1)),
-        beta2(static_cast<T>(s.beta2)),
-        rest2(static_cast<T>(1 - s.beta2)),
-        rate(static_cast<T>(s.lr / (1 - std::pow(s.beta1, static_cast<double>(s.t))))),
-        unbias(static_cast<T>(1 / (1 - std::pow(s.beta2, static_cast<double>(s.t))))),
-        decay(static_cast<T>(s.lr * s.weight_decay)),
-        eps(static_cast<T>(s.eps)) {}
-
-  T grad_scale, beta1, rest1, beta2, rest2, rate, unbias, decay, eps;
-};
 
 /// A slot as plain memory.
 template <class T>
@@ -46,19 +28,12 @@ struct Arrays {
 };
 
 template <class T>
-void step_range(const AdamWConstants<T>& k, const Arrays<T>& a, int64_t begin, int64_t end) {
+void step_range(const AdamWUpdate<T>& update, const Arrays<T>& a, int64_t begin, int64_t end) {
   const T* __restrict g = a.g;
   T* __restrict m = a.m;
   T* __restrict v = a.v;
   T* __restrict p = a.p;
-  const T decay = a.decays ? k.decay : T(0), low = a.low, high = a.high;
-  for (int64_t i = begin; i < end; ++i) {
-    const T grad = k.grad_scale * g[i];
-    m[i] = k.beta1 * m[i] + k.rest1 * grad;
-    v[i] = k.beta2 * v[i] + k.rest2 * grad * grad;
-    p[i] -= decay * p[i] + k.rate * m[i] / (std::sqrt(v[i] * k.unbias) + k.eps);
-    p[i] = p[i] < low ? low : high < p[i] ? high : p[i];
-  }
+  for (int64_t i = begin; i < end; ++i) update(g[i], m[i], v[i], p[i]);
 }
 
 /// Every thread takes its share of every parameter, not some parameters: the share that the same
@@ -66,7 +41,8 @@ void step_range(const AdamWConstants<T>& k, const Arrays<T>& a, int64_t begin, i
 template <class T>
 void step_all(const AdamWStep& step, double norm, const std::vector<AdamWSlot>& slots) {
   constexpr int64_t kShares = 64, kVector = 64;
-  const AdamWConstants<T> constants(step, norm);
+  const AdamWConstants<T> constants(step);
+  const T scale = static_cast<T>(step.clip_scale(norm));
   const std::vector<Arrays<T>> all(slots.begin(), slots.end());
   int64_t total = 0;
   for (const Arrays<T>& a : all) total += a.n;
@@ -76,7 +52,8 @@ void step_all(const AdamWStep& step, double norm, const std::vector<AdamWSlot>& 
       const auto cut = [n = a.n](int64_t s) {
         return s == kShares ? n : n * s / kShares / kVector * kVector;
       };
-      step_range(constants, a, cut(begin), cut(end));
+      step_range(AdamWUpdate<T>(constants, scale, a.decays, a.low, a.high), a, cut(begin),
+                 cut(end));
     }
   });
 }
