@@ -36,7 +36,7 @@ __global__ void step_chunks(const __grid_constant__ Batch<Arrays<T>> batch, Adam
   if (!std::isfinite(*squares)) return;
   const T scale = static_cast<T>(step.clip_scale(std::sqrt(*squares)));
   const auto [number, first, last] = batch.find(blockIdx.x);
-  const Arrays<T>& slot = batch.item[number];
+  const Arrays<T> slot = batch.item[number];
   const AdamWUpdate<T> update(constants, scale, slot.decays, slot.low, slot.high);
   for (int64_t i = first + int64_t{threadIdx.x} * S; i < last; i += kBlock * S) {
     const int64_t left = last - i;
