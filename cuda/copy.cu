@@ -120,6 +120,7 @@ void arange(Tensor& y) {
   });
 }
 
+// A transposition that also converts is rare: it takes the plain way.
 void copy(const Tensor& x, Tensor& y) {
   StridedLoop<2> loop(y.shape(), {x.strides(), y.strides()});
   if (x.dtype() == y.dtype() && make_transposition(loop)) {

@@ -65,11 +65,17 @@ void start_rows(const Cut& cut, const T* x, Y* y) {
       : launch("reduce", &fold_rows<R, kBlock, T, Y>, Grid{tasks}, cut, x, packed, y);
 }
 
-// inner > 1. A block has `width` neighbouring columns; its threads stand in kBlock / width rows of
-// that many, of which each takes every kBlock / width-th of the chunk, and then fold in a tree.
+// inner > 1. A block has `width` neighbouring columns, which its threads read side by side; they
+// stand in kBlock / width rows of that many. A thread folds every kBlock / width-th element of its
+// column's chunk, then the rows are folded in a tree:
+//
+//   column   0 1 2 … 31
+//   row 0    x x x … x      elements 0, 8, 16, …      rows 0-3 ← rows 0-3 ∘ rows 4-7
+//   …                                                 rows 0-1 ← rows 0-1 ∘ rows 2-3
+//   row 7    x x x … x      elements 7, 15, 23, …     row 0 ← row 0 ∘ row 1
 constexpr int64_t kColumnChunk = 256;
 
-/// y (outer, chunks, inner); width: a power of 2, at most kWarp
+/// y (outer, chunks, inner); width: a power of 2, at most kBlock
 template <class R, class T, class Y>
 __global__ void fold_columns(Cut cut, int width, int64_t bands, const T* x, Y* y) {
   using A = acc_t<T>;
@@ -95,8 +101,9 @@ __global__ void fold_columns(Cut cut, int width, int64_t bands, const T* x, Y* y
 
 template <class R, class T, class Y>
 void start_columns(const Cut& cut, const T* x, Y* y) {
-  int width = kWarp;
+  int width = kWarp;  // or as many as leave fewer threads without a column, or without an element
   while (width / 2 >= cut.inner) width /= 2;
+  while (width < cut.inner && width < kBlock && kBlock / width > cut.chunk) width *= 2;
   const int64_t bands = ceil_div(cut.inner, width);
   launch("reduce", &fold_columns<R, T, Y>, Grid{bands * cut.outer * cut.chunks}, cut, width, bands,
          x, y);
