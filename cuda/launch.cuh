@@ -118,6 +118,12 @@ bool is_packed(const T*... arrays) {
   return ((reinterpret_cast<uintptr_t>(arrays) % 16 == 0) && ...);
 }
 
+/// The elements of an operand or a result that may be absent: null then.
+template <class T>
+T* data_or_null(const Tensor& x) {
+  return x.defined() ? x.data<T>() : nullptr;
+}
+
 /// The bits of a value of T out of one of its arithmetic type, and back.
 template <class T>
 __device__ acc_t<T> widen(T x) {
