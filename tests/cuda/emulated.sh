@@ -1,9 +1,9 @@
-#!/ bin / bash
-#tests / cuda / emulated.sh — the tests that concern a device, on the emulated one.
+#!/bin/bash
+# tests/cuda/emulated.sh — the tests that concern a device, on the emulated one.
 #
-#tests / cuda / emulated.sh RUN_TESTS RUN[ARGUMENTS…] RUN : see runs.sh
+#   tests/cuda/emulated.sh RUN_TESTS RUN [ARGUMENTS…]     RUN: see runs.sh
 #
-#The log goes to RUN_TESTS - RUN.log, what failed to the terminal as well, then one line.
+# The log goes to RUN_TESTS-RUN.log, what failed to the terminal as well, then one line.
 cd "$(dirname "$0")/../.." || exit 2
 . tests/cuda/runs.sh
 program=$1 run=$2
