@@ -8,6 +8,7 @@
 
 #include "autograd/graph.h"
 #include "autograd/operands.h"
+#include "autograd/ops.h"
 #include "tensor/kernels.h"
 
 namespace diptych::nn {
@@ -57,6 +58,7 @@ AdamW::AdamW(const Module& module, const AdamWConfig& config, const void* object
     slots_.push_back({entry.name, entry.tensor, zeros_like(entry.tensor), zeros_like(entry.tensor),
                       entry.bounds});
   }
+  fault_ = zeros({}, DType::f64, slots_[0].parameter.device());
 }
 
 void AdamW::step(double lr, const Tensor& squares, double max_norm) {
@@ -72,7 +74,9 @@ void AdamW::step(double lr, const Tensor& squares, double max_norm) {
   if (slots.empty()) return;
   const AdamWStep step{
       lr, config_.beta1, config_.beta2, config_.eps, config_.weight_decay, max_norm, t_};
-  kernel::adamw_step(slots[0].p.device(), step, squares, slots);
+  const Tensor guarded = squares + fault_;
+  fault_ = guarded * 0.0;  // NaN, if that is NaN or infinite
+  kernel::adamw_step(slots[0].p.device(), step, guarded, slots);
   for (const AdamWSlot& slot : slots) slot.p.bump_version();
 }
 
@@ -112,6 +116,7 @@ void AdamW::load_state(const std::vector<NamedTensor>& values, int64_t steps) {
     moment.copy_(it->second);
   }
   t_ = steps;
+  fault_.fill_(0);
 }
 
 Tensor grad_squares(const Module& module) {

@@ -29,7 +29,9 @@ class AdamW {
 
   /// One step with the gradients collected so far, whose grad_squares() are `squares`, scaled down
   /// to a norm of at most `max_norm`; 0 leaves them as they are. A parameter without a gradient is
-  /// left alone, and so are all if `squares` is not finite. Reads nothing back from a device.
+  /// left alone. If `squares` is not finite all are, in this step and in every one after it:
+  /// whoever reads that number later finds the parameters as they were before. Reads nothing back
+  /// from a device.
   void step(double lr, const Tensor& squares, double max_norm = 0);
 
   static bool decays(const Tensor& parameter) { return parameter.rank() >= 2; }
@@ -39,7 +41,8 @@ class AdamW {
   /// First and second moments as "m.<name>", "v.<name>"; with steps() all there is to save.
   std::vector<NamedTensor> state() const;
   int64_t steps() const { return t_; }
-  /// Throws Error if a moment is missing or has the wrong shape.
+  /// Steps are taken again after one that was not finite. Throws Error if a moment is missing or
+  /// has the wrong shape.
   void load_state(const std::vector<NamedTensor>&, int64_t steps);
 
  private:
@@ -52,6 +55,7 @@ class AdamW {
   };
   AdamWConfig config_;
   std::vector<Slot> slots_;
+  Tensor fault_;  // f64 (): 0, or NaN from the first sum of squares on that is not finite
   int64_t t_ = 0;
 };
 

@@ -53,4 +53,18 @@ void synchronize(Device device) {
 
 void copy_across(const Tensor& source, Tensor& target) { cuda::copy_across(source, target); }
 
+HostCopy::HostCopy(const Tensor& source) {
+  if (source.device() == Device::cpu) {
+    target_ = source.clone();
+    return;
+  }
+  target_ = cuda::page_locked(source.shape(), source.dtype());
+  wait_ = cuda::copy_to_host(source.contiguous(), target_);
+}
+
+const Tensor& HostCopy::wait() const {
+  if (wait_) wait_();
+  return target_;
+}
+
 }  // namespace diptych

@@ -1,6 +1,8 @@
 // tensor/device.h — which backends this process can use, and copies between them.
 #pragma once
 
+#include <functional>
+
 #include "tensor/tensor.h"
 
 namespace diptych {
@@ -12,6 +14,19 @@ void synchronize(Device);  ///< waits for queued work; nothing to wait for on th
 
 /// Copies between devices; same shape, dtypes may differ. Throws Error if a backend is missing.
 void copy_across(const Tensor& source, Tensor& target);
+
+/// A tensor on its way to the host, while the device goes on with what is queued. It is what the
+/// tensor was at this point of the queue; from the cpu it is there at once.
+class HostCopy {
+ public:
+  explicit HostCopy(const Tensor&);
+  /// Waits for it → on the cpu, contiguous, of the same shape and dtype.
+  const Tensor& wait() const;
+
+ private:
+  Tensor target_;
+  std::function<void()> wait_;
+};
 
 /// What a backend consists of besides its kernels; the link chooses, as for kernels.
 namespace cuda {

@@ -16,10 +16,12 @@ bool writes(const SystemCall& call, const std::string& part) {
   return call.name == "write" && contains(call.path, part);
 }
 
-// Signals that come one after the other: before step 3 is logged, and while step 3 is saved.
+// Signals that come one after the other: while the pictures of step 3 are read, and while step 3 is
+// saved.
 Decide signals(int number, int times = 1) {
-  return [=, logged = 0, sent = 0](const SystemCall& call) mutable {
-    const bool begins = writes(call, "/metrics.jsonl") && ++logged == 3;
+  return [=, saved = false, sent = 0](const SystemCall& call) mutable {
+    saved = saved || (call.name == "rename" && call.path.ends_with("/step_00000002"));
+    const bool begins = saved && sent == 0 && call.path.ends_with(".png");
     const bool saves = sent > 0 && sent < times && writes(call, "/step_00000003.tmp");
     if (!begins && !saves) return Fate{};
     ++sent;

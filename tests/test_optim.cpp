@@ -108,6 +108,26 @@ TEST_CASE("AdamW: a parameter without a gradient keeps its bits, and the others 
   CHECK(!test::same_bits(module.vector, moved));
 }
 
+TEST_CASE(
+    "AdamW: after a sum of squares that is not finite no step is taken, until state is loaded") {
+  for (const double bad : {std::nan(""), HUGE_VAL}) {
+    MatrixAndVector module;
+    AdamW optimizer(module, {});
+    const auto moved = [&](double value) {
+      const Tensor before = module.vector.clone();
+      set_grad(module.vector, full({4}, value, DType::f64));
+      optimizer.step(0.1, grad_squares(module));
+      return !test::same_bits(module.vector, before);
+    };
+    CHECK(moved(1));
+    CHECK_FALSE(moved(bad));
+    CHECK_FALSE(moved(1));
+    CHECK_FALSE(moved(1));
+    optimizer.load_state(optimizer.state(), 1);
+    CHECK(moved(1));
+  }
+}
+
 TEST_CASE("AdamW: gains, biases and the temperature are not decayed, and the groups say so") {
   Clip model(preset("tiny"));
   model.initialize(0);

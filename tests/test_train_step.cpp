@@ -32,7 +32,8 @@ struct Bench {
     return c;
   }
 
-  StepResult step() { return trainer->step(*loader->next()); }
+  QueuedStep queue_step() { return trainer->queue_step(*loader->next()); }
+  StepRecord step() { return trainer->finish(queue_step()); }
 
   TrainConfig config;
   TempDir dir;
@@ -44,6 +45,16 @@ struct Bench {
   std::unique_ptr<Loader> loader;
 };
 
+std::vector<Tensor> parameters_of(const Bench& bench) {
+  std::vector<Tensor> values;
+  for (const Tensor& p : bench.model.parameters()) values.push_back(p.clone());
+  return values;
+}
+
+void check_same(const std::vector<Tensor>& a, const std::vector<Tensor>& b) {
+  for (size_t i = 0; i < a.size(); ++i) CHECK(same_bits(a[i], b[i]));
+}
+
 double gradient_norm(const Clip& model, const Batch& batch) {
   accumulate_gradients(model, batch.pixels, batch.captions);
   return nn::grad_norm(model);
@@ -51,8 +62,7 @@ double gradient_norm(const Clip& model, const Batch& batch) {
 
 // The largest change of any parameter in a step.
 double largest_change(Bench& bench) {
-  std::vector<Tensor> before;
-  for (const Tensor& p : bench.model.parameters()) before.push_back(p.clone());
+  const std::vector<Tensor> before = parameters_of(bench);
   bench.step();
   double most = 0;
   for (size_t i = 0; i < before.size(); ++i) {
@@ -74,7 +84,9 @@ TEST_CASE("training: one step begins with no gradients and ends with none") {
   std::vector<NamedTensor> values;
   for (const auto& entry : bench.model.state()) values.push_back({entry.name, entry.tensor});
   twin.load_state(values);
-  CHECK(bench.trainer->step(batch).grad_norm == gradient_norm(twin, batch));
+  const StepRecord record = bench.trainer->finish(bench.trainer->queue_step(batch));
+  CHECK(record.grad_norm == gradient_norm(twin, batch));
+  CHECK(record.step == 2);
 }
 
 TEST_CASE("training: one step takes the rate of its own number, from 0") {
@@ -109,4 +121,25 @@ TEST_CASE("training: one step leaves the temperature within its bounds") {
   bench.model.logit_scale().detach().fill_(0);
   bench.step();
   CHECK(bench.model.logit_scale().item() == 0);
+}
+
+TEST_CASE("training: one step that is not finite leaves the parameters, and so do those after it") {
+  for (const double bad : {std::nan(""), HUGE_VAL}) {
+    Bench bench(squares_training());
+    bench.step();
+    const std::vector<Tensor> before = parameters_of(bench);
+    set_grad(bench.model.logit_scale(), full({}, bad));  // to which backward adds
+    const QueuedStep second = bench.queue_step();
+    const QueuedStep third = bench.queue_step();  // before anybody has read the second's numbers
+    check_same(parameters_of(bench), before);
+    CHECK(contains(error_of([&] { bench.trainer->finish(second); }), "train: step 2: loss 2."));
+    CHECK(bench.trainer->finish(third).step == 3);
+  }
+}
+
+TEST_CASE("training: one step's temperature is what the step made of it") {
+  Bench bench(squares_training());
+  const StepRecord record = bench.step();
+  CHECK(record.logit_scale == std::exp(bench.model.logit_scale().item()));
+  CHECK(record.logit_scale != doctest::Approx(1 / 0.07).epsilon(1e-6));
 }

@@ -5,11 +5,11 @@
 
 namespace diptych {
 
-double accumulate_gradients(const Clip& model, const Tensor& pixels, const Captions& captions,
+Tensor accumulate_gradients(const Clip& model, const Tensor& pixels, const Captions& captions,
                             const StepOptions& options) {
   const Tensor loss = contrastive_loss(model, pixels, captions);
   backward(loss, full({}, options.loss_scale, loss.dtype(), loss.device()));
-  return loss.item();
+  return loss.detach();
 }
 
 }  // namespace diptych

@@ -10,8 +10,9 @@ struct StepOptions {
 };
 
 /// Adds the gradients of the contrastive loss of pixels (B, C, R, R) and B captions to the model's;
-/// returns the loss, unscaled. The only place that knows how a batch is worked through.
-double accumulate_gradients(const Clip&, const Tensor& pixels, const Captions&,
+/// returns the loss, unscaled, () without a history. Reads nothing back from a device. The only
+/// place that knows how a batch is worked through.
+Tensor accumulate_gradients(const Clip&, const Tensor& pixels, const Captions&,
                             const StepOptions& = {});
 
 }  // namespace diptych

@@ -21,15 +21,12 @@ LoaderOptions loader_options(const Clip& model, const TrainConfig& c) {
   return o;
 }
 
-// The first parameter whose gradient is not finite, for the message.
-std::string first_bad_gradient(const Clip& model) {
-  for (const auto& entry : model.named_parameters()) {
-    if (!grad(entry.tensor).defined()) continue;
-    for (const double g : grad(entry.tensor).to_vector<double>()) {
-      if (!std::isfinite(g)) return "; the gradient of " + entry.name + " is not finite";
-    }
-  }
-  return "";
+// One tensor behind the other, f64.
+Tensor joined(const std::vector<Tensor>& numbers) {
+  Tensor all = empty({static_cast<int64_t>(numbers.size())}, DType::f64, numbers[0].device());
+  for (size_t i = 0; i < numbers.size(); ++i)
+    all.select(0, static_cast<int64_t>(i)).copy_(numbers[i]);
+  return all;
 }
 
 }  // namespace
@@ -69,22 +66,45 @@ void Trainer::resume(const Checkpoint& checkpoint) {
   log_.line(fmt::format("resuming {} at step {}", checkpoint.folder, state_.step));
 }
 
-StepResult Trainer::step(const Batch& batch) {
-  StepResult result;
-  result.lr = nn::cosine_with_warmup(state_.step, config_.lr, config_.warmup, config_.max_steps);
-  result.loss = accumulate_gradients(model_, batch.pixels, batch.captions);
+QueuedStep Trainer::queue_step(const Batch& batch) {
+  const double lr =
+      nn::cosine_with_warmup(state_.step, config_.lr, config_.warmup, config_.max_steps);
+  const Tensor loss = accumulate_gradients(model_, batch.pixels, batch.captions);
   const Tensor squares = nn::grad_squares(model_);
-  result.grad_norm = std::sqrt(squares.item());
-  // Not check(), whose arguments are computed in any case: this one reads every gradient.
-  if (!std::isfinite(result.loss) || !std::isfinite(result.grad_norm))
-    fail("train: step ", state_.step + 1, ": loss ", result.loss, ", gradient norm ",
-         result.grad_norm, first_bad_gradient(model_),
-         "; no step was taken. A lower --lr, a longer --warmup or --grad-clip-norm 1 may help");
-  optimizer_.step(result.lr, squares, config_.grad_clip_norm);
+  // A loss that is not finite spoils the step as well: 0 times it is NaN.
+  optimizer_.step(lr, squares + loss.to(DType::f64) * 0.0, config_.grad_clip_norm);
   model_.zero_grad();
+  const auto pairs = static_cast<int64_t>(batch.indices.size());
   ++state_.step;
-  state_.samples += static_cast<int64_t>(batch.indices.size());
-  return result;
+  state_.samples += pairs;
+  return {batch, record_of(pairs, lr), HostCopy(joined({loss, squares, model_.logit_scale()}))};
+}
+
+StepRecord Trainer::finish(const QueuedStep& step) {
+  const std::vector<double> numbers = step.numbers.wait().to_vector<double>();
+  StepRecord r = step.record;
+  r.loss = numbers[0];
+  r.grad_norm = std::sqrt(numbers[1]);
+  r.logit_scale = std::exp(numbers[2]);
+  // Not check(), whose arguments are computed in any case: this one reads every gradient.
+  if (!std::isfinite(r.loss) || !std::isfinite(r.grad_norm))
+    fail("train: step ", r.step, ": loss ", r.loss, ", gradient norm ", r.grad_norm,
+         first_bad_gradient(step.batch),
+         "; no step was taken. A lower --lr, a longer --warmup or --grad-clip-norm 1 may help");
+  return r;
+}
+
+// For the message. The parameters are those the batch met, so that it has the same gradients again.
+std::string Trainer::first_bad_gradient(const Batch& batch) {
+  model_.zero_grad();
+  accumulate_gradients(model_, batch.pixels, batch.captions);
+  for (const auto& entry : model_.named_parameters()) {
+    if (!grad(entry.tensor).defined()) continue;
+    for (const double g : grad(entry.tensor).to_vector<double>()) {
+      if (!std::isfinite(g)) return "; the gradient of " + entry.name + " is not finite";
+    }
+  }
+  return "";
 }
 
 void Trainer::account_for(const Batch& batch) {
@@ -97,26 +117,38 @@ void Trainer::account_for(const Batch& batch) {
         config_.max_bad_fraction, "; they are named in ", log_.folder(), "/bad_samples.tsv");
 }
 
-void Trainer::report(const StepResult& result, int64_t batch_pairs) {
+bool Trainer::is_logged(int64_t step) const {
+  return step == 1 || step % config_.log_every == 0 || step == config_.max_steps;
+}
+
+// Of the step just queued, as things stand now. Rates are of the time since the last logged step.
+StepRecord Trainer::record_of(int64_t batch_pairs, double lr) {
   const double time = seconds_now(), span = time - window_.since;
   StepRecord r;
   r.step = state_.step;
   r.steps = config_.max_steps;
   r.epoch = state_.epoch + 1;
   r.samples = state_.samples;
-  r.loss = result.loss;
   r.chance_loss = std::log(static_cast<double>(batch_pairs));
-  r.lr = result.lr;
-  r.grad_norm = result.grad_norm;
-  r.logit_scale = std::exp(model_.logit_scale().item());
+  r.lr = lr;
   r.pairs_per_second = static_cast<double>(state_.samples - window_.samples) / span;
   r.data_wait = (loader_.wait_seconds() - window_.waited) / span;
   r.eta_seconds = (time - started_) / static_cast<double>(state_.step - first_step_) *
                   static_cast<double>(config_.max_steps - state_.step);
   r.bad_samples = log_.bad_samples().size();
   r.truncated = state_.truncated;
-  log_.step(r);
-  window_ = {time, loader_.wait_seconds(), state_.samples};
+  if (is_logged(r.step)) window_ = {time, loader_.wait_seconds(), state_.samples};
+  return r;
+}
+
+// Reads and tells the numbers of the last step, if nobody has.
+void Trainer::settle() {
+  if (!last_) return;
+  const QueuedStep step = std::move(*last_);
+  last_.reset();
+  const StepRecord record = finish(step);
+  if (is_logged(record.step)) log_.step(record);
+  log_.show_progress(record.step, config_.max_steps, fmt::format("loss {:.3f}", record.loss));
 }
 
 void Trainer::save() {
@@ -131,6 +163,7 @@ void Trainer::save() {
 // A disk that is full now may have room at the end: training goes on, the last save decides.
 // Parameters that are not finite stay so.
 bool Trainer::try_save() {
+  settle();
   try {
     save();
     return true;
@@ -141,20 +174,29 @@ bool Trainer::try_save() {
   }
 }
 
+// Whatever ends it, the numbers of the last step are read and told.
 bool Trainer::run_epoch(Signals& signals) {
   loader_.start(state_.epoch, state_.batch);
   window_.waited = 0;
+  try {
+    const bool complete = take_batches(signals);
+    settle();
+    return complete;
+  } catch (...) {
+    settle();
+    throw;
+  }
+}
+
+bool Trainer::take_batches(Signals& signals) {
   while (state_.step < config_.max_steps && !signals.stop()) {
     const auto batch = loader_.next();
     if (!batch) return true;
     account_for(*batch);
     ++state_.batch;
-    const StepResult result = step(*batch);
-    if (state_.step == 1 || state_.step % config_.log_every == 0 ||
-        state_.step == config_.max_steps) {
-      report(result, static_cast<int64_t>(batch->indices.size()));
-    }
-    log_.show_progress(state_.step, config_.max_steps, fmt::format("loss {:.3f}", result.loss));
+    QueuedStep step = queue_step(*batch);
+    settle();  // the step before, while a device works on this one
+    last_ = std::move(step);
     if (signals.take_save_request() && try_save())
       log_.line(fmt::format("step {} saved, as a signal asked", state_.step));
   }

@@ -1,12 +1,14 @@
 // clip/train/train.h — the training loop.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "clip/train/checkpoint.h"
 #include "clip/train/run_log.h"
 #include "clip/train/signals.h"
 #include "data/loader.h"
+#include "tensor/device.h"
 
 namespace diptych {
 
@@ -32,8 +34,11 @@ struct TrainConfig {
 /// what will be done. Throws Error if the pairs do not fill a batch.
 TrainConfig resolved(const TrainConfig&, int64_t pairs);
 
-struct StepResult {
-  double loss = 0, lr = 0, grad_norm = 0;
+/// A step that is queued, and what it will tell. Its batch is kept until that is known.
+struct QueuedStep {
+  Batch batch;
+  StepRecord record;  ///< complete but for loss, norm and temperature
+  HostCopy numbers;   ///< f64 (3): loss, Σ g², ln of the temperature after the step
 };
 
 /// One run: a model, an optimizer, a dataset and a place to report to. All must outlive it.
@@ -48,19 +53,28 @@ class Trainer {
   void resume(const std::string& checkpoint) { resume(read_checkpoint(checkpoint)); }
   /// Trains to the end, or until a signal asks to stop after the current step (see Signals); saves
   /// a checkpoint either way. Throws Error if the loss or a gradient is not finite (no step is
-  /// taken with it, nothing is saved), if a parameter is not at the end of an epoch (it is not
-  /// saved either), or if too many samples are bad. Returns the signal that asked to stop; 0 if
-  /// none did.
+  /// taken with it, nor any after it, nothing is saved), if a parameter is not at the end of an
+  /// epoch (it is not saved either), or if too many samples are bad. Returns the signal that asked
+  /// to stop; 0 if none did.
   int run();
 
-  /// accumulate_gradients, clipping, AdamW, clamp.
-  StepResult step(const Batch&);
+  /// Queues accumulate_gradients, clipping and AdamW, and waits for nothing: a device works on this
+  /// step while the host prepares the next.
+  QueuedStep queue_step(const Batch&);
+  /// Waits for the numbers of a step. Throws Error, naming the first bad gradient, if the loss or
+  /// the norm is not finite: then the parameters are what they were before that step, whatever was
+  /// queued since.
+  StepRecord finish(const QueuedStep&);
   const TrainingState& state() const { return state_; }
 
  private:
   bool run_epoch(Signals&);
+  bool take_batches(Signals&);
+  void settle();
   void account_for(const Batch&);
-  void report(const StepResult&, int64_t batch_pairs);
+  StepRecord record_of(int64_t batch_pairs, double lr);
+  bool is_logged(int64_t step) const;
+  std::string first_bad_gradient(const Batch&);
   void save();
   bool try_save();
   void say_end(int stopped_by);
@@ -73,9 +87,10 @@ class Trainer {
   nn::AdamW optimizer_;
   Loader loader_;
   TrainingState state_;
+  std::optional<QueuedStep> last_;  // its numbers were not read yet
   int64_t saved_step_ = -1;
 
-  // Since the last report.
+  // Since the last step that is logged.
   struct Window {
     double since = 0, waited = 0;
     int64_t samples = 0;
