@@ -18,12 +18,28 @@ int64_t longest_of(const std::vector<int64_t>& ends) {
   return longest;
 }
 
+std::vector<int64_t> numbers_of(const std::vector<int64_t>& ends) {
+  std::vector<int64_t> all = ends;
+  for (size_t s = 1; s < ends.size(); ++s)
+    for (int64_t t = 0; t < ends[s] - ends[s - 1]; ++t) all.push_back(t);
+  for (size_t s = 1; s < ends.size(); ++s) all.push_back(ends[s] - 1);
+  return all;
+}
+
+// 0, T, …, B T, of the device's own making: a model calls for them in every pass.
+Tensor multiples(int64_t B, int64_t T, Device device) {
+  if (T == 0) return zeros({B + 1}, DType::i64, device);
+  return arange((B + 1) * T, DType::i64, device).view({B + 1, T}).select(1, 0).contiguous();
+}
+
 }  // namespace
 
-Ragged::Ragged(std::vector<int64_t> ends, Device device) {
-  const int64_t longest = longest_of(ends);
-  const Tensor offsets = upload(ends, device);
-  layout_ = std::make_shared<const Layout>(Layout{std::move(ends), longest, offsets});
+Ragged::Ragged(std::vector<int64_t> ends, const Tensor& offsets, const Tensor& numbers)
+    : layout_(std::make_shared<Layout>()) {
+  layout_->longest = longest_of(ends);
+  layout_->ends = std::move(ends);
+  layout_->offsets = offsets;
+  layout_->numbers = numbers;
 }
 
 Ragged Ragged::of_lengths(const std::vector<int64_t>& lengths, Device device) {
@@ -33,14 +49,15 @@ Ragged Ragged::of_lengths(const std::vector<int64_t>& lengths, Device device) {
           "ragged: sequence ", ends.size() - 1, " has ", T, " rows");
     ends.push_back(ends.back() + T);
   }
-  return Ragged(std::move(ends), device);
+  return Ragged(ends, upload(ends, device));
 }
 
 Ragged Ragged::equal(int64_t B, int64_t T, Device device) {
-  check(is_addressable({B, T}), "ragged: ", B, " sequences of ", T, " rows");
+  check(is_addressable({B, T}) && is_addressable({B + 1, T}), "ragged: ", B, " sequences of ", T,
+        " rows");
   std::vector<int64_t> ends{0};
   for (int64_t b = 1; b <= B; ++b) ends.push_back(b * T);
-  return Ragged(std::move(ends), device);
+  return Ragged(std::move(ends), multiples(B, T, device));
 }
 
 Ragged Ragged::of_offsets(const Tensor& offsets) {
@@ -49,7 +66,7 @@ Ragged Ragged::of_offsets(const Tensor& offsets) {
   std::vector<int64_t> ends = offsets.to_vector<int64_t>();
   check(ends.front() == 0 && std::is_sorted(ends.begin(), ends.end()),
         "ragged: offsets must rise from 0");
-  return Ragged(std::move(ends), offsets.device());
+  return Ragged(std::move(ends), offsets.clone());
 }
 
 int64_t Ragged::length(int64_t s) const {
@@ -57,24 +74,32 @@ int64_t Ragged::length(int64_t s) const {
   return ends()[static_cast<size_t>(s) + 1] - ends()[static_cast<size_t>(s)];
 }
 
-Tensor Ragged::row_of_each(const char* op, bool last) const {
-  std::vector<int64_t> rows;
-  for (size_t s = 0; s + 1 < ends().size(); ++s) {
+void Ragged::check_rows(const char* op) const {
+  for (size_t s = 0; s + 1 < ends().size(); ++s)
     check(ends()[s] < ends()[s + 1], op, ": sequence ", s, " has no rows");
-    rows.push_back(last ? ends()[s + 1] - 1 : ends()[s]);
-  }
-  return upload(rows, device());
 }
 
-Tensor Ragged::first_rows(const char* op) const { return row_of_each(op, false); }
-Tensor Ragged::last_rows(const char* op) const { return row_of_each(op, true); }
+Tensor Ragged::first_rows(const char* op) const {
+  check_rows(op);
+  return offsets().slice(0, 0, count());
+}
 
-Tensor Ragged::positions() const {
-  std::vector<int64_t> positions;
-  positions.reserve(static_cast<size_t>(rows()));
-  for (int64_t s = 0; s < count(); ++s)
-    for (int64_t t = 0; t < length(s); ++t) positions.push_back(t);
-  return upload(positions, device());
+Tensor Ragged::last_rows(const char* op) const {
+  check_rows(op);
+  return numbers().slice(0, count() + 1 + rows(), 2 * count() + 1 + rows());
+}
+
+Tensor Ragged::positions() const { return numbers().slice(0, count() + 1, count() + 1 + rows()); }
+
+Tensor Ragged::numbers() const {
+  const std::lock_guard lock(layout_->mutex);
+  Tensor& numbers = layout_->numbers;
+  if (!numbers.defined()) numbers = upload(numbers_of(ends()), device());
+  return numbers;
+}
+
+Ragged Ragged::at(const Tensor& numbers) const {
+  return Ragged(ends(), numbers.slice(0, 0, count() + 1), numbers);
 }
 
 Ragged Ragged::slice(int64_t begin, int64_t end) const {
@@ -83,11 +108,11 @@ Ragged Ragged::slice(int64_t begin, int64_t end) const {
   std::vector<int64_t> part(ends().begin() + begin, ends().begin() + end + 1);
   const int64_t first = part[0];
   for (int64_t& row : part) row -= first;
-  return Ragged(std::move(part), device());
+  return Ragged(part, upload(part, device()));
 }
 
 Ragged Ragged::to(Device target) const {
-  return target == device() ? *this : Ragged(ends(), target);
+  return target == device() ? *this : at(numbers().to(target));
 }
 
 }  // namespace diptych

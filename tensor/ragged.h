@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <vector>
 
 #include "tensor/tensor.h"
@@ -36,6 +37,11 @@ class Ragged {
   Tensor last_rows(const char* op) const;
   /// i64 on device(), (ΣT): 0, 1, … for each sequence.
   Tensor positions() const;
+  /// All of them in one, made when first asked for: offsets, positions, last rows → i64 on
+  /// device(), (2 B + 1 + ΣT).
+  Tensor numbers() const;
+  /// This layout with its numbers() there.
+  Ragged at(const Tensor& numbers) const;
 
   /// Sequences begin … end-1, whose rows are rows ends()[begin] … ends()[end]-1 of these.
   Ragged slice(int64_t begin, int64_t end) const;
@@ -45,12 +51,13 @@ class Ragged {
   struct Layout {
     std::vector<int64_t> ends;
     int64_t longest;
-    Tensor offsets;
+    Tensor offsets, numbers;
+    std::mutex mutex;  // of numbers
   };
-  Ragged(std::vector<int64_t> ends, Device);
-  Tensor row_of_each(const char* op, bool last) const;
+  Ragged(std::vector<int64_t> ends, const Tensor& offsets, const Tensor& numbers = {});
+  void check_rows(const char* op) const;
 
-  std::shared_ptr<const Layout> layout_;
+  std::shared_ptr<Layout> layout_;
 };
 
 }  // namespace diptych

@@ -3,6 +3,7 @@
 
 #include "data/text/captions.h"
 #include "tensor/factory.h"
+#include "tests/devices.h"
 #include "tests/files.h"
 
 using namespace diptych;
@@ -37,6 +38,33 @@ TEST_CASE("ragged: a slice counts its rows from zero") {
   CHECK(part.ends() == Ids{0, 1, 5});
   CHECK(part.longest() == 4);
   CHECK(part.slice(1, 1).count() == 0);
+}
+
+TEST_CASE("ragged: its numbers are made once, and a layout lies where they are put") {
+  const Ragged layout = Ragged::of_lengths({3, 1});
+  CHECK(host(layout.numbers()) == Ids{0, 3, 4, 0, 1, 2, 0, 2, 3});
+  CHECK(layout.positions().same_storage(layout.last_rows("test")));
+  CHECK(layout.positions().same_storage(layout.positions()));
+  const Ragged copy = layout;
+  CHECK(copy.numbers().same_storage(layout.numbers()));
+  const Tensor elsewhere = layout.numbers().clone();
+  const Ragged there = layout.at(elsewhere);
+  CHECK(there.ends() == layout.ends());
+  CHECK(there.longest() == 3);
+  for (const Tensor& part :
+       {there.offsets(), there.positions(), there.first_rows("test"), there.last_rows("test")})
+    CHECK(part.same_storage(elsewhere));
+}
+
+TEST_CASE("ragged: equal sequences are the same as of lengths, on every device") {
+  for (const Device device : test::devices()) {
+    for (const int64_t T : {0, 1, 5}) {
+      const Ragged equal = Ragged::equal(3, T, device), other = Ragged::of_lengths({T, T, T});
+      CHECK(equal.device() == device);
+      CHECK(host(equal.offsets()) == other.ends());
+      CHECK(host(equal.numbers()) == host(other.numbers()));
+    }
+  }
 }
 
 TEST_CASE("ragged: no sequences is a layout") {
@@ -82,4 +110,20 @@ TEST_CASE("captions: packed one behind the other") {
   const Captions captions = pack({{7, 8}, {}, {9}});
   CHECK(host(captions.tokens) == Ids{7, 8, 9});
   CHECK(captions.layout.ends() == Ids{0, 2, 2, 3});
+}
+
+TEST_CASE("captions: on a device, tokens and layout are those of the host, in one block") {
+  const Captions captions = pack({{7, 8}, {6, 5, 4}, {9}});
+  for (const Device device : test::devices()) {
+    const Captions there = captions.to(device);
+    CHECK(host(there.tokens) == Ids{7, 8, 6, 5, 4, 9});
+    CHECK(there.layout.ends() == captions.layout.ends());
+    CHECK(host(there.layout.offsets()) == captions.layout.ends());
+    CHECK(host(there.layout.positions()) == Ids{0, 1, 0, 1, 2, 0});
+    CHECK(host(there.layout.last_rows("test")) == Ids{1, 4, 5});
+    for (const Tensor& part : {there.tokens, there.layout.offsets(), there.layout.numbers()}) {
+      CHECK(part.device() == device);
+      CHECK((device == Device::cpu || part.same_storage(there.tokens)));
+    }
+  }
 }

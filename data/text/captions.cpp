@@ -18,6 +18,17 @@ const int64_t* end_of(const int64_t* row, int64_t T, std::optional<int64_t> id, 
 
 }  // namespace
 
+Captions Captions::to(Device device) const {
+  if (device == tokens.device()) return *this;
+  const int64_t n = tokens.numel();
+  const Tensor numbers = layout.numbers(),
+               all = empty({n + numbers.numel()}, DType::i64, tokens.device());
+  all.slice(0, 0, n).copy_(tokens);
+  all.slice(0, n, all.dim(0)).copy_(numbers);
+  const Tensor there = all.to(device);
+  return {there.slice(0, 0, n), layout.at(there.slice(0, n, there.dim(0)))};
+}
+
 Captions pack(const std::vector<std::vector<int64_t>>& captions) {
   std::vector<int64_t> tokens, lengths;
   for (const auto& ids : captions) {

@@ -12,7 +12,8 @@ namespace diptych {
 struct Captions {
   Tensor tokens;  ///< (ΣT) i64: start … end, start … end, …
   Ragged layout;  ///< which of them each caption has
-  Captions to(Device device) const { return {tokens.to(device), layout.to(device)}; }
+  /// In one copy, whatever the layout's numbers are.
+  Captions to(Device) const;
 };
 
 /// The token ids of each caption.
