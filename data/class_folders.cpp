@@ -48,7 +48,7 @@ void ClassFolders::add_class(const std::string& folder) {
 
 Example ClassFolders::get(int64_t index, int64_t /*epoch*/) const {
   const File& file = files_.at(static_cast<size_t>(index));
-  return {preprocess(load_picture(file.path, limits_), preprocess_),
+  return {evaluation_bytes(load_picture(file.path, limits_), preprocess_),
           class_names_[static_cast<size_t>(file.label)], file.label};
 }
 

@@ -10,7 +10,7 @@ namespace diptych {
 
 /// One picture with its caption.
 struct Example {
-  Tensor pixels;        ///< (C, R, R) f32, normalised
+  Tensor pixels;        ///< u8 (R, R, C), as the picture has them: see normalized()
   std::string caption;  ///< UTF-8, as found
   int64_t label = -1;   ///< class number where there are classes
 };

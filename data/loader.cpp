@@ -199,14 +199,14 @@ Tensor Loader::stack_pixels(const std::vector<Example>& examples, const Batch& b
   const Shape& one = examples.front().pixels.shape();
   Shape all{static_cast<int64_t>(examples.size())};
   for (int64_t extent : one) all.push_back(extent);
-  Tensor pixels = empty(all);
+  Tensor pixels = empty(all, DType::u8);
   for (size_t b = 0; b < examples.size(); ++b) {
     const Tensor& x = examples[b].pixels;
     check(x.shape() == one && x.is_contiguous(), "loader: '", dataset_.name_of(batch.indices[b]),
           "' is ", x.shape(), ", '", dataset_.name_of(batch.indices[0]), "' is ", one,
           "; pictures of a batch must have one size");
-    std::copy_n(x.data<float>(), x.numel(),
-                pixels.data<float>() + static_cast<int64_t>(b) * x.numel());
+    std::copy_n(x.data<uint8_t>(), x.numel(),
+                pixels.data<uint8_t>() + static_cast<int64_t>(b) * x.numel());
   }
   return pixels;
 }
@@ -226,6 +226,7 @@ void Loader::pack_tokens(Batch& batch) const {
     captions.push_back(std::move(ids));
   }
   batch.captions = pack(captions);
+  batch.captions.layout.numbers();  // made here, by a worker, rather than by who trains
 }
 
 }  // namespace diptych

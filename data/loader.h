@@ -36,7 +36,7 @@ struct BadSample {
 /// B pairs. Without drop_last a batch is smaller by its bad samples; if they are all of it (or a
 /// rank gets nothing of the last batch) `indices` is empty and `pixels` the null tensor.
 struct Batch {
-  Tensor pixels;                         ///< (B, C, R, R) f32
+  Tensor pixels;                         ///< u8 (B, R, R, C): see normalized()
   Captions captions;                     ///< B
   std::vector<int64_t> indices, labels;  ///< dataset index and label per row
   std::vector<std::string> texts;        ///< captions as found, per row

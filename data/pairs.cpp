@@ -162,9 +162,9 @@ Example PairDataset::get(int64_t index, int64_t epoch) const {
   pairs_.check_good(index);
   const Picture picture = load_picture(pairs_.path(index), limits_);
   const std::string caption(pairs_.caption(index));
-  if (!training_) return {preprocess(picture, preprocess_), caption};
+  if (!training_) return {evaluation_bytes(picture, preprocess_), caption};
   PhiloxStream random(seed_, mix(static_cast<uint64_t>(epoch), static_cast<uint64_t>(index)));
-  return {preprocess_training(picture, preprocess_, random), caption};
+  return {training_bytes(picture, preprocess_, random), caption};
 }
 
 std::string PairDataset::name_of(int64_t index) const { return pairs_.path(index); }

@@ -11,8 +11,7 @@ PictureSet load_pictures(const char* op, const std::vector<std::string>& paths,
   const Tensor pixels = empty({a.listed, settings.channels, settings.size, settings.size});
   for (const std::string& path : paths) {
     try {
-      to_pixels(square_view(load_picture(path), settings), settings,
-                pixels.slice(0, a.used, a.used + 1).data<float>());
+      pixels.select(0, a.used).copy_(preprocess(load_picture(path), settings));
       ++a.used;
     } catch (const Error& error) {
       a.left_out.push_back({path, error.what()});

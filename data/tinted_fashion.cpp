@@ -176,8 +176,8 @@ TintedFashion::View TintedFashion::view(int64_t index, int64_t epoch) const {
 
 Example TintedFashion::get(int64_t index, int64_t epoch) const {
   View seen = view(index, epoch);
-  return {preprocess(seen.image, options_.preprocess), std::move(seen.caption),
-          seen.colour * kGarments + seen.garment};
+  return {evaluation_bytes(to_picture(std::move(seen.image)), options_.preprocess),
+          std::move(seen.caption), seen.colour * kGarments + seen.garment};
 }
 
 std::string TintedFashion::name_of(int64_t index) const {

@@ -3,6 +3,8 @@
 
 #include <set>
 
+#include "tensor/factory.h"
+#include "tests/devices.h"
 #include "tests/files.h"
 #include "tests/pictures.h"
 
@@ -171,6 +173,37 @@ TEST_CASE("preprocess: pixels are normalised per channel, and luma is Pillow's")
   CHECK_THROWS_AS(preprocess(image, how), Error);
 }
 
+TEST_CASE("preprocess: all 256 values in every channel, to the bit, on every device") {
+  const Preprocess ways[] = {{.size = 16},
+                             {.size = 16, .mean = {0, 0, 0}, .std = {1, 1, 1}},
+                             {.size = 16, .mean = {0.5f, 0.5f, 0.5f}, .std = {0.5f, 0.5f, 0.5f}},
+                             {.size = 16, .mean = {-1, 0.1f, 30}, .std = {1e-39f, 0.3f, 1e30f}},
+                             {.size = 16, .channels = 1}};
+  RgbImage image{16, 16, {}};
+  for (int v = 0; v < 256; ++v)
+    image.rgb.insert(image.rgb.end(), 3, static_cast<uint8_t>(v));  // of which luma is v, too
+  for (const Preprocess& how : ways) {
+    const Tensor bytes = to_bytes(image, how);
+    CHECK(bytes.shape() == Shape{16, 16, how.channels});
+    for (const Device device : devices()) {
+      const Tensor table = pixel_table(how).to(device);
+      const auto x = normalized(bytes.view({1, 16, 16, how.channels}), table).to_vector<float>();
+      for (size_t i = 0; i < x.size(); ++i) {
+        volatile float scaled = static_cast<float>(i % 256) / 255.0f;
+        volatile float centred = scaled - how.mean[i / 256];
+        CHECK(x[i] == centred / how.std[i / 256]);
+      }
+    }
+  }
+}
+
+TEST_CASE("preprocess: pictures of another layout or type are refused") {
+  const Tensor table = pixel_table({.size = 4});
+  for (const Tensor& wrong :
+       {zeros({1, 3, 4, 4}, DType::u8), zeros({4, 4, 3}, DType::u8), zeros({1, 4, 4, 3})})
+    CHECK(contains(error_of([&] { normalized(wrong, table); }), "u8 (B, R, R, 3), got "));
+}
+
 TEST_CASE("random crop: boxes lie inside and keep torchvision's area and ratio") {
   PhiloxStream random(12, 0);
   for (int trial = 0; trial < 2000; ++trial) {
@@ -198,11 +231,11 @@ TEST_CASE("training: the square crop is a window of the picture at its short sid
   PhiloxStream random(13, 0);
   const Picture picture = noise_in(Mode::rgb, 20, 10);
   const Preprocess how{.size = 10, .training_crop = TrainingCrop::square};
-  std::set<std::vector<float>> seen, possible;
+  std::set<std::vector<uint8_t>> seen, possible;
   for (int64_t x = 0; x <= 10; ++x)
-    possible.insert(preprocess(crop(picture, {x, 0, 10, 10}), how).to_vector<float>());
+    possible.insert(evaluation_bytes(crop(picture, {x, 0, 10, 10}), how).to_vector<uint8_t>());
   for (int trial = 0; trial < 200; ++trial)
-    seen.insert(preprocess_training(picture, how, random).to_vector<float>());
+    seen.insert(training_bytes(picture, how, random).to_vector<uint8_t>());
   CHECK(seen == possible);
 }
 
@@ -210,8 +243,8 @@ TEST_CASE("training: the resized crop is cut and resized in the picture's own mo
   const Picture picture = noise_in(Mode::rgba, 40, 30);
   PhiloxStream random(14, 0), again(14, 0);
   const Box box = random_resized_crop(40, 30, again);
-  CHECK(same_bits(preprocess_training(picture, {.size = 16}, random),
-                  preprocess(to_rgb(resize(crop(picture, box), 16, 16)), {.size = 16})));
+  CHECK(same_bits(training_bytes(picture, {.size = 16}, random),
+                  to_bytes(to_rgb(resize(crop(picture, box), 16, 16)), {.size = 16})));
 }
 
 TEST_CASE("preprocess: names of modes are read back, others are refused") {

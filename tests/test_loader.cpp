@@ -15,16 +15,18 @@ using namespace diptych::test;
 
 namespace {
 
-// Picture i is (1, 1, 2) and holds i and the epoch; the caption is i times the letter a.
+// Picture i is (1, 2, 1) and holds i and the epoch, modulo 256; the caption is i times the letter
+// a.
 class Counting : public Dataset {
  public:
   explicit Counting(int64_t n) : n_(n) {}
   int64_t size() const override { return n_; }
   Example get(int64_t index, int64_t epoch) const override {
     if (on_get) on_get(index);
-    return {from_vector(std::vector<float>{static_cast<float>(index), static_cast<float>(epoch)},
-                        {1, 1, 2}),
-            std::string(static_cast<size_t>(index % 7), 'a'), index % 3};
+    return {
+        from_vector(std::vector<uint8_t>{static_cast<uint8_t>(index), static_cast<uint8_t>(epoch)},
+                    {1, 2, 1}),
+        std::string(static_cast<size_t>(index % 7), 'a'), index % 3};
   }
   std::string name_of(int64_t index) const override { return "number " + std::to_string(index); }
 
@@ -46,7 +48,7 @@ std::vector<T> values(const Tensor& x) {
 
 // Everything in a batch, comparable.
 struct Content {
-  std::vector<float> pixels;
+  std::vector<uint8_t> pixels;
   std::vector<int64_t> tokens, ends, indices, labels;
   bool operator==(const Content&) const = default;
 };
@@ -55,7 +57,7 @@ std::vector<Content> epoch_of(Loader& loader, int64_t epoch, int64_t first = 0) 
   std::vector<Content> all;
   loader.start(epoch, first);
   while (const auto batch = loader.next())
-    all.push_back({values<float>(batch->pixels), values<int64_t>(batch->captions.tokens),
+    all.push_back({values<uint8_t>(batch->pixels), values<int64_t>(batch->captions.tokens),
                    batch->captions.layout.ends(), batch->indices, batch->labels});
   return all;
 }
@@ -126,7 +128,7 @@ TEST_CASE("loader: captions are packed with their layout, long ones cut and coun
                 {.batch_size = 7, .workers = 0, .context_length = 6, .shuffle = false});
   loader.start(0);
   const Batch batch = *loader.next();
-  CHECK(batch.pixels.shape() == Shape{7, 1, 1, 2});
+  CHECK(batch.pixels.shape() == Shape{7, 1, 2, 1});
   CHECK(batch.captions.layout.ends() == std::vector<int64_t>{0, 2, 5, 9, 14, 20, 26, 32});
   CHECK(batch.truncated == 2);
   CHECK(batch.texts[2] == "aa");
@@ -270,12 +272,12 @@ TEST_CASE("loader: pictures of different sizes in one batch are refused by name"
    public:
     Mixed() : Counting(2) {}
     Example get(int64_t index, int64_t) const override {
-      return {from_vector(std::vector<float>(static_cast<size_t>(index + 1)), {1, 1, index + 1}),
+      return {from_vector(std::vector<uint8_t>(static_cast<size_t>(index + 1)), {1, index + 1, 1}),
               ""};
     }
   };
   const Mixed data;
   Loader loader(data, letters(), {.workers = 1, .shuffle = false});
   loader.start(0);
-  CHECK_THROWS_WITH_AS(loader.next(), doctest::Contains("'number 1' is (1, 1, 2)"), Error);
+  CHECK_THROWS_WITH_AS(loader.next(), doctest::Contains("'number 1' is (1, 2, 1)"), Error);
 }

@@ -3,7 +3,7 @@
 
 #include <csignal>
 #include <filesystem>
-#include <limits>
+#include <sstream>
 
 #include "clip/eval/accuracy.h"
 #include "clip/eval/zero_shot.h"
@@ -14,6 +14,19 @@
 
 using namespace diptych;
 using namespace diptych::test;
+
+namespace {
+
+// How many steps metrics.jsonl has; -1 unless they are 1, 2, ….
+int64_t logged_steps(const std::string& run) {
+  std::istringstream in(get_file(run + "/metrics.jsonl"));
+  int64_t step = 0;
+  for (std::string line; std::getline(in, line);)
+    if (!contains(line, "{\"step\":" + std::to_string(++step) + ',')) return -1;
+  return step;
+}
+
+}  // namespace
 
 TEST_CASE("training: squares are learned, and then recognised by captions") {
   const TempDir dir;
@@ -67,8 +80,12 @@ TEST_CASE("training: stopped at any step and resumed, it ends with the same bits
       }
       mutable int64_t left;
     };
-    train_squares(squares_training(), folder, false, StopAt(64, 8 * stop));
-    CHECK(train_squares(squares_training(), folder, true) == whole);
+    TrainConfig config = squares_training();
+    config.log_every = 1;
+    train_squares(config, folder, false, StopAt(64, 8 * stop));
+    CHECK(logged_steps(folder) == stop);
+    CHECK(train_squares(config, folder, true) == whole);
+    CHECK(logged_steps(folder) == 24);
   }
 }
 
@@ -85,6 +102,24 @@ TEST_CASE("training: a damaged sample is named and left out; too many stop the r
   CHECK(contains(error, "bad_samples.tsv"));
 }
 
+TEST_CASE("training: what stops a run leaves no step before it untold") {
+  const TempDir dir;
+  TrainConfig config = squares_training();
+  config.log_every = 1;
+  config.max_bad_fraction = 0;
+  struct Late : Squares {  // no sample is bad before the sixth batch
+    Late() : Squares(64) {}
+    Example get(int64_t index, int64_t epoch) const override {
+      check(++taken <= 40, "broken");
+      return Squares::get(index, epoch);
+    }
+    mutable int64_t taken = 0;
+  };
+  const std::string error = error_of([&] { train_squares(config, dir / "run", false, Late()); });
+  CHECK(contains(error, "samples are bad"));
+  CHECK(logged_steps(dir / "run") == 5);
+}
+
 TEST_CASE("training: a second run does not overwrite the first") {
   const TempDir dir;
   TrainConfig config = squares_training();
@@ -97,19 +132,23 @@ TEST_CASE("training: a second run does not overwrite the first") {
 
 TEST_CASE("training: a loss that is not finite stops the run before it reaches the weights") {
   const TempDir dir;
-  struct Poison : Squares {
-    Poison() : Squares(64) {}
+  struct White : Squares {
+    White() : Squares(64) {}
     Example get(int64_t index, int64_t epoch) const override {
       Example e = Squares::get(index, epoch);
-      if (epoch == 1) e.pixels.fill_(std::numeric_limits<double>::quiet_NaN());
+      e.pixels.fill_(epoch == 1 ? 255 : 0);
+      if (epoch == 1) std::raise(SIGUSR1);  // to save as soon as there is a step
       return e;
     }
   };
+  TrainConfig config = squares_training();
+  config.log_every = 1;
   const std::string error =
-      error_of([&] { train_squares(squares_training(), dir / "run", false, Poison()); });
-  CHECK(contains(error, "step 9"));
-  CHECK(contains(error, "is not finite"));
+      error_of([&] { train_squares(config, dir / "run", false, White(), blinded(tiny_config())); });
+  CHECK(contains(error, "train: step 9: loss nan, gradient norm nan; the gradient of "));
+  CHECK(contains(error, " is not finite; no step was taken. A lower --lr"));
   CHECK(contains(newest_checkpoint(dir / "run"), "step_00000008"));
+  CHECK(logged_steps(dir / "run") == 8);
 }
 
 TEST_CASE("checkpoint: a damaged one is passed over for the one before") {

@@ -15,8 +15,12 @@ namespace {
 
 /// A trainer over squares, and batches for it.
 struct Bench {
-  explicit Bench(TrainConfig c)
-      : config(c), tokenizer(squares_tokenizer()), data(64), model(model_config()) {
+  explicit Bench(TrainConfig c, const ModelConfig& model_base = tiny_config())
+      : config(c),
+        base(model_base),
+        tokenizer(squares_tokenizer()),
+        data(64),
+        model(model_config()) {
     model.initialize(config.seed);
     log = std::make_unique<RunLog>(dir / "run", false, /*echo=*/false);
     trainer = std::make_unique<Trainer>(model, tokenizer, data, config, *log);
@@ -27,7 +31,7 @@ struct Bench {
   }
 
   ModelConfig model_config() const {
-    ModelConfig c = tiny_config();
+    ModelConfig c = base;
     c.text.vocab_size = tokenizer.vocab_size();
     return c;
   }
@@ -36,6 +40,7 @@ struct Bench {
   StepRecord step() { return trainer->finish(queue_step()); }
 
   TrainConfig config;
+  ModelConfig base;
   TempDir dir;
   Tokenizer tokenizer;
   Squares data;
@@ -56,7 +61,8 @@ void check_same(const std::vector<Tensor>& a, const std::vector<Tensor>& b) {
 }
 
 double gradient_norm(const Clip& model, const Batch& batch) {
-  accumulate_gradients(model, batch.pixels, batch.captions);
+  const Tensor table = pixel_table(model.config().preprocess);
+  accumulate_gradients(model, normalized(batch.pixels, table), batch.captions);
   return nn::grad_norm(model);
 }
 
@@ -128,13 +134,33 @@ TEST_CASE("training: one step that is not finite leaves the parameters, and so d
     Bench bench(squares_training());
     bench.step();
     const std::vector<Tensor> before = parameters_of(bench);
-    set_grad(bench.model.logit_scale(), full({}, bad));  // to which backward adds
+    set_grad(bench.model.logit_scale(), full({}, bad));  // backward adds to it
     const QueuedStep second = bench.queue_step();
     const QueuedStep third = bench.queue_step();  // before anybody has read the second's numbers
     check_same(parameters_of(bench), before);
     CHECK(contains(error_of([&] { bench.trainer->finish(second); }), "train: step 2: loss 2."));
     CHECK(bench.trainer->finish(third).step == 3);
   }
+}
+
+TEST_CASE("training: one step is spoiled by a loss that is not finite, and by no other") {
+  const Tensor squares = full({}, 4, DType::f64);
+  CHECK(spoiled(squares, full({}, 1e30)).item() == 4);
+  for (const double bad : {std::nan(""), HUGE_VAL, -HUGE_VAL})
+    CHECK(std::isnan(spoiled(squares, full({}, bad)).item()));
+}
+
+TEST_CASE("training: one step that is not finite is named with its first bad gradient") {
+  Bench bench(squares_training(), blinded(tiny_config()));
+  Batch black = *bench.loader->next(), white = *bench.loader->next();
+  black.pixels.fill_(0);
+  white.pixels.fill_(255);
+  bench.trainer->finish(bench.trainer->queue_step(black));
+  const QueuedStep second = bench.trainer->queue_step(white);
+  bench.trainer->queue_step(black);
+  const std::string error = error_of([&] { bench.trainer->finish(second); });
+  CHECK(contains(error,
+                 "train: step 2: loss nan, gradient norm nan; the gradient of logit_scale is"));
 }
 
 TEST_CASE("training: one step's temperature is what the step made of it") {

@@ -13,11 +13,13 @@ Predictions classify_dataset(const Clip& model, const Tensor& head, Loader& load
                              const std::function<void(int64_t)>& progress) {
   Predictions out;
   const auto K = static_cast<size_t>(head.dim(0));
+  const Tensor table = pixel_table(model.config().preprocess).to(model.device());
   loader.start(0);
   while (const auto batch = loader.next()) {
     for (const BadSample& bad : batch->bad) out.left_out.push_back({bad.name, bad.reason});
     if (batch->indices.empty()) continue;
-    const auto logits = zero_shot_logits(model, head, batch->pixels).to_vector<float>();
+    const auto logits =
+        zero_shot_logits(model, head, normalized(batch->pixels, table)).to_vector<float>();
     for (size_t b = 0; b < batch->labels.size(); ++b) {
       const float* row = logits.data() + b * K;
       std::vector<int64_t> order(K);

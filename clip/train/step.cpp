@@ -12,4 +12,8 @@ Tensor accumulate_gradients(const Clip& model, const Tensor& pixels, const Capti
   return loss.detach();
 }
 
+Tensor spoiled(const Tensor& squares, const Tensor& loss) {
+  return squares + loss.to(DType::f64) * 0.0;  // 0 · ∞ = NaN
+}
+
 }  // namespace diptych

@@ -15,4 +15,7 @@ struct StepOptions {
 Tensor accumulate_gradients(const Clip&, const Tensor& pixels, const Captions&,
                             const StepOptions& = {});
 
+/// squares (), f64, or NaN if the loss () is not finite: no step shall be taken with it either.
+Tensor spoiled(const Tensor& squares, const Tensor& loss);
+
 }  // namespace diptych

@@ -53,7 +53,10 @@ Trainer::Trainer(Clip& model, const Tokenizer& tokenizer, const Dataset& dataset
       config_(resolved(config, dataset.size())),
       log_(log),
       optimizer_(model, config.adamw),
-      loader_(dataset, tokenizer, loader_options(model, config)) {
+      loader_(dataset, tokenizer, loader_options(model, config)),
+      pixel_table_(pixel_table(model.config().preprocess).to(model.device())) {
+  check(tokenizer.vocab_size() <= model.config().text.vocab_size, "train: the tokenizer has ",
+        tokenizer.vocab_size(), " tokens, the model knows ", model.config().text.vocab_size);
   model_.train();
   log_.line(optimizer_.groups());
 }
@@ -66,18 +69,24 @@ void Trainer::resume(const Checkpoint& checkpoint) {
   log_.line(fmt::format("resuming {} at step {}", checkpoint.folder, state_.step));
 }
 
-QueuedStep Trainer::queue_step(const Batch& batch) {
+Tensor Trainer::accumulate(const Batch& batch) {
+  return accumulate_gradients(model_, normalized(batch.pixels, pixel_table_), batch.captions);
+}
+
+QueuedStep Trainer::queue_step(Batch batch) {
+  batch.pixels = batch.pixels.to(model_.device());
+  batch.captions = batch.captions.to(model_.device());
   const double lr =
       nn::cosine_with_warmup(state_.step, config_.lr, config_.warmup, config_.max_steps);
-  const Tensor loss = accumulate_gradients(model_, batch.pixels, batch.captions);
+  const Tensor loss = accumulate(batch);
   const Tensor squares = nn::grad_squares(model_);
-  // A loss that is not finite spoils the step as well: 0 times it is NaN.
-  optimizer_.step(lr, squares + loss.to(DType::f64) * 0.0, config_.grad_clip_norm);
+  optimizer_.step(lr, spoiled(squares, loss), config_.grad_clip_norm);
   model_.zero_grad();
   const auto pairs = static_cast<int64_t>(batch.indices.size());
   ++state_.step;
   state_.samples += pairs;
-  return {batch, record_of(pairs, lr), HostCopy(joined({loss, squares, model_.logit_scale()}))};
+  return {std::move(batch), record_of(pairs, lr),
+          HostCopy(joined({loss, squares, model_.logit_scale()}))};
 }
 
 StepRecord Trainer::finish(const QueuedStep& step) {
@@ -94,10 +103,9 @@ StepRecord Trainer::finish(const QueuedStep& step) {
   return r;
 }
 
-// For the message. The parameters are those the batch met, so that it has the same gradients again.
+// For the message. The parameters are those that the batch met, so it has the same gradients again.
 std::string Trainer::first_bad_gradient(const Batch& batch) {
-  model_.zero_grad();
-  accumulate_gradients(model_, batch.pixels, batch.captions);
+  accumulate(batch);
   for (const auto& entry : model_.named_parameters()) {
     if (!grad(entry.tensor).defined()) continue;
     for (const double g : grad(entry.tensor).to_vector<double>()) {
@@ -163,7 +171,7 @@ void Trainer::save() {
 // A disk that is full now may have room at the end: training goes on, the last save decides.
 // Parameters that are not finite stay so.
 bool Trainer::try_save() {
-  settle();
+  settle();  // or a step that was not finite would be counted
   try {
     save();
     return true;
@@ -190,11 +198,11 @@ bool Trainer::run_epoch(Signals& signals) {
 
 bool Trainer::take_batches(Signals& signals) {
   while (state_.step < config_.max_steps && !signals.stop()) {
-    const auto batch = loader_.next();
+    std::optional<Batch> batch = loader_.next();
     if (!batch) return true;
     account_for(*batch);
     ++state_.batch;
-    QueuedStep step = queue_step(*batch);
+    QueuedStep step = queue_step(std::move(*batch));
     settle();  // the step before, while a device works on this one
     last_ = std::move(step);
     if (signals.take_save_request() && try_save())

@@ -60,7 +60,7 @@ class Trainer {
 
   /// Queues accumulate_gradients, clipping and AdamW, and waits for nothing: a device works on this
   /// step while the host prepares the next.
-  QueuedStep queue_step(const Batch&);
+  QueuedStep queue_step(Batch);
   /// Waits for the numbers of a step. Throws Error, naming the first bad gradient, if the loss or
   /// the norm is not finite: then the parameters are what they were before that step, whatever was
   /// queued since.
@@ -74,6 +74,7 @@ class Trainer {
   void account_for(const Batch&);
   StepRecord record_of(int64_t batch_pairs, double lr);
   bool is_logged(int64_t step) const;
+  Tensor accumulate(const Batch&);
   std::string first_bad_gradient(const Batch&);
   void save();
   bool try_save();
@@ -86,6 +87,7 @@ class Trainer {
   RunLog& log_;
   nn::AdamW optimizer_;
   Loader loader_;
+  Tensor pixel_table_;  // on the model's device
   TrainingState state_;
   std::optional<QueuedStep> last_;  // its numbers were not read yet
   int64_t saved_step_ = -1;

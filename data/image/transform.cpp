@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "tensor/factory.h"
+#include "tensor/kernels.h"
 
 namespace diptych {
 namespace {
@@ -68,10 +69,9 @@ uint8_t luma(const uint8_t* rgb) {
   return static_cast<uint8_t>((19595 * rgb[0] + 38470 * rgb[1] + 7471 * rgb[2] + 0x8000) >> 16);
 }
 
-Tensor to_tensor(const RgbImage& image, const Preprocess& how) {
-  Tensor pixels = empty({how.channels, how.size, how.size});
-  to_pixels(image, how, pixels.data<float>());
-  return pixels;
+void check_channels(const Preprocess& how) {
+  check(how.channels == 1 || how.channels == 3, "preprocess: ", how.channels,
+        " channels; there can be 1 or 3");
 }
 
 Picture training_view(const Picture& picture, const Preprocess& how, PhiloxStream& random) {
@@ -144,34 +144,57 @@ RgbImage square_view(const Picture& picture, const Preprocess& how) {
       resize(picture, whole.width, whole.height, central(whole, R, how.crop_rounds_down), by));
 }
 
-void to_pixels(const RgbImage& image, const Preprocess& how, float* out) {
-  check(how.channels == 1 || how.channels == 3, "preprocess: ", how.channels,
-        " channels; there can be 1 or 3");
+Tensor to_bytes(const RgbImage& image, const Preprocess& how) {
+  check_channels(how);
   check(image.width == how.size && image.height == how.size, "preprocess: the picture is ",
         image.width, " x ", image.height, ", the model takes ", how.size, " x ", how.size);
-  const int64_t pixels = how.size * how.size;
-  for (int64_t c = 0; c < how.channels; ++c) {
-    const auto at = static_cast<size_t>(c);
-    std::array<float, 256> table;
-    for (size_t v = 0; v < table.size(); ++v)
-      table[v] = (static_cast<float>(v) / 255.0f - how.mean[at]) / how.std[at];
-    for (int64_t i = 0; i < pixels; ++i) {
-      const uint8_t* rgb = image.rgb.data() + 3 * i;
-      out[c * pixels + i] = table[how.channels == 1 ? luma(rgb) : rgb[c]];
-    }
+  const Tensor bytes = empty({how.size, how.size, how.channels}, DType::u8);
+  auto* out = bytes.data<uint8_t>();
+  if (how.channels == 3) {
+    std::copy(image.rgb.begin(), image.rgb.end(), out);
+  } else {
+    for (int64_t i = 0; i < bytes.numel(); ++i) out[i] = luma(image.rgb.data() + 3 * i);
   }
+  return bytes;
+}
+
+Tensor evaluation_bytes(const Picture& picture, const Preprocess& how) {
+  return to_bytes(square_view(picture, how), how);
+}
+
+Tensor training_bytes(const Picture& picture, const Preprocess& how, PhiloxStream& random) {
+  return to_bytes(to_rgb(training_view(picture, how, random)), how);
+}
+
+Tensor pixel_table(const Preprocess& how) {
+  check_channels(how);
+  const Tensor table = empty({how.channels, 256});
+  auto* out = table.data<float>();
+  for (size_t c = 0; c < static_cast<size_t>(how.channels); ++c) {
+    for (int v = 0; v < 256; ++v)
+      *out++ = (static_cast<float>(v) / 255.0f - how.mean[c]) / how.std[c];
+  }
+  return table;
+}
+
+Tensor normalized(const Tensor& bytes, const Tensor& table) {
+  check(bytes.dtype() == DType::u8 && bytes.rank() == 4 && bytes.dim(3) == table.dim(0),
+        "preprocess: needs pictures u8 (B, R, R, ", table.dim(0), "), got ", bytes.dtype(), ' ',
+        bytes.shape());
+  const Tensor there = bytes.to(table.device()).contiguous();
+  Tensor pixels = empty({bytes.dim(0), bytes.dim(3), bytes.dim(1), bytes.dim(2)}, table.dtype(),
+                        table.device());
+  kernel::normalize_pixels(table.device(), there, table, pixels);
+  return pixels;
 }
 
 Tensor preprocess(const Picture& picture, const Preprocess& how) {
-  return to_tensor(square_view(picture, how), how);
+  const Tensor bytes = evaluation_bytes(picture, how).view({1, how.size, how.size, how.channels});
+  return normalized(bytes, pixel_table(how)).select(0, 0);
 }
 
 Tensor preprocess(const RgbImage& image, const Preprocess& how) {
   return preprocess(to_picture(image), how);
-}
-
-Tensor preprocess_training(const Picture& picture, const Preprocess& how, PhiloxStream& random) {
-  return to_tensor(to_rgb(training_view(picture, how, random)), how);
 }
 
 }  // namespace diptych

@@ -74,12 +74,20 @@ void check_usable(const Preprocess&);
 /// The R × R pixels of evaluation. Resized and cropped in the picture's own mode and then made RGB,
 /// in OpenAI's order.
 RgbImage square_view(const Picture&, const Preprocess&);
-/// (value / 255 - mean) / std of an R × R picture into out (C, R, R).
-void to_pixels(const RgbImage&, const Preprocess&, float* out);
-/// The evaluation transform: to_pixels(square_view(…)) → (C, R, R) f32.
+/// Of an R × R picture: red, green and blue, or luma → u8 (R, R, C). Pictures travel like this;
+/// what a model takes, four times as large, is made of them on its device.
+Tensor to_bytes(const RgbImage&, const Preprocess&);
+/// The evaluation transform, so far: to_bytes(square_view(…)).
+Tensor evaluation_bytes(const Picture&, const Preprocess&);
+/// The training transform, so far: a random crop, resized in the picture's own mode → u8 (R, R, C).
+Tensor training_bytes(const Picture&, const Preprocess&, PhiloxStream&);
+
+/// What each value becomes in each channel: (value / 255 - mean) / std → f32 (C, 256).
+Tensor pixel_table(const Preprocess&);
+/// u8 (B, R, R, C), wherever they are → (B, C, R, R) on the table's device, of its dtype.
+Tensor normalized(const Tensor& bytes, const Tensor& table);
+/// The whole evaluation transform → (C, R, R) f32.
 Tensor preprocess(const Picture&, const Preprocess&);
 Tensor preprocess(const RgbImage&, const Preprocess&);
-/// The training transform: a random crop, resized in the picture's own mode → (C, R, R) f32.
-Tensor preprocess_training(const Picture&, const Preprocess&, PhiloxStream&);
 
 }  // namespace diptych
