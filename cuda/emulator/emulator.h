@@ -31,9 +31,9 @@ void reset();
 /// Something the host asked for, in the order in which it did.
 struct Call {
   enum Kind { launch, copy, set, wait } kind;
-  std::string name;          ///< of the kernel, or of the function called
-  size_t bytes = 0;          ///< copied or set
-  cudaMemcpyKind direction;  ///< of a copy
+  std::string name;                              ///< of the kernel, or of the function called
+  size_t bytes = 0;                              ///< copied or set
+  cudaMemcpyKind direction = cudaMemcpyDefault;  ///< of a copy
 };
 void start_trace();
 std::vector<Call> take_trace();  ///< and stops it

@@ -32,58 +32,33 @@ __attribute__((weak)) void AnnotateIgnoreWritesEnd(const char*, int);
 #if defined(__x86_64__)
 asm(R"(
 .text
-.type emu_switch, @function
 emu_switch:
-  push %rbp
-  push %rbx
-  push %r12
-  push %r13
-  push %r14
-  push %r15
+  push %rbp; push %rbx; push %r12; push %r13; push %r14; push %r15
   mov %rsp, (%rdi)
   mov %rsi, %rsp
-  pop %r15
-  pop %r14
-  pop %r13
-  pop %r12
-  pop %rbx
-  pop %rbp
+  pop %r15; pop %r14; pop %r13; pop %r12; pop %rbx; pop %rbp
   ret
-.size emu_switch, .-emu_switch
 )");
+constexpr int kWords = 8, kReturn = 6;  // and a zero, where a debugger's backtrace ends
 #elif defined(__aarch64__)
 asm(R"(
 .text
-.type emu_switch, %function
 emu_switch:
   sub sp, sp, #160
-  stp x19, x20, [sp]
-  stp x21, x22, [sp, #16]
-  stp x23, x24, [sp, #32]
-  stp x25, x26, [sp, #48]
-  stp x27, x28, [sp, #64]
-  stp x29, x30, [sp, #80]
-  stp d8, d9, [sp, #96]
-  stp d10, d11, [sp, #112]
-  stp d12, d13, [sp, #128]
-  stp d14, d15, [sp, #144]
-  mov x2, sp
-  str x2, [x0]
+  stp x19, x20, [sp]; stp x21, x22, [sp, #16]; stp x23, x24, [sp, #32]
+  stp x25, x26, [sp, #48]; stp x27, x28, [sp, #64]; stp x29, x30, [sp, #80]
+  stp d8, d9, [sp, #96]; stp d10, d11, [sp, #112]
+  stp d12, d13, [sp, #128]; stp d14, d15, [sp, #144]
+  mov x2, sp; str x2, [x0]
   mov sp, x1
-  ldp x19, x20, [sp]
-  ldp x21, x22, [sp, #16]
-  ldp x23, x24, [sp, #32]
-  ldp x25, x26, [sp, #48]
-  ldp x27, x28, [sp, #64]
-  ldp x29, x30, [sp, #80]
-  ldp d8, d9, [sp, #96]
-  ldp d10, d11, [sp, #112]
-  ldp d12, d13, [sp, #128]
-  ldp d14, d15, [sp, #144]
+  ldp x19, x20, [sp]; ldp x21, x22, [sp, #16]; ldp x23, x24, [sp, #32]
+  ldp x25, x26, [sp, #48]; ldp x27, x28, [sp, #64]; ldp x29, x30, [sp, #80]
+  ldp d8, d9, [sp, #96]; ldp d10, d11, [sp, #112]
+  ldp d12, d13, [sp, #128]; ldp d14, d15, [sp, #144]
   add sp, sp, #160
   ret
-.size emu_switch, .-emu_switch
 )");
+constexpr int kWords = 20, kReturn = 11;
 #else
 #include <ucontext.h>
 #endif
@@ -91,9 +66,10 @@ emu_switch:
 namespace emu {
 namespace {
 
-Fiber* arriving;  // who was switched to last
-Fiber* leaving;   // by whom
-Fiber* host;      // the one whose stack was not made here
+constexpr unsigned kNoOrder = 1;  // for ThreadSanitizer: switching alone orders nothing
+Fiber* arriving;                  // who was switched to last
+Fiber* leaving;                   // by whom
+Fiber* host;                      // the one whose stack was not made here
 #if defined(__SANITIZE_ADDRESS__)
 const void* host_stack;  // known once a fiber was reached from it
 size_t host_stack_bytes;
@@ -107,7 +83,6 @@ void before_switch([[maybe_unused]] Fiber& from, Fiber& to) {
   __sanitizer_start_switch_fiber(&from.address_sanitizer, home ? host_stack : to.stack,
                                  home ? host_stack_bytes : kStackBytes);
 #endif
-  constexpr unsigned kNoOrder = 1;  // switching alone orders nothing
   if (__tsan_switch_to_fiber) __tsan_switch_to_fiber(to.thread_sanitizer, kNoOrder);
 }
 
@@ -131,17 +106,12 @@ void change_stack(Fiber& from, Fiber& to) { emu_switch(&from.stack_pointer, to.s
 
 // What emu_switch pops: zeros in all registers, and start() to return to.
 void prepare(Fiber& fiber, char* top) {
-#if defined(__x86_64__)
-  constexpr int kWords = 8, kReturn = 6;  // above it a zero, where a debugger's backtrace ends
-#else
-  constexpr int kWords = 20, kReturn = 11;
-#endif
-  auto* words = reinterpret_cast<uintptr_t*>(top) - kWords;
+  auto* const words = reinterpret_cast<uintptr_t*>(top) - kWords;
   for (int i = 0; i < kWords; ++i) words[i] = 0;
   words[kReturn] = reinterpret_cast<uintptr_t>(&start);
   fiber.stack_pointer = words;
 }
-#else
+#else  // a system call for every switch: several times slower
 void change_stack(Fiber& from, Fiber& to) {
   ucontext_t here;
   from.stack_pointer = &here;
@@ -149,14 +119,23 @@ void change_stack(Fiber& from, Fiber& to) {
 }
 
 void prepare(Fiber& fiber, char* top) {
-  auto* context = reinterpret_cast<ucontext_t*>(fiber.stack);
+  auto* const context = reinterpret_cast<ucontext_t*>(fiber.stack);
   getcontext(context);
-  context->uc_stack.ss_sp = fiber.stack + sizeof(ucontext_t);
+  context->uc_stack.ss_sp = context + 1;
   context->uc_stack.ss_size = static_cast<size_t>(top - fiber.stack) - sizeof(ucontext_t);
   makecontext(context, &start, 0);
   fiber.stack_pointer = context;
 }
 #endif
+
+// Does something in the name of a fiber that does not run.
+void as_if(Fiber& fiber, void (*act)(void*), const void* place) {
+  if (!act) return;
+  void* const self = __tsan_get_current_fiber();
+  __tsan_switch_to_fiber(fiber.thread_sanitizer, kNoOrder);
+  act(const_cast<void*>(place));
+  __tsan_switch_to_fiber(self, kNoOrder);
+}
 
 }  // namespace
 
@@ -198,17 +177,6 @@ void adopt_host(Fiber& fiber) {
 }
 
 bool under_thread_sanitizer() { return __tsan_create_fiber != nullptr; }
-
-namespace {
-void as_if(Fiber& fiber, void (*act)(void*), const void* place) {
-  if (!act) return;
-  constexpr unsigned kNoOrder = 1;
-  void* const self = __tsan_get_current_fiber();
-  __tsan_switch_to_fiber(fiber.thread_sanitizer, kNoOrder);
-  act(const_cast<void*>(place));
-  __tsan_switch_to_fiber(self, kNoOrder);
-}
-}  // namespace
 
 void publish(Fiber& fiber, const void* place) { as_if(fiber, __tsan_release, place); }
 void learn(Fiber& fiber, const void* place) { as_if(fiber, __tsan_acquire, place); }

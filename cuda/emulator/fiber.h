@@ -20,15 +20,12 @@ constexpr size_t kStackBytes = 256 * 1024, kGap = 64 * 1024;  // no frame is lar
 
 /// A fiber that runs main(), which never returns, when first switched to. It is kept for ever.
 Fiber* make_fiber(void (*main)());
-
 /// Forgets what a fiber was doing: it starts with main() again.
 void restart(Fiber&);
-
 /// `from`, which runs now, stops here until somebody switches to it.
 void switch_to(Fiber& from, Fiber& to);
-
-/// The fiber of a thread of the operating system is only where others switch back to.
-void adopt_host(Fiber&);
+/// Makes `fiber` stand for the stack that runs now, so that others can switch back to it.
+void adopt_host(Fiber& fiber);
 
 // ThreadSanitizer reports two accesses unless something orders them. Here somebody else says for a
 // fiber, while it is not running: what it did so far is known at `place`; it knows what is known
@@ -37,7 +34,7 @@ bool under_thread_sanitizer();
 void publish(Fiber&, const void* place);
 void learn(Fiber&, const void* place);
 
-/// Until its end, ThreadSanitizer does not see what this fiber reads and writes.
+/// While one exists, ThreadSanitizer does not see what the running fiber reads and writes.
 struct Unseen {
   Unseen();
   ~Unseen();

@@ -11,13 +11,14 @@ namespace emu {
 std::recursive_mutex& mutex();
 using Lock = std::lock_guard<std::recursive_mutex>;
 
+// schedule.cpp
+
 struct Grid {
   std::string name;
   dim3 blocks, threads;
   size_t dynamic_bytes;
   std::function<void()> thread;
 };
-
 /// Runs all threads of a grid. False if one of them was stopped, after a report.
 bool run(const Grid&);
 
@@ -30,10 +31,9 @@ Text text(const char* format, ...) __attribute__((format(printf, 1, 2)));
 /// "name: block (0, 0, 0), thread (1, 0, 0)" of the thread that runs now, or "the host".
 Text running();
 bool a_kernel_runs();
-/// Whether an address is in the page below the stack of the thread that runs now.
-bool below_running_stack(const void*);
-/// Lets the process say where it was when it touches memory that is not there.
-void watch_for_faults();
+bool below_running_stack(const void*);  ///< in the gap below its stack
+
+// memory.cpp
 
 /// While one exists, device memory can be read and written in spite of Settings::protect.
 struct Open {
@@ -41,19 +41,24 @@ struct Open {
   ~Open();
   Open(const Open&) = delete;
 };
-bool in_device_memory(const void*);  ///< or in the gaps between its blocks
-/// False, after a report, if something wrote beside a block of device memory.
-bool guards_are_whole(const std::string& user);
+bool in_device_memory(const void*);  ///< or in what was such
+/// A report and an error that stays, if something wrote beside a block of device memory.
+void check_guards(const std::string& user);
+
+// stream.cpp
+
+cudaError_t queue(cudaStream_t, std::function<void()> work);
+/// Runs the work of all streams, or of those alone that the null stream waits for.
+void drain(bool non_blocking_too);
+
+// report.cpp
 
 /// Keeps an error for cudaGetLastError, and hands it on.
 cudaError_t result(cudaError_t);
 /// A failed kernel's error, which every later call returns as well.
 cudaError_t& sticky();
 void trace(Call);
-
-/// Queues work on a stream, if there is no sticky error and the stream exists.
-cudaError_t queue(const char* name, cudaStream_t, std::function<void()> work);
-/// Runs the work of all streams, or of those alone that the null stream waits for.
-void drain(bool non_blocking_too);
+/// Lets the process say where it was when it touches memory that is not there.
+void watch_for_faults();
 
 }  // namespace emu

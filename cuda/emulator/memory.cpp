@@ -1,12 +1,14 @@
-// cuda/emulator/memory.cpp — device memory: blocks between guard bytes in one range of addresses
-// that is given out once only, so that freed memory is never there again. Sanitizers, which have
+// cuda/emulator/memory.cpp — device memory: blocks between guard bytes, in one range of addresses
+// that are given out once only, so that freed memory is never there again. Sanitizers, which have
 // better means, see blocks of the heap instead.
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <map>
+#include <set>
 
 #include "cuda/emulator/fiber.h"
 #include "cuda/emulator/internal.h"
@@ -14,17 +16,15 @@
 namespace emu {
 namespace {
 
-constexpr size_t kPage = 4096, kGuard = 256,
-                 kChecked = 64;             // bytes on either side; those looked at
-constexpr size_t kRange = size_t{1} << 42;  // of addresses
-constexpr size_t kDeviceBytes = size_t{1} << 34;
+constexpr size_t kPage = 4096, kRange = size_t{1} << 42, kDeviceBytes = size_t{1} << 34;
+constexpr size_t kGuard = 256, kChecked = 64;  // bytes on either side, and those looked at
 
 struct Memory {
   char* range = nullptr;
   size_t used = 0;                 // of the range
   std::map<char*, size_t> blocks;  // start: bytes
   size_t allocated = 0;
-  std::map<void*, size_t> pinned;
+  std::set<void*> pinned;
   int open = 0;  // Open objects
   bool closed = false;
 };
@@ -38,28 +38,25 @@ bool on_heap() {
 #endif
 }
 
-size_t pages(size_t bytes) { return (bytes + kPage - 1) / kPage * kPage; }
-size_t footprint(size_t bytes) { return pages(bytes + 2 * kGuard); }
+size_t footprint(size_t bytes) { return (bytes + 2 * kGuard + kPage - 1) / kPage * kPage; }
 
-void allow(void* start, size_t bytes, int protection) {
-  if (bytes && mprotect(start, bytes, protection) != 0) {
-    std::perror("emulator: mprotect");
-    std::abort();
-  }
+void allow(char* start, size_t bytes, int protection) {
+  if (!bytes || mprotect(start, bytes, protection) == 0) return;
+  std::perror("emulator: mprotect");
+  std::abort();
 }
 
 char* from_range(size_t bytes) {
   if (!m.range) {
-    void* range =
-        mmap(nullptr, kRange, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    void* const range = mmap(nullptr, kRange, PROT_NONE, kFlags, -1, 0);
     if (range == MAP_FAILED) return nullptr;
     m.range = static_cast<char*>(range);
   }
-  const size_t size = footprint(bytes);
-  if (m.used + size > kRange) return nullptr;
   char* const start = m.range + m.used;
-  m.used += size;
-  allow(start, size, PROT_READ | PROT_WRITE);
+  if (footprint(bytes) > kRange - m.used) return nullptr;
+  m.used += footprint(bytes);
+  allow(start, footprint(bytes), PROT_READ | PROT_WRITE);
   return start + kGuard;
 }
 
@@ -74,36 +71,40 @@ void fill(char* block, size_t bytes) {
   std::memset(block - guard, 0xff, bytes + 2 * guard);
 }
 
-// Says so if something was written there, once.
-bool whole(char* guard, const std::string& user, const char* where, size_t bytes) {
-  if (std::all_of(guard, guard + kChecked, [](char c) { return c == '\xff'; })) return true;
+void check_guard(char* guard, const std::string& user, const char* where, size_t bytes) {
+  if (std::all_of(guard, guard + kChecked, [](char c) { return c == '\xff'; })) return;
   std::memset(guard, 0xff, kChecked);
   tell(user + ": wrote " + where + " a block of " + std::to_string(bytes) + " bytes");
-  return false;
+  sticky() = cudaErrorIllegalAddress;
 }
 
-bool block_is_whole(const std::string& user, char* block, size_t bytes) {
-  if (on_heap()) return true;
-  const bool before = whole(block - kChecked, user, "before", bytes);
-  return whole(block + bytes, user, "past the end of", bytes) && before;
+void check_guards_of(char* block, size_t bytes, const std::string& user) {
+  if (on_heap()) return;
+  check_guard(block - kChecked, user, "before", bytes);
+  check_guard(block + bytes, user, "past the end of", bytes);
 }
 
-void give_back(char* block, size_t bytes) {
-  if (on_heap()) return std::free(block);
-  madvise(block - kGuard, footprint(bytes), MADV_DONTNEED);
-  allow(block - kGuard, footprint(bytes), PROT_NONE);
+cudaError_t misused(const char* what) {
+  tell(what);
+  return result(cudaErrorInvalidValue);
 }
 
-const void* end_of(const std::pair<void* const, size_t>& block) {
-  return static_cast<char*>(block.first) + block.second;
-}
-
-// The block that p lies in; a block is not "in" its end.
-auto block_of(const void* p) {
-  const auto after = m.blocks.upper_bound(static_cast<char*>(const_cast<void*>(p)));
-  if (after == m.blocks.begin()) return m.blocks.end();
-  const auto block = std::prev(after);
-  return p < block->first + block->second ? block : m.blocks.end();
+cudaError_t give_back(void* start) {
+  if (!start) return cudaSuccess;
+  const auto known = m.blocks.find(static_cast<char*>(start));
+  if (known == m.blocks.end()) return misused("cudaFree: not the start of a block");
+  const Open open;
+  const auto [block, bytes] = *known;
+  check_guards_of(block, bytes, "cudaFree");
+  m.blocks.erase(known);
+  m.allocated -= bytes;
+  if (on_heap()) {
+    std::free(block);
+  } else {
+    madvise(block - kGuard, footprint(bytes), MADV_DONTNEED);
+    allow(block - kGuard, footprint(bytes), PROT_NONE);
+  }
+  return result(sticky());
 }
 
 }  // namespace
@@ -122,18 +123,17 @@ Open::~Open() {
 
 bool in_device_memory(const void* p) { return m.range && m.range <= p && p < m.range + m.used; }
 
-bool guards_are_whole(const std::string& user) {
-  const Open open;
-  bool all = true;
-  for (const auto& [block, bytes] : m.blocks) all &= block_is_whole(user, block, bytes);
-  return all;
+void check_guards(const std::string& user) {
+  for (const auto& [block, bytes] : m.blocks) check_guards_of(block, bytes, user);
 }
 
 size_t extent(const void* p) {
   const Lock lock(mutex());
-  const auto block = block_of(p);
-  if (block == m.blocks.end()) return 0;
-  return static_cast<size_t>(block->first + block->second - static_cast<const char*>(p));
+  const auto after = m.blocks.upper_bound(static_cast<char*>(const_cast<void*>(p)));
+  if (after == m.blocks.begin()) return 0;
+  const auto& [block, bytes] = *std::prev(after);
+  const auto offset = static_cast<size_t>(static_cast<const char*>(p) - block);
+  return offset < bytes ? bytes - offset : 0;
 }
 
 size_t allocated_bytes() {
@@ -141,23 +141,6 @@ size_t allocated_bytes() {
   return m.allocated;
 }
 
-namespace {
-cudaError_t release(const char* caller, void* start) {
-  if (!start) return cudaSuccess;
-  const auto block = m.blocks.find(static_cast<char*>(start));
-  if (block == m.blocks.end()) {
-    tell(std::string(caller) + ": not the start of a block of device memory");
-    return cudaErrorInvalidValue;
-  }
-  const Open open;
-  const size_t bytes = block->second;
-  if (!block_is_whole(caller, block->first, bytes)) sticky() = cudaErrorIllegalAddress;
-  m.blocks.erase(block);
-  m.allocated -= bytes;
-  give_back(static_cast<char*>(start), bytes);
-  return sticky();
-}
-}  // namespace
 }  // namespace emu
 
 using namespace emu;
@@ -165,8 +148,7 @@ using namespace emu;
 cudaError_t cudaMalloc(void** block, size_t bytes) {
   const Lock lock(mutex());
   *block = nullptr;
-  if (sticky()) return result(sticky());
-  if (bytes == 0) return cudaSuccess;
+  if (sticky() || bytes == 0) return result(sticky());
   if (bytes > kDeviceBytes - m.allocated) return result(cudaErrorMemoryAllocation);
   const Open open;
   char* const start = on_heap() ? from_heap(bytes) : from_range(bytes);
@@ -178,16 +160,14 @@ cudaError_t cudaMalloc(void** block, size_t bytes) {
   return cudaSuccess;
 }
 
-// Waits for all work, as the real one does.
+// Waits for all work, as the real one does; the other takes its turn in a stream.
 cudaError_t cudaFree(void* block) {
   const Lock lock(mutex());
   drain(true);
-  if (sticky()) return result(sticky());
-  return result(release("cudaFree", block));
+  return sticky() ? result(sticky()) : give_back(block);
 }
-
 cudaError_t cudaFreeAsync(void* block, cudaStream_t stream) {
-  return queue("cudaFreeAsync", stream, [block] { release("cudaFreeAsync", block); });
+  return queue(stream, [block] { give_back(block); });
 }
 
 cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
@@ -198,13 +178,13 @@ cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
 
 cudaError_t cudaHostAlloc(void** block, size_t bytes, unsigned) {
   const Lock lock(mutex());
-  if (sticky()) return result(sticky());
-  *block = bytes ? from_heap(bytes) : nullptr;
-  if (bytes && !*block) return result(cudaErrorMemoryAllocation);
-  if (bytes) m.pinned[*block] = bytes;
+  *block = nullptr;
+  if (sticky() || bytes == 0) return result(sticky());
+  *block = from_heap(bytes);
+  if (!*block) return result(cudaErrorMemoryAllocation);
+  m.pinned.insert(*block);
   return cudaSuccess;
 }
-
 cudaError_t cudaMallocHost(void** block, size_t bytes) {
   return cudaHostAlloc(block, bytes, cudaHostAllocDefault);
 }
@@ -212,22 +192,15 @@ cudaError_t cudaMallocHost(void** block, size_t bytes) {
 cudaError_t cudaFreeHost(void* block) {
   const Lock lock(mutex());
   drain(true);
-  if (!block) return cudaSuccess;
-  if (m.pinned.erase(block) == 0) {
-    tell("cudaFreeHost: not the start of a block of pinned memory");
-    return result(cudaErrorInvalidValue);
-  }
+  if (block && m.pinned.erase(block) == 0) return misused("cudaFreeHost: not a pinned block");
   std::free(block);
   return cudaSuccess;
 }
 
+// Kernels reach pinned memory where it is.
 cudaError_t cudaHostGetDevicePointer(void** device, void* host, unsigned) {
   const Lock lock(mutex());
-  const auto after = m.pinned.upper_bound(host);
-  if (after == m.pinned.begin() || host >= end_of(*std::prev(after))) {
-    tell("cudaHostGetDevicePointer: not in a block of pinned memory");
-    return result(cudaErrorInvalidValue);
-  }
+  if (!m.pinned.count(host)) return misused("cudaHostGetDevicePointer: not a pinned block");
   *device = host;
   return cudaSuccess;
 }

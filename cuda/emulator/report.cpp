@@ -17,38 +17,34 @@
 namespace emu {
 namespace {
 
-std::string last_report;
+auto& last_report = *new std::string;
 thread_local cudaError_t last_error = cudaSuccess;
 bool tracing = false;
-std::vector<Call> calls;
+auto& calls = *new std::vector<Call>;
 
-std::string environment(const char* name) {
+std::string environment(const char* name, const char* otherwise) {
   const char* const value = std::getenv(name);
-  return value ? value : "";
-}
-
-[[noreturn]] void refuse(const char* name, const std::string& value) {
-  std::fprintf(stderr, "emulator: %s=%s means nothing\n", name, value.c_str());
-  std::exit(1);
+  return value && *value ? value : otherwise;
 }
 
 Settings from_environment() {
-  Settings settings;
-  const std::string order = environment("DIPTYCH_EMU_ORDER");
-  const std::string streams = environment("DIPTYCH_EMU_STREAMS");
-  if (order == "reverse")
-    settings.order = Order::reverse;
-  else if (order.starts_with("random:")) {
-    settings.order = Order::random;
-    settings.seed = std::strtoull(order.c_str() + 7, nullptr, 10);
-  } else if (!order.empty() && order != "forward")
-    refuse("DIPTYCH_EMU_ORDER", order);
-  if (!streams.empty() && streams != "lazy") refuse("DIPTYCH_EMU_STREAMS", streams);
-  settings.lazy = streams == "lazy";
-  settings.protect = environment("DIPTYCH_EMU_PROTECT") == "1";
-  if (const std::string resident = environment("DIPTYCH_EMU_RESIDENT"); !resident.empty())
-    settings.resident = std::atoi(resident.c_str());
-  return settings;
+  const std::string order = environment("DIPTYCH_EMU_ORDER", "forward");
+  const std::string streams = environment("DIPTYCH_EMU_STREAMS", "eager");
+  const bool random = order.starts_with("random:");
+  if ((!random && order != "forward" && order != "reverse") ||
+      (streams != "eager" && streams != "lazy")) {
+    std::fprintf(stderr,
+                 "emulator: DIPTYCH_EMU_ORDER=forward|reverse|random:SEED, not %s; "
+                 "DIPTYCH_EMU_STREAMS=eager|lazy, not %s\n",
+                 order.c_str(), streams.c_str());
+    std::exit(1);
+  }
+  return {random               ? Order::random
+          : order == "reverse" ? Order::reverse
+                               : Order::forward,
+          random ? std::strtoull(order.c_str() + 7, nullptr, 10) : 0,
+          std::atoi(environment("DIPTYCH_EMU_RESIDENT", "1").c_str()),
+          environment("DIPTYCH_EMU_PROTECT", "0") == "1", streams == "lazy"};
 }
 
 }  // namespace
@@ -190,50 +186,44 @@ cudaError_t cudaGetLastError() {
 cudaError_t cudaPeekAtLastError() { return last_error; }
 
 namespace {
-struct ErrorText {
+struct Row {
   cudaError_t error;
   const char *name, *text;
 };
 #define ROW(error, text) \
-  { error, #error, text }
-constexpr ErrorText kErrors[] = {
+  Row { error, #error, text }
+constexpr Row kErrors[] = {
     ROW(cudaSuccess, "no error"),
     ROW(cudaErrorInvalidValue, "invalid argument"),
     ROW(cudaErrorMemoryAllocation, "out of memory"),
     ROW(cudaErrorInvalidConfiguration, "invalid configuration argument"),
     ROW(cudaErrorInsufficientDriver,
         "CUDA driver version is insufficient for CUDA runtime version"),
-    ROW(cudaErrorNoDevice, "no CUDA-capable device is detected"),
     ROW(cudaErrorInvalidDevice, "invalid device ordinal"),
     ROW(cudaErrorInvalidResourceHandle, "invalid resource handle"),
     ROW(cudaErrorNotReady, "device not ready"),
     ROW(cudaErrorIllegalAddress, "an illegal memory access was encountered"),
     ROW(cudaErrorLaunchFailure, "unspecified launch failure"),
-    ROW(cudaErrorNotSupported, "operation not supported"),
 };
-#undef ROW
 
-const ErrorText& text_of(cudaError_t error) {
-  for (const ErrorText& row : kErrors)
+Row row_of(cudaError_t error) {
+  for (const Row& row : kErrors)
     if (row.error == error) return row;
-  static constexpr ErrorText kUnknown{cudaSuccess, "unrecognized error code",
-                                      "unrecognized error code"};
-  return kUnknown;
+  return {error, "unrecognized error code", "unrecognized error code"};
 }
 }  // namespace
 
-const char* cudaGetErrorName(cudaError_t error) { return text_of(error).name; }
-const char* cudaGetErrorString(cudaError_t error) { return text_of(error).text; }
+const char* cudaGetErrorName(cudaError_t error) { return row_of(error).name; }
+const char* cudaGetErrorString(cudaError_t error) { return row_of(error).text; }
 
 cudaError_t cudaRuntimeGetVersion(int* version) {
   *version = CUDART_VERSION;
   return cudaSuccess;
 }
-cudaError_t cudaDriverGetVersion(int* version) { return cudaRuntimeGetVersion(version); }
 
 // DIPTYCH_EMU_DEVICES=0: as on a machine without a driver, where *count is not written.
 cudaError_t cudaGetDeviceCount(int* count) {
-  if (environment("DIPTYCH_EMU_DEVICES") == "0") return result(cudaErrorInsufficientDriver);
+  if (environment("DIPTYCH_EMU_DEVICES", "1") == "0") return result(cudaErrorInsufficientDriver);
   *count = 1;
   return cudaSuccess;
 }
@@ -249,12 +239,10 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   if (device != 0) return result(cudaErrorInvalidDevice);
   *properties = {};
   std::strcpy(properties->name, "emulated GPU");
-  size_t free = 0;
-  cudaMemGetInfo(&free, &properties->totalGlobalMem);
+  cudaMemGetInfo(&properties->totalGlobalMem, &properties->totalGlobalMem);
   properties->sharedMemPerBlock = 48 * 1024;
   properties->sharedMemPerBlockOptin = 227 * 1024;
   properties->warpSize = 32;
-  properties->maxThreadsPerBlock = 1024;
   properties->multiProcessorCount = 1;
   properties->major = 9;
   return cudaSuccess;

@@ -1,5 +1,5 @@
 // cuda/emulator/stream.cpp — streams and events: work in order, run at once, or (lazily) only when
-// somebody waits for it, as late as a GPU could.
+// somebody waits for it, as late as on a GPU it could.
 #include <chrono>
 #include <cstring>
 #include <deque>
@@ -12,20 +12,20 @@
 using namespace emu;
 using Clock = std::chrono::steady_clock;
 
-/// Its work is numbered 0, 1, 2, …; numbers below `begun` have run or are running.
 struct CUstream_st {
-  std::deque<std::function<void()>> work;
-  uint64_t begun = 0;
   bool non_blocking = false;  ///< the null stream does not wait for it
-  uint64_t end() const { return begun + work.size(); }
+  std::deque<std::function<void()>> work = {};
 };
 
-/// The moment when all work of `stream` below `end` has run.
+/// A place in a stream's work.
+struct Mark {
+  cudaStream_t stream;
+  bool passed = false;
+  Clock::time_point time = {};
+};
 struct CUevent_st {
-  cudaStream_t stream = nullptr;
-  uint64_t end = 0;
-  std::shared_ptr<Clock::time_point> time = std::make_shared<Clock::time_point>();
-  bool timed = true;
+  bool timed;
+  std::shared_ptr<Mark> mark = {};  ///< null until it is recorded
 };
 
 namespace emu {
@@ -35,76 +35,68 @@ namespace {
 auto& null_stream = *new CUstream_st;
 auto& streams = *new std::set<cudaStream_t>;
 auto& events = *new std::set<cudaEvent_t>;
-
-void run_next(CUstream_st& stream) {
-  const std::function<void()> work = std::move(stream.work.front());
-  stream.work.pop_front();
-  ++stream.begun;
-  if (!sticky()) work();
-}
-
-void run_until(CUstream_st& stream, uint64_t end) {
-  while (stream.begun < end && !stream.work.empty()) run_next(stream);
-}
-
-void run_until(cudaStream_t stream, uint64_t end) {
-  if (stream == &null_stream || streams.count(stream)) run_until(*stream, end);
-}
+auto& shared_limits = *new std::map<const void*, size_t>;  // of kernels that asked for more
 
 bool known(cudaStream_t stream) { return !stream || streams.count(stream); }
+
+bool run_next(CUstream_st& stream) {
+  if (stream.work.empty()) return false;
+  const std::function<void()> work = std::move(stream.work.front());
+  stream.work.pop_front();
+  if (!sticky()) work();
+  return true;
+}
+
+void drain(CUstream_st& stream) {
+  while (run_next(stream)) {
+  }
+}
+
+bool passed(const CUevent_st& event) { return !event.mark || event.mark->passed; }
+
+void run_until(Mark& mark) {
+  while (!mark.passed && streams.count(mark.stream) && run_next(*mark.stream)) {
+  }
+}
+
+cudaError_t no_handle() {
+  tell("a stream or an event that was never made, or was destroyed");
+  return result(cudaErrorInvalidResourceHandle);
+}
 
 }  // namespace
 
 void drain(bool non_blocking_too) {
   for (const cudaStream_t stream : streams)
-    if (non_blocking_too || !stream->non_blocking) run_until(*stream, stream->end());
+    if (non_blocking_too || !stream->non_blocking) drain(*stream);
 }
 
 // What is queued on the null stream comes after all that blocks it, and is done at once.
-cudaError_t queue(const char* name, cudaStream_t stream, std::function<void()> work) {
+cudaError_t queue(cudaStream_t stream, std::function<void()> work) {
   const Lock lock(mutex());
   if (sticky()) return result(sticky());
-  if (!known(stream)) {
-    tell(std::string(name) + ": no such stream");
-    return result(cudaErrorInvalidResourceHandle);
-  }
+  if (!known(stream)) return no_handle();
   if (!stream) drain(false);
   CUstream_st& target = stream ? *stream : null_stream;
   target.work.push_back(std::move(work));
-  if (!stream || !settings().lazy) run_until(target, target.end());
+  if (!stream || !settings().lazy) drain(target);
   return result(sticky());
 }
 
-// -- work --
+// -- kernels --
 
 namespace {
 
-thread_local std::string next_name;
-
-std::string take_name() {
-  std::string name = "a kernel";
-  if (!next_name.empty()) name.swap(next_name);
-  next_name.clear();
-  return name;
-}
-
-auto& dynamic_limits = *new std::map<const void*, size_t>;
+thread_local std::string next_name = "a kernel";
 
 // The rules of an H100.
 bool allowed(const cudaLaunchConfig_t& config, const void* kernel) {
   const dim3 &grid = config.gridDim, &block = config.blockDim;
-  const auto limit = dynamic_limits.find(kernel);
-  const size_t most = limit == dynamic_limits.end() ? 48 * 1024 : limit->second;
+  const auto limit = shared_limits.find(kernel);
   return grid.x && grid.y && grid.z && block.x && block.y && block.z && grid.x <= 0x7fffffffu &&
          grid.y <= 65535 && grid.z <= 65535 && block.z <= 64 &&
-         uint64_t{block.x} * block.y * block.z <= 1024 && config.dynamicSmemBytes <= most &&
-         config.numAttrs == 0;
-}
-
-void run_and_check(const Grid& grid) {
-  const Open open;
-  if (!run(grid)) sticky() = cudaErrorLaunchFailure;
-  if (!guards_are_whole(grid.name)) sticky() = cudaErrorIllegalAddress;
+         uint64_t{block.x} * block.y * block.z <= 1024 && config.numAttrs == 0 &&
+         config.dynamicSmemBytes <= (limit == shared_limits.end() ? 48 * 1024 : limit->second);
 }
 
 }  // namespace
@@ -113,24 +105,24 @@ void name_launch(const char* name) { next_name = name; }
 
 cudaError_t launch(const cudaLaunchConfig_t& config, const void* kernel,
                    std::function<void()> thread) {
-  const Lock lock(mutex());
-  const Grid grid{take_name(), config.gridDim, config.blockDim, config.dynamicSmemBytes,
-                  std::move(thread)};
+  const Grid grid{std::exchange(next_name, "a kernel"), config.gridDim, config.blockDim,
+                  config.dynamicSmemBytes, std::move(thread)};
   if (!allowed(config, kernel)) {
     tell(grid.name + ": a grid, a block or shared memory of a size that no GPU accepts");
     return result(cudaErrorInvalidConfiguration);
   }
-  trace({Call::launch, grid.name, 0, cudaMemcpyDefault});
-  return queue(grid.name.c_str(), config.stream, [grid] { run_and_check(grid); });
+  return enqueue(config.stream, grid.name.c_str(), [grid] {
+    if (!run(grid)) sticky() = cudaErrorLaunchFailure;
+  });
 }
 
 cudaError_t enqueue(cudaStream_t stream, const char* name, std::function<void()> work) {
   const Lock lock(mutex());
-  trace({Call::launch, name, 0, cudaMemcpyDefault});
-  return queue(name, stream, [work = std::move(work), name = std::string(name)] {
+  trace({Call::launch, name});
+  return queue(stream, [work = std::move(work), name = std::string(name)] {
     const Open open;
     work();
-    if (!guards_are_whole(name)) sticky() = cudaErrorIllegalAddress;
+    check_guards(name);
   });
 }
 
@@ -139,43 +131,35 @@ cudaError_t enqueue(cudaStream_t stream, const char* name, std::function<void()>
 namespace {
 
 cudaMemcpyKind actual_kind(const void* to, const void* from) {
-  constexpr cudaMemcpyKind kinds[2][2] = {{cudaMemcpyHostToHost, cudaMemcpyHostToDevice},
-                                          {cudaMemcpyDeviceToHost, cudaMemcpyDeviceToDevice}};
-  return kinds[extent(from) > 0][extent(to) > 0];
+  return static_cast<cudaMemcpyKind>((extent(from) > 0) * 2 + (extent(to) > 0));
 }
 
-// An empty string if a range of device memory lies within one block.
-std::string complaint_about(const void* p, size_t bytes) {
+// Device memory must be there, and all of it in one block.
+bool is_whole(const char* name, const void* p, size_t bytes) {
   const size_t room = extent(p);
-  if (!room && in_device_memory(p)) return "device memory that was freed or never allocated";
-  if (room && room < bytes)
-    return std::to_string(bytes) + " bytes where " + std::to_string(room) + " are left of a block";
-  return "";
+  if (room >= bytes || (!room && !in_device_memory(p))) return true;
+  tell(std::string(name) + ": " + std::to_string(bytes) + " bytes where " + std::to_string(room) +
+       " are left of a block");
+  return false;
 }
 
-std::string complaint_about(void* to, const void* from, size_t bytes, cudaMemcpyKind kind) {
-  if (kind != cudaMemcpyDefault && kind != actual_kind(to, from)) {
-    static constexpr const char* kNames[] = {"host to host", "host to device", "device to host",
-                                             "device to device"};
-    return std::string("said to be ") + kNames[kind] + ", is " + kNames[actual_kind(to, from)];
-  }
-  const std::string about_source = complaint_about(from, bytes);
-  return about_source.empty() ? complaint_about(to, bytes) : about_source;
-}
-
-cudaError_t refuse(const char* name, const std::string& complaint) {
-  tell(std::string(name) + ": " + complaint);
-  return result(cudaErrorInvalidValue);
+bool is_said(const char* name, cudaMemcpyKind said, cudaMemcpyKind is) {
+  static constexpr const char* kNames[] = {"host to host", "host to device", "device to host",
+                                           "device to device"};
+  if (said == cudaMemcpyDefault || said == is) return true;
+  tell(std::string(name) + ": said to be " + kNames[said] + ", is " + kNames[is]);
+  return false;
 }
 
 cudaError_t copy(const char* name, void* to, const void* from, size_t bytes, cudaMemcpyKind kind,
                  cudaStream_t stream) {
   const Lock lock(mutex());
+  const cudaMemcpyKind actual = actual_kind(to, from);
   if (bytes == 0) return result(sticky());
-  const std::string complaint = complaint_about(to, from, bytes, kind);
-  if (!complaint.empty()) return refuse(name, complaint);
-  trace({Call::copy, name, bytes, actual_kind(to, from)});
-  return queue(name, stream, [=] {
+  if (!is_said(name, kind, actual) || !is_whole(name, from, bytes) || !is_whole(name, to, bytes))
+    return result(cudaErrorInvalidValue);
+  trace({Call::copy, name, bytes, actual});
+  return queue(stream, [=] {
     const Open open;
     std::memmove(to, from, bytes);
   });
@@ -184,13 +168,21 @@ cudaError_t copy(const char* name, void* to, const void* from, size_t bytes, cud
 cudaError_t set(const char* name, void* to, int byte, size_t bytes, cudaStream_t stream) {
   const Lock lock(mutex());
   if (bytes == 0) return result(sticky());
-  const std::string complaint = extent(to) ? complaint_about(to, bytes) : "not device memory";
-  if (!complaint.empty()) return refuse(name, complaint);
-  trace({Call::set, name, bytes, cudaMemcpyDefault});
-  return queue(name, stream, [=] {
+  if (extent(to) < bytes) {
+    tell(std::string(name) + ": not " + std::to_string(bytes) + " bytes of device memory");
+    return result(cudaErrorInvalidValue);
+  }
+  trace({Call::set, name, bytes});
+  return queue(stream, [=] {
     const Open open;
     std::memset(to, byte, bytes);
   });
+}
+
+// Something that the host waits for was done.
+cudaError_t waited(const char* name) {
+  trace({Call::wait, name});
+  return result(sticky());
 }
 
 }  // namespace
@@ -213,7 +205,7 @@ cudaError_t cudaMemsetAsync(void* to, int byte, size_t bytes, cudaStream_t strea
 cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute, int value) {
   const Lock lock(mutex());
   if (value < 0 || value > 227 * 1024) return result(cudaErrorInvalidValue);
-  dynamic_limits[kernel] = static_cast<size_t>(value);
+  shared_limits[kernel] = static_cast<size_t>(value);
   return cudaSuccess;
 }
 
@@ -221,8 +213,7 @@ cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute, int valu
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags) {
   const Lock lock(mutex());
-  streams.insert(*stream = new CUstream_st);
-  (*stream)->non_blocking = flags & cudaStreamNonBlocking;
+  streams.insert(*stream = new CUstream_st{(flags & cudaStreamNonBlocking) != 0});
   return cudaSuccess;
 }
 cudaError_t cudaStreamCreate(cudaStream_t* stream) {
@@ -231,8 +222,8 @@ cudaError_t cudaStreamCreate(cudaStream_t* stream) {
 
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   const Lock lock(mutex());
-  if (!streams.count(stream)) return result(cudaErrorInvalidResourceHandle);
-  run_until(*stream, stream->end());
+  if (!streams.count(stream)) return no_handle();
+  drain(*stream);
   streams.erase(stream);
   delete stream;
   return result(sticky());
@@ -240,37 +231,28 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
 
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   const Lock lock(mutex());
-  if (!known(stream)) return result(cudaErrorInvalidResourceHandle);
-  trace({Call::wait, "cudaStreamSynchronize", 0, cudaMemcpyDefault});
-  if (stream)
-    run_until(*stream, stream->end());
-  else
-    drain(false);
-  return result(sticky());
+  if (!known(stream)) return no_handle();
+  stream ? drain(*stream) : drain(false);
+  return waited("cudaStreamSynchronize");
 }
-
 cudaError_t cudaDeviceSynchronize() {
   const Lock lock(mutex());
-  trace({Call::wait, "cudaDeviceSynchronize", 0, cudaMemcpyDefault});
   drain(true);
-  return result(sticky());
+  return waited("cudaDeviceSynchronize");
 }
 
 // A program may ask again and again until it is done: every time a little is.
 cudaError_t cudaStreamQuery(cudaStream_t stream) {
   const Lock lock(mutex());
-  if (!known(stream)) return result(cudaErrorInvalidResourceHandle);
-  if (!stream || stream->work.empty()) return result(sticky());
-  run_next(*stream);
-  return cudaErrorNotReady;
+  if (!known(stream)) return no_handle();
+  return stream && run_next(*stream) ? cudaErrorNotReady : result(sticky());
 }
 
 // -- events --
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags) {
   const Lock lock(mutex());
-  events.insert(*event = new CUevent_st);
-  (*event)->timed = !(flags & cudaEventDisableTiming);
+  events.insert(*event = new CUevent_st{!(flags & cudaEventDisableTiming)});
   return cudaSuccess;
 }
 cudaError_t cudaEventCreate(cudaEvent_t* event) {
@@ -279,51 +261,50 @@ cudaError_t cudaEventCreate(cudaEvent_t* event) {
 
 cudaError_t cudaEventDestroy(cudaEvent_t event) {
   const Lock lock(mutex());
-  if (!events.erase(event)) return result(cudaErrorInvalidResourceHandle);
+  if (!events.erase(event)) return no_handle();
   delete event;
   return cudaSuccess;
 }
 
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   const Lock lock(mutex());
-  if (!events.count(event)) return result(cudaErrorInvalidResourceHandle);
-  event->time = std::make_shared<Clock::time_point>();
-  const cudaError_t error =
-      queue("cudaEventRecord", stream, [time = event->time] { *time = Clock::now(); });
-  event->stream = stream ? stream : &null_stream;
-  event->end = event->stream->end();
-  return error;
+  if (!events.count(event)) return no_handle();
+  event->mark = std::make_shared<Mark>(Mark{stream});
+  return queue(stream, [mark = event->mark] {
+    mark->passed = true;
+    mark->time = Clock::now();
+  });
 }
 
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
   const Lock lock(mutex());
-  if (!events.count(event)) return result(cudaErrorInvalidResourceHandle);
-  return queue("cudaStreamWaitEvent", stream,
-               [from = event->stream, end = event->end] { run_until(from, end); });
+  if (!events.count(event)) return no_handle();
+  return queue(stream, [mark = event->mark] {
+    if (mark) run_until(*mark);
+  });
 }
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   const Lock lock(mutex());
-  if (!events.count(event)) return result(cudaErrorInvalidResourceHandle);
-  trace({Call::wait, "cudaEventSynchronize", 0, cudaMemcpyDefault});
-  run_until(event->stream, event->end);
-  return result(sticky());
+  if (!events.count(event)) return no_handle();
+  if (event->mark) run_until(*event->mark);
+  return waited("cudaEventSynchronize");
 }
 
 cudaError_t cudaEventQuery(cudaEvent_t event) {
   const Lock lock(mutex());
-  if (!events.count(event)) return result(cudaErrorInvalidResourceHandle);
-  if (!streams.count(event->stream) || event->stream->begun >= event->end) return result(sticky());
-  run_next(*event->stream);
+  if (!events.count(event)) return no_handle();
+  if (passed(*event)) return result(sticky());
+  run_next(*event->mark->stream);
   return cudaErrorNotReady;
 }
 
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t from, cudaEvent_t to) {
   const Lock lock(mutex());
-  if (!events.count(from) || !events.count(to) || !from->timed || !to->timed)
-    return result(cudaErrorInvalidResourceHandle);
-  if (*from->time == Clock::time_point{} || *to->time == Clock::time_point{})
-    return cudaErrorNotReady;
-  *milliseconds = std::chrono::duration<float, std::milli>(*to->time - *from->time).count();
+  if (!events.count(from) || !events.count(to) || !from->timed || !to->timed) return no_handle();
+  if (!from->mark || !to->mark) return result(cudaErrorInvalidResourceHandle);
+  if (!from->mark->passed || !to->mark->passed) return cudaErrorNotReady;
+  *milliseconds =
+      std::chrono::duration<float, std::milli>(to->mark->time - from->mark->time).count();
   return cudaSuccess;
 }

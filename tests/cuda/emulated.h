@@ -94,6 +94,7 @@ std::string last_words(F act) {
   const pid_t child = fork();
   if (child == 0) {
     dup2(fileno(said), STDERR_FILENO);
+    dup2(open("/dev/null", O_WRONLY), STDOUT_FILENO);
     act();
     _exit(0);
   }
@@ -113,7 +114,6 @@ inline std::string last_words_of_test(const std::string& name, const std::string
   return last_words([&] {
     setenv("DIPTYCH_EMU_ORDER", order.c_str(), 1);
     setenv("DIPTYCH_EMU_RESIDENT", resident.c_str(), 1);
-    dup2(open("/dev/null", O_WRONLY), STDOUT_FILENO);
     execl("/proc/self/exe", "run_tests", "-ns", ("-tc=" + name).c_str(), nullptr);
   });
 }

@@ -26,13 +26,11 @@ enum cudaError {
   cudaErrorMemoryAllocation = 2,
   cudaErrorInvalidConfiguration = 9,
   cudaErrorInsufficientDriver = 35,
-  cudaErrorNoDevice = 100,
   cudaErrorInvalidDevice = 101,
   cudaErrorInvalidResourceHandle = 400,
   cudaErrorNotReady = 600,
   cudaErrorIllegalAddress = 700,
-  cudaErrorLaunchFailure = 719,
-  cudaErrorNotSupported = 801
+  cudaErrorLaunchFailure = 719
 };
 using cudaError_t = cudaError;
 
@@ -79,7 +77,7 @@ struct cudaLaunchConfig_t {
 struct cudaDeviceProp {
   char name[256];
   size_t totalGlobalMem, sharedMemPerBlock, sharedMemPerBlockOptin;
-  int warpSize, maxThreadsPerBlock, multiProcessorCount, major, minor, l2CacheSize;
+  int warpSize, multiProcessorCount, major, minor;
 };
 
 extern "C" {
@@ -89,7 +87,6 @@ cudaError_t cudaGetLastError();
 cudaError_t cudaPeekAtLastError();
 
 cudaError_t cudaRuntimeGetVersion(int* version);
-cudaError_t cudaDriverGetVersion(int* version);
 cudaError_t cudaGetDeviceCount(int* count);
 cudaError_t cudaGetDevice(int* device);
 cudaError_t cudaSetDevice(int device);
