@@ -5,7 +5,6 @@
 #pragma once
 
 #include <bit>
-#include <cmath>
 #include <cstdint>
 #include <source_location>
 #include <type_traits>
@@ -159,10 +158,6 @@ T atomicAdd(T* p, std::type_identity_t<T> x) {
   return __atomic_fetch_add(p, x, __ATOMIC_RELAXED);
 }
 template <Countable T>
-T atomicOr(T* p, std::type_identity_t<T> x) {
-  return __atomic_fetch_or(p, x, __ATOMIC_RELAXED);
-}
-template <Countable T>
 T atomicExch(T* p, std::type_identity_t<T> x) {
   return __atomic_exchange_n(p, x, __ATOMIC_RELAXED);
 }
@@ -180,20 +175,4 @@ T atomicMax(T* p, std::type_identity_t<T> x) {
   return old;
 }
 
-// Arithmetic that C++ lacks.
 inline int __popc(unsigned x) { return std::popcount(x); }
-inline int __ffs(int x) { return __builtin_ffs(x); }
-inline int __clz(int x) { return std::countl_zero(static_cast<unsigned>(x)); }
-inline float rsqrtf(float x) { return 1.0f / std::sqrt(x); }
-inline double rsqrt(double x) { return 1.0 / std::sqrt(x); }
-
-template <class A, class B, class C = std::common_type_t<A, B>>
-requires std::is_arithmetic_v<A> && std::is_arithmetic_v<B>
-constexpr C min(A a, B b) {
-  return static_cast<C>(b) < static_cast<C>(a) ? static_cast<C>(b) : static_cast<C>(a);
-}
-template <class A, class B, class C = std::common_type_t<A, B>>
-requires std::is_arithmetic_v<A> && std::is_arithmetic_v<B>
-constexpr C max(A a, B b) {
-  return static_cast<C>(a) < static_cast<C>(b) ? static_cast<C>(b) : static_cast<C>(a);
-}

@@ -1,6 +1,7 @@
 // cuda/emulator/schedule.cpp — the threads of a grid, one after another, each until it has to wait.
 // Compiled without -fsanitize=thread; nothing here may copy or fill memory through the C library,
 // which ThreadSanitizer watches everywhere.
+#include <algorithm>
 #include <cstdarg>
 #include <cstdio>
 #include <numeric>
@@ -233,7 +234,7 @@ void start_block(Block& block, uint64_t number) {
   block.size = block.running = blockDim.x * blockDim.y * blockDim.z;
   block.at_barrier = 0;
   for (unsigned warp = 0; warp < kMostThreads / kWarp; ++warp) {
-    const unsigned lanes = block.size - min(block.size, warp * kWarp);
+    const unsigned lanes = block.size - std::min(block.size, warp * kWarp);
     block.waiting[warp] = 0;
     block.returned[warp] = lanes >= kWarp ? 0 : ~0u << lanes;
   }
@@ -304,7 +305,8 @@ void choose_order_of_blocks() {
 }
 
 void make_room() {
-  s.resident = static_cast<unsigned>(min(s.blocks, max(settings().resident, 1)));
+  const auto wished = static_cast<uint64_t>(std::max(settings().resident, 1));
+  s.resident = static_cast<unsigned>(std::min(s.blocks, wished));
   while (s.block.size() < s.resident) s.block.push_back(new Block{});
   s.ready.resize(s.resident * kMostThreads);
   s.ready_count = 0;

@@ -52,8 +52,6 @@ void drain(CUstream_st& stream) {
   }
 }
 
-bool passed(const CUevent_st& event) { return !event.mark || event.mark->passed; }
-
 void run_until(Mark& mark) {
   while (!mark.passed && streams.count(mark.stream) && run_next(*mark.stream)) {
   }
@@ -165,20 +163,6 @@ cudaError_t copy(const char* name, void* to, const void* from, size_t bytes, cud
   });
 }
 
-cudaError_t set(const char* name, void* to, int byte, size_t bytes, cudaStream_t stream) {
-  const Lock lock(mutex());
-  if (bytes == 0) return result(sticky());
-  if (extent(to) < bytes) {
-    tell(std::string(name) + ": not " + std::to_string(bytes) + " bytes of device memory");
-    return result(cudaErrorInvalidValue);
-  }
-  trace({Call::set, name, bytes});
-  return queue(stream, [=] {
-    const Open open;
-    std::memset(to, byte, bytes);
-  });
-}
-
 // Something that the host waits for was done.
 cudaError_t waited(const char* name) {
   trace({Call::wait, name});
@@ -195,11 +179,19 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
                             cudaStream_t stream) {
   return copy("cudaMemcpyAsync", to, from, bytes, kind, stream);
 }
-cudaError_t cudaMemset(void* to, int byte, size_t bytes) {
-  return set("cudaMemset", to, byte, bytes, nullptr);
-}
+
 cudaError_t cudaMemsetAsync(void* to, int byte, size_t bytes, cudaStream_t stream) {
-  return set("cudaMemsetAsync", to, byte, bytes, stream);
+  const Lock lock(mutex());
+  if (bytes == 0) return result(sticky());
+  if (extent(to) < bytes) {
+    tell("cudaMemsetAsync: not " + std::to_string(bytes) + " bytes of device memory");
+    return result(cudaErrorInvalidValue);
+  }
+  trace({Call::set, "cudaMemsetAsync", bytes});
+  return queue(stream, [=] {
+    const Open open;
+    std::memset(to, byte, bytes);
+  });
 }
 
 cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute, int value) {
@@ -215,9 +207,6 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags) {
   const Lock lock(mutex());
   streams.insert(*stream = new CUstream_st{(flags & cudaStreamNonBlocking) != 0});
   return cudaSuccess;
-}
-cudaError_t cudaStreamCreate(cudaStream_t* stream) {
-  return cudaStreamCreateWithFlags(stream, cudaStreamDefault);
 }
 
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
@@ -239,13 +228,6 @@ cudaError_t cudaDeviceSynchronize() {
   const Lock lock(mutex());
   drain(true);
   return waited("cudaDeviceSynchronize");
-}
-
-// A program may ask again and again until it is done: every time a little is.
-cudaError_t cudaStreamQuery(cudaStream_t stream) {
-  const Lock lock(mutex());
-  if (!known(stream)) return no_handle();
-  return stream && run_next(*stream) ? cudaErrorNotReady : result(sticky());
 }
 
 // -- events --
@@ -291,10 +273,11 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   return waited("cudaEventSynchronize");
 }
 
+// A program may ask again and again until it is done: every time a little is.
 cudaError_t cudaEventQuery(cudaEvent_t event) {
   const Lock lock(mutex());
   if (!events.count(event)) return no_handle();
-  if (passed(*event)) return result(sticky());
+  if (!event->mark || event->mark->passed) return result(sticky());
   run_next(*event->mark->stream);
   return cudaErrorNotReady;
 }
