@@ -8,7 +8,6 @@
 
 #include <compare>
 #include <map>
-#include <memory>
 #include <mutex>
 #include <utility>
 
@@ -36,26 +35,21 @@ cublasLtHandle_t handle() {
   return made;
 }
 
-struct Destroy {
-  void operator()(cublasLtMatmulDesc_t x) const { cublasLtMatmulDescDestroy(x); }
-  void operator()(cublasLtMatrixLayout_t x) const { cublasLtMatrixLayoutDestroy(x); }
-  void operator()(cublasLtMatmulPreference_t x) const { cublasLtMatmulPreferenceDestroy(x); }
-};
-using Task = std::unique_ptr<cublasLtMatmulDescOpaque_t, Destroy>;
-using Layout = std::unique_ptr<cublasLtMatrixLayoutOpaque_t, Destroy>;
-using Preference = std::unique_ptr<cublasLtMatmulPreferenceOpaque_t, Destroy>;
+using Task = cublasLtMatmulDescOpaque_t;
+using Layout = cublasLtMatrixLayoutOpaque_t;
+using Preference = cublasLtMatmulPreferenceOpaque_t;
 
 template <class T>
-void set(const Task& task, cublasLtMatmulDescAttributes_t attribute, T value) {
-  require(cublasLtMatmulDescSetAttribute(task.get(), attribute, &value, sizeof value));
+void set(Task& task, cublasLtMatmulDescAttributes_t attribute, T value) {
+  require(cublasLtMatmulDescSetAttribute(&task, attribute, &value, sizeof value));
 }
 template <class T>
-void set(const Layout& layout, cublasLtMatrixLayoutAttribute_t attribute, T value) {
-  require(cublasLtMatrixLayoutSetAttribute(layout.get(), attribute, &value, sizeof value));
+void set(Layout& layout, cublasLtMatrixLayoutAttribute_t attribute, T value) {
+  require(cublasLtMatrixLayoutSetAttribute(&layout, attribute, &value, sizeof value));
 }
 template <class T>
-void set(const Preference& preference, cublasLtMatmulPreferenceAttributes_t attribute, T value) {
-  require(cublasLtMatmulPreferenceSetAttribute(preference.get(), attribute, &value, sizeof value));
+void set(Preference& preference, cublasLtMatmulPreferenceAttributes_t attribute, T value) {
+  require(cublasLtMatmulPreferenceSetAttribute(&preference, attribute, &value, sizeof value));
 }
 
 cudaDataType type_of(DType dtype) {
@@ -112,10 +106,9 @@ struct Kind {
 
 Task make_task(const Kind& kind) {
   const bool wide = kind.dtype == DType::f64;
-  cublasLtMatmulDesc_t made = nullptr;
-  require(cublasLtMatmulDescCreate(&made, wide ? CUBLAS_COMPUTE_64F : CUBLAS_COMPUTE_32F,
-                                   wide ? CUDA_R_64F : CUDA_R_32F));
-  Task task(made);
+  Task task;
+  require(cublasLtMatmulDescInit(&task, wide ? CUBLAS_COMPUTE_64F : CUBLAS_COMPUTE_32F,
+                                 wide ? CUDA_R_64F : CUDA_R_32F));
   set(task, CUBLASLT_MATMUL_DESC_TRANSA, kind.left.transposed ? CUBLAS_OP_T : CUBLAS_OP_N);
   set(task, CUBLASLT_MATMUL_DESC_TRANSB, kind.right.transposed ? CUBLAS_OP_T : CUBLAS_OP_N);
   set(task, CUBLASLT_MATMUL_DESC_EPILOGUE,
@@ -125,10 +118,9 @@ Task make_task(const Kind& kind) {
 
 Layout make_layout(const Kind& kind, int64_t rows, int64_t columns, int64_t pitch, int64_t step) {
   check(kind.count <= INT32_MAX, "matmul: a batch of ", kind.count, " matrices is too large");
-  cublasLtMatrixLayout_t made = nullptr;
-  require(cublasLtMatrixLayoutCreate(&made, type_of(kind.dtype), static_cast<uint64_t>(rows),
-                                     static_cast<uint64_t>(columns), pitch));
-  Layout layout(made);
+  Layout layout;
+  require(cublasLtMatrixLayoutInit(&layout, type_of(kind.dtype), static_cast<uint64_t>(rows),
+                                   static_cast<uint64_t>(columns), pitch));
   set(layout, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, static_cast<int32_t>(kind.count));
   set(layout, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, step);
   return layout;
@@ -142,9 +134,8 @@ Layout make_layout(const Kind& kind, const Kind::Factor& x, int64_t rows, int64_
 
 Preference make_preference(const Kind& kind) {
   constexpr uint64_t kMostWorkspace = uint64_t{32} << 20;  // NVIDIA's advice for Hopper
-  cublasLtMatmulPreference_t made = nullptr;
-  require(cublasLtMatmulPreferenceCreate(&made));
-  Preference preference(made);
+  Preference preference;
+  require(cublasLtMatmulPreferenceInit(&preference));
   set(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, kMostWorkspace);
   set(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
       uint32_t{CUBLASLT_REDUCTION_SCHEME_NONE | CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE});
@@ -158,47 +149,42 @@ Preference make_preference(const Kind& kind) {
 /// A kind of product, ready to run.
 class Plan {
  public:
-  /// bias: one of that kind, for the library looks at the address.
-  Plan(const Kind& kind, const void* bias)
-      : wide_(kind.dtype == DType::f64),
-        task_(make_task(kind)),
+  /// p: one of that kind, for the library looks at the bias's address.
+  Plan(const Kind& kind, const LtProduct& p)
+      : task_(make_task(kind)),
         left_(make_layout(kind, kind.left, kind.rows, kind.depth)),
         right_(make_layout(kind, kind.right, kind.depth, kind.columns)),
         d_(make_layout(kind, kind.rows, kind.columns, kind.rows, kind.rows * kind.columns)) {
-    set_bias(bias);
-    const Preference preference = make_preference(kind);
+    if (p.bias) set(task_, CUBLASLT_MATMUL_DESC_BIAS_POINTER, p.bias);
+    Preference preference = make_preference(kind);
     int found = 0;
-    const cublasStatus_t status =
-        cublasLtMatmulAlgoGetHeuristic(handle(), task_.get(), left_.get(), right_.get(), d_.get(),
-                                       d_.get(), preference.get(), 1, &choice_, &found);
+    const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(
+        handle(), &task_, &left_, &right_, &d_, &d_, &preference, 1, &choice_, &found);
     if (status != CUBLAS_STATUS_NOT_SUPPORTED) require(status);
     possible_ = status == CUBLAS_STATUS_SUCCESS && found == 1;
   }
 
   bool possible() const { return possible_; }
 
-  void run(const LtProduct& p) const {
-    set_bias(p.bias);
+  void run(const LtProduct& p) {
+    if (p.bias) set(task_, CUBLASLT_MATMUL_DESC_BIAS_POINTER, p.bias);
     const Tensor workspace =
         empty({static_cast<int64_t>(choice_.workspaceSize)}, DType::u8, Device::cuda);
     const double wide[] = {1, p.add ? 1.0 : 0.0};
     const float narrow[] = {1, p.add ? 1.0f : 0.0f};
-    const void* alpha = wide_ ? static_cast<const void*>(&wide[0]) : &narrow[0];
-    const void* beta = wide_ ? static_cast<const void*>(&wide[1]) : &narrow[1];
-    require(cublasLtMatmul(handle(), task_.get(), alpha, p.left.data, left_.get(), p.right.data,
-                           right_.get(), beta, p.add ? p.add : p.d, d_.get(), p.d, d_.get(),
-                           &choice_.algo, workspace.raw(), choice_.workspaceSize, stream()));
+    const bool is_wide = p.dtype == DType::f64;
+    const void* alpha = is_wide ? static_cast<const void*>(&wide[0]) : &narrow[0];
+    const void* beta = is_wide ? static_cast<const void*>(&wide[1]) : &narrow[1];
+    require(cublasLtMatmul(handle(), &task_, alpha, p.left.data, &left_, p.right.data, &right_,
+                           beta, p.add ? p.add : p.d, &d_, p.d, &d_, &choice_.algo, workspace.raw(),
+                           choice_.workspaceSize, stream()));
   }
 
  private:
-  void set_bias(const void* bias) const {
-    if (bias) set(task_, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
-  }
-
-  bool wide_, possible_;
   Task task_;
   Layout left_, right_, d_;
   cublasLtMatmulHeuristicResult_t choice_{};
+  bool possible_;
 };
 
 }  // namespace
@@ -210,7 +196,7 @@ bool multiply(const LtProduct& p) {
   const std::lock_guard lock(mutex);
   if (plans->size() >= kMostPlans) plans->clear();
   const Kind kind(p);
-  const Plan& plan = plans->try_emplace(kind, kind, p.bias).first->second;
+  Plan& plan = plans->try_emplace(kind, kind, p).first->second;
   if (plan.possible()) plan.run(p);
   return plan.possible();
 }

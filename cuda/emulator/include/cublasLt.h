@@ -50,25 +50,19 @@ extern "C" {
 const char* cublasLtGetStatusString(cublasStatus_t);
 cublasStatus_t cublasLtCreate(cublasLtHandle_t*);
 
-cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t*, cudaDataType, uint64_t rows,
-                                          uint64_t columns, int64_t pitch);
+cublasStatus_t cublasLtMatrixLayoutInit(cublasLtMatrixLayout_t, cudaDataType, uint64_t rows,
+                                        uint64_t columns, int64_t pitch);
+cublasStatus_t cublasLtMatmulDescInit(cublasLtMatmulDesc_t, cublasComputeType_t,
+                                      cudaDataType scale);
+cublasStatus_t cublasLtMatmulPreferenceInit(cublasLtMatmulPreference_t);
 cublasStatus_t cublasLtMatrixLayoutSetAttribute(cublasLtMatrixLayout_t,
                                                 cublasLtMatrixLayoutAttribute_t, const void* value,
                                                 size_t bytes);
-cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t);
-
-cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t*, cublasComputeType_t,
-                                        cudaDataType scale);
 cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t, cublasLtMatmulDescAttributes_t,
                                               const void* value, size_t bytes);
-cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t);
-
-cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t*);
 cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t,
                                                     cublasLtMatmulPreferenceAttributes_t,
                                                     const void* value, size_t bytes);
-cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t);
-
 cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t,
                                               cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
                                               cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d,
