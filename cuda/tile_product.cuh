@@ -88,7 +88,7 @@ __device__ void multiply_tiles(const A (&left)[kTerms][kTile + 1],
 
 /// Block (x, y, z) computes tile (x, y) of part z; c (parts, M, N).
 template <class A, class Left, class Right>
-__global__ void __launch_bounds__(kBlock) tile_product(Left left, Right right, Extents e, A* c) {
+__global__ void tile_product(Left left, Right right, Extents e, A* c) {
   DIPTYCH_SHARED(A[kTerms][kTile + 1], left_tile);
   DIPTYCH_SHARED(A[kTerms][kTile + 1], right_tile);
   const int64_t top = int64_t{blockIdx.x} * kTile, start = int64_t{blockIdx.y} * kTile;
