@@ -17,10 +17,14 @@ __device__ Pack<acc_t<T>, S> load_wide(const T* p) {
 
 template <class T, int S>
 __device__ void store_narrow(const Pack<acc_t<T>, S>& wide, T* p) {
-  Pack<T, S> pack;
-  DIPTYCH_UNROLL
-  for (int i = 0; i < S; ++i) pack.at[i] = narrow<T>(wide.at[i]);
-  *reinterpret_cast<Pack<T, S>*>(p) = pack;
+  if constexpr (S == 1) {  // g++ 12 fails on a pack of one f16
+    *p = narrow<T>(wide.at[0]);
+  } else {
+    Pack<T, S> pack;
+    DIPTYCH_UNROLL
+    for (int i = 0; i < S; ++i) pack.at[i] = narrow<T>(wide.at[i]);
+    *reinterpret_cast<Pack<T, S>*>(p) = pack;
+  }
 }
 
 // The same at any address.
