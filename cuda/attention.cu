@@ -1,6 +1,6 @@
 // cuda/attention.cu — multi-head attention over packed sequences, forward: one tile of queries per
 // block, online softmax (Milakov and Gimelshein, 2018; Dao et al., 2022) over the tiles of keys.
-#include "cuda/attention.cuh"
+#include "cuda/attention_tiles.cuh"
 
 namespace diptych::cuda {
 namespace {

@@ -1,5 +1,5 @@
-// cuda/attention.cuh — what the passes of attention share: where a block works, the softmax over a
-// tile of scores, and which of the two ways computes the tiles.
+// cuda/attention.cuh — what the passes of attention share: where a block works, and what it does
+// with a tile of scores.
 //
 // For one head of one sequence, with s = 1 / √(D/H) and masked scores -inf:
 //   S = s Q Kᵀ,  lse_i = ln Σ_j e^S_ij,  P_ij = e^(S_ij - lse_i),  Y = P V
@@ -10,17 +10,14 @@
 // one tile at a time. A block keeps a tile of rows (queries for Y and dQ, keys for dK and dV), goes
 // through the tiles of the other side, and nobody else writes its results: no atomics, one order.
 //
-// The products of tiles have two forms, `dots` (a bᵀ) and `add_weighted` (w b), and two
-// implementations with the same members: PlainTiles for f32, f64 and heads of any width, MmaTiles
-// for 16-bit heads of up to 128 columns. Each says which elements a thread holds:
+// The products of tiles are attention_tiles.cuh's. They say which elements of a tile a thread
+// holds:
 //   Scores[m][n] is element (row(m), column(n)) of a tile, Sums[m][n] of the result;
 //   a row is shared by kLanes lanes that lie side by side, kRun successive n are successive
 //   columns.
 #pragma once
 
-#include "cuda/attention_mma.cuh"
-#include "cuda/attention_plain.cuh"
-#include "tensor/kernels.h"
+#include "cuda/launch.cuh"
 #include "tensor/scalar_math.h"
 
 namespace diptych::cuda {
@@ -44,6 +41,15 @@ struct Block {
   }
   /// The queries that look at a tile of keys begin here and end with the sequence.
   __device__ int queries_begin() const { return causal || start >= tokens ? start : 0; }
+};
+
+/// Rows of one head of one sequence: element (i, d) is data[i * step + d]; zeros around them.
+template <class T>
+struct Rows {
+  T* data;
+  int64_t step;      ///< elements between rows
+  int count, width;  ///< rows, columns
+  bool packed;       ///< 16 bytes may be read and written at once
 };
 
 /// What the gradients read besides rows: lse and δ of each query.
@@ -106,7 +112,7 @@ __device__ A lanes_fold(A x, F f) {
   return x;
 }
 
-/// Passes over NaN, which makes itself felt in the sum of exponentials.
+/// Passes over NaN, which will be in the sum of exponentials.
 struct Larger {
   template <class A>
   __device__ A operator()(A a, A b) const {
@@ -148,7 +154,8 @@ __device__ void soften(A (&s)[R][C], Running<A> (&run)[R], A (&sums)[R][N]) {
 }
 
 /// s = q·k becomes P and dp = g·v becomes dS, both 0 where masked. Rows of the tile are the
-/// block's, columns those from `other` on.
+/// block's, columns those from `other` on. As in the CPU's kernels, 0 times a NaN is NaN: what is
+/// masked and NaN spoils its tile.
 template <class Tiles, bool kRowsAreQueries, class A, int R, int C>
 __device__ void weigh(const Block& b, int other, A scale, const Statistics<A>& of, A (&s)[R][C],
                       A (&dp)[R][C]) {
@@ -179,35 +186,6 @@ __device__ void write_rows(const Block& b, A factor, const A (&sums)[R][N], cons
       if (row < to.count) Tiles::write(x, to, row, b.column + Tiles::column(n));
     }
   }
-}
-
-/// Calls f(Type<Tiles>, Heads<T>, number of blocks) with the tiles that fit dtype and width. `all`:
-/// the 16-bit tensors of the call, the packed sequences first.
-template <class F>
-void visit_tiles(std::initializer_list<Tensor> all, const Ragged& layout, int64_t heads,
-                 bool causal, const F& f) {
-  const Tensor& qkv = *all.begin();
-  const int64_t D = qkv.dim(1) / 3, width = D / heads;
-  check(layout.longest() <= 1 << 30, "attention: a sequence of ", layout.longest(), " rows");
-  bool packed = width % 8 == 0;
-  for (const Tensor& x : all) packed = packed && is_packed(static_cast<const char*>(x.raw()));
-  visit_float(qkv.dtype(), [&]<class T>(Type<T>) {
-    const auto call = [&]<class Tiles>(Type<Tiles>) {
-      const int64_t tiles = ceil_div(layout.longest(), Tiles::kRows);
-      const int64_t chunks = ceil_div(width, Tiles::kColumns);
-      f(Type<Tiles>{},
-        Heads<T>{qkv.data<T>(), layout.offsets().template data<int64_t>(), layout.rows(), D,
-                 static_cast<unsigned>(heads), static_cast<unsigned>(tiles),
-                 static_cast<unsigned>(chunks), static_cast<int>(width),
-                 acc_t<T>(1) / std::sqrt(static_cast<acc_t<T>>(width)), causal, packed},
-        layout.count() * heads * tiles * chunks);
-    };
-    if constexpr (sizeof(T) == 2) {
-      if (width <= 64) return call(Type<MmaTiles<T, 64>>{});
-      if (width <= 128) return call(Type<MmaTiles<T, 128>>{});
-    }
-    call(Type<PlainTiles<T>>{});
-  });
 }
 
 }  // namespace diptych::cuda

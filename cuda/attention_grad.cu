@@ -1,6 +1,6 @@
 // cuda/attention_grad.cu — multi-head attention over packed sequences, backward: P is computed
 // again from lse, tile by tile, once by the tiles of queries and once by those of keys.
-#include "cuda/attention.cuh"
+#include "cuda/attention_tiles.cuh"
 
 namespace diptych::cuda {
 namespace {

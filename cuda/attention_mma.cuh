@@ -1,8 +1,8 @@
-// cuda/attention_mma.cuh — products of tiles of 16-bit rows on tensor cores. The members are those
-// of PlainTiles; cuda/attention.cuh says what they are for.
+// cuda/attention_mma.cuh — products of tiles of 16-bit rows on tensor cores. Members: see
+// attention_tiles.cuh.
 #pragma once
 
-#include "cuda/attention_plain.cuh"
+#include "cuda/attention.cuh"
 #include "cuda/mma.cuh"
 
 namespace diptych::cuda {
@@ -13,12 +13,13 @@ namespace diptych::cuda {
 /// Both operands of the instruction are read along the axis that is summed over, two elements at
 /// once: so `dots` reads rows of b as they are, `add_weighted` columns of b, and stores it
 /// transposed. The weights need no memory at all: the pairs of tiles of c that a lane holds are
-/// what it has to hold of a.
+/// what it has to hold of a. They are rounded to T: dS beyond 65504 becomes infinite in f16.
 ///
-/// Rows are kWidth + 8 or 32 + 8 elements apart: 4, 12, 20 or 28 words modulo 32. A fragment is
-/// read from word lane % 4 of row lane / 4, and so from 32 different banks. Every operand has a
-/// buffer of its own, and between two uses of a buffer lies the barrier of another product: one per
-/// product.
+/// Rows are kWidth + 8 or 32 + 8 elements apart, which is 4 or 20 words modulo 32. A fragment is
+/// read from word lane % 4 of row lane / 4, and so from 32 different banks.
+///
+/// Every operand has a buffer of its own, and between two uses of a buffer lies the barrier of
+/// another product: so one barrier per product is enough.
 template <class T, int kWidth>
 class MmaTiles {
   static constexpr int kPitch = kWidth + 8, kStep = 16;
@@ -41,7 +42,6 @@ class MmaTiles {
     return static_cast<size_t>(dots * kDots + sums * kSums) * sizeof(T);
   }
 
-  template <class Block>
   __device__ MmaTiles(unsigned char* shared, const Block& b, int dots)
       : dots_(reinterpret_cast<T*>(shared)),
         sums_(dots_ + dots * kDots),
@@ -85,7 +85,8 @@ class MmaTiles {
   }
 
  private:
-  /// Columns 16 of weights as the operand a: its elements 0, 1 and 4, 5 are of the first row.
+  /// Sixteen columns of weights, from w[][n] on, as the operand a, which has its elements 0, 1, 4,
+  /// 5 in the lane's first row.
   __device__ static FragmentA<T> weights(const Scores& w, int n) {
     const auto pair = [&](int m, int i) {
       return Pair<T>{narrow<T>(w[m][n + i]), narrow<T>(w[m][n + i + 1])};

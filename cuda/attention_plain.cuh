@@ -1,20 +1,10 @@
 // cuda/attention_plain.cuh — products of tiles of rows with ordinary arithmetic, for every dtype
-// and heads of any width. The members are those of MmaTiles; cuda/attention.cuh says what they are
-// for.
+// and heads of any width. Members: see attention_tiles.cuh.
 #pragma once
 
-#include "cuda/launch.cuh"
+#include "cuda/attention.cuh"
 
 namespace diptych::cuda {
-
-/// Rows of one head of one sequence: element (i, d) is data[i * step + d]; zeros around them.
-template <class T>
-struct Rows {
-  T* data;
-  int64_t step;      ///< elements between rows
-  int count, width;  ///< rows, columns
-  bool packed;       ///< 16 bytes may be read and written at once
-};
 
 /// Square tiles of 64 × 64, or 32 × 32 in f64, by 16 × 16 threads: each holds every sixteenth row
 /// and column. So the 16 lanes that share a row read 16 successive columns of a tile
@@ -40,8 +30,6 @@ class PlainTiles {
   /// Of shared memory for so many pairs of operands of dots and so many of add_weighted.
   static constexpr size_t shared_bytes(int, int) { return 2 * sizeof(Tile); }
 
-  /// The tile of own rows starts at row `start`, the results with column `column_`.
-  template <class Block>
   __device__ PlainTiles(unsigned char* shared, const Block& b, int)
       : left_(reinterpret_cast<Tile*>(shared)[0]),
         right_(reinterpret_cast<Tile*>(shared)[1]),

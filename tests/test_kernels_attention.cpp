@@ -129,6 +129,12 @@ KERNEL_TEST("attention: sequences longer than a tile of queries and of keys") {
   check_attention({}, 2, 8, DType::f32);
 }
 
+KERNEL_TEST("attention: wide heads") {
+  // On a GPU up to 64 columns, up to 128 and more each have kernels of their own.
+  for (DType t : kFloats)
+    for (int64_t dh : {80, 128, 136}) check_attention({3, 0, 70}, 2, dh, t);
+}
+
 KERNEL_TEST("attention: scores far apart do not overflow") {
   const Tensor one = full({300, 3}, 1);
   Tensor qkv = one.clone(), y = empty({300, 1}), lse = empty({1, 300});
@@ -141,7 +147,7 @@ KERNEL_TEST("attention: scores far apart do not overflow") {
 
 KERNEL_TEST("attention_pool: the last query of attention, any head width") {
   for (DType t : kFloats)
-    for (int64_t dh : {1, 8, 24, 32, 50, 64}) check_attention_pool({8, 1, 50, 17}, 3, dh, t);
+    for (int64_t dh : {1, 8, 24, 32, 50, 64, 136}) check_attention_pool({8, 1, 50, 17}, 3, dh, t);
 }
 
 KERNEL_TEST(
