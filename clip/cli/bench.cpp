@@ -14,6 +14,7 @@
 #include "clip/loss.h"
 #include "clip/train/step.h"
 #include "nn/optim.h"
+#include "tensor/allocator.h"
 #include "tensor/parallel.h"
 
 namespace diptych::cli {
@@ -92,6 +93,8 @@ Json bench_model(const Flags& flags) {
               {"pairs_per_second", B / t.median},
               {"parameters", model.parameter_count()},
               {"peak_rss_mib", peak_rss_mib()}};
+  if (flags.device() != Device::cpu)
+    result["peak_device_mib"] = allocator(flags.device()).stats().peak_bytes >> 20;
   if (train || flags.part == "pair") {
     const Cost cost = estimate_cost(config, model.parameter_count(), flags.batch_size, T);
     result["gflops"] = (train ? 3 : 1) * B * cost.forward_flops / t.median / 1e9;

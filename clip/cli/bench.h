@@ -15,7 +15,8 @@ struct Timing {
   double median = 0, quartile1 = 0, quartile3 = 0;  // seconds
 };
 
-/// One call to warm up, then `steps` timed ones, each until the device is done.
+/// Of one call; `steps` of them are timed, each until the device is done, after one to warm up. On
+/// cuda after five, and short calls in groups.
 Timing measure(int64_t steps, Device, const std::function<void()>& f);
 
 /// A line of a table: the same keys in each.
@@ -25,7 +26,7 @@ struct Row {
 };
 
 /// What the machine can do: GFLOP/s of multiply-adds in registers (on cuda: of a product of 8192 x
-/// 8192 matrices), GB/s of y += a x in memory.
+/// 8192 matrices, f32, then bf16), GB/s of y += a x in memory.
 std::vector<Row> bench_peak(int64_t steps, Device);
 /// Sizes, milliseconds and GFLOP/s of a product per row.
 std::vector<Row> bench_gemm(int64_t steps, Device);

@@ -37,28 +37,49 @@ constexpr Product kProducts[] = {
     {2048, 2048, 2048},
 };
 
+/// y (rows, out) = x (rows, in) w (out, in)ᵀ.
+struct Layer {
+  int64_t rows, in, out;
+};
+
+// What a GPU is measured by: ViT-B-32 with 1,024 pairs of 77 tokens.
+constexpr Layer kLayersOfGpu[] = {
+    {50176, 3072, 768},                      // patches
+    {51200, 768, 2304},                      // pictures: q, k, v
+    {51200, 768, 768},                       // … heads joined
+    {51200, 768, 3072}, {51200, 3072, 768},  // … MLP
+    {78848, 512, 1536},                      // text: q, k, v
+    {78848, 512, 2048}, {78848, 2048, 512},  // … MLP
+    {1024, 512, 1024},                       // logits
+};
+
+struct Where {
+  Device device;
+  DType dtype = DType::f32;
+};
+
 Tensor operand(int64_t batch, int64_t rows, int64_t columns, bool transposed, uint64_t stream,
-               Device device) {
+               Where where) {
   const Shape shape = transposed ? Shape{batch, columns, rows} : Shape{batch, rows, columns};
-  const Tensor x = randn(shape, {0, stream}, DType::f32, device);
+  const Tensor x = randn(shape, {0, stream}, where.dtype, where.device);
   return transposed ? x.transpose(1, 2) : x;
 }
 
 Row bench_product(const Product& p, bool a_transposed, bool b_transposed, int64_t steps,
-                  Device device) {
-  const Tensor a = operand(p.batch, p.M, p.K, a_transposed, 1, device),
-               b = operand(p.batch, p.K, p.N, b_transposed, 2, device);
-  Tensor c = empty({p.batch, p.M, p.N}, DType::f32, device);
+                  Where where) {
+  const auto [device, dtype] = where;
+  const Tensor a = operand(p.batch, p.M, p.K, a_transposed, 1, where),
+               b = operand(p.batch, p.K, p.N, b_transposed, 2, where);
+  Tensor c = empty({p.batch, p.M, p.N}, dtype, device);
   const double gflop = 2e-9 * static_cast<double>(p.batch * p.M * p.K * p.N);
   // Small products are timed in groups of about a millisecond.
   const auto repeats = std::max<int64_t>(1, static_cast<int64_t>(0.1 / gflop));
-  const Timing t = measure(steps, device, [&] {
-    for (int64_t i = 0; i < repeats; ++i) kernel::matmul(device, a, b, {}, c);
+  const Timing t = measure(steps, device, [&, here = device] {
+    for (int64_t i = 0; i < repeats; ++i) kernel::matmul(here, a, b, {}, c);
   });
   const double seconds = t.median / static_cast<double>(repeats);
-  return {a_transposed   ? "tn"
-          : b_transposed ? "nt"
-                         : "nn",
+  const std::string layout = a_transposed ? "tn" : b_transposed ? "nt" : "nn";
+  return {dtype == DType::f32 ? layout : layout + " " + name(dtype),
           {{"M", static_cast<double>(p.M)},
            {"K", static_cast<double>(p.K)},
            {"N", static_cast<double>(p.N)},
@@ -104,48 +125,82 @@ double peak_of_cores(int64_t steps) {
   return 2e-9 * kSums * kLanes * static_cast<double>(threads * kRounds) / t.quartile1;
 }
 
-double peak_gflops(int64_t steps, Device device) {
-  if (device == Device::cpu) return peak_of_cores(steps);
-  return bench_product({8192, 8192, 8192}, false, false, steps, device).values.back().second;
+double peak_gflops(int64_t steps, Where where) {
+  if (where.device == Device::cpu) return peak_of_cores(steps);
+  return bench_product({8192, 8192, 8192}, false, false, steps, where).values.back().second;
 }
 
+// Larger than every cache: 128 MiB, on a GPU 1 GiB.
 double gigabytes_per_second(int64_t steps, Device device) {
-  const Tensor x = zeros({int64_t{1} << 25}, DType::f32, device);
+  const Tensor x =
+      randn({int64_t{1} << (device == Device::cpu ? 25 : 28)}, {0, 1}, DType::f32, device);
   Tensor y = zeros_like(x);
   const Timing t = measure(steps, device, [&] { kernel::axpy(device, 0.5, x, y); });
   return 3e-9 * 4 * static_cast<double>(x.numel()) / t.median;
 }
 
+// The three products of every layer: y, the gradient of x, the gradient of w.
+std::vector<Row> bench_layers(int64_t steps, Device device) {
+  std::vector<Row> rows;
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    for (const auto& [R, in, out] : kLayersOfGpu) {
+      rows.push_back(bench_product({R, in, out}, false, true, steps, {device, dtype}));
+      rows.push_back(bench_product({R, out, in}, false, false, steps, {device, dtype}));
+      rows.push_back(bench_product({out, R, in}, true, false, steps, {device, dtype}));
+    }
+  }
+  return rows;
+}
+
+double seconds_per_call(int64_t calls, Device device, const std::function<void()>& f) {
+  const double start = seconds_now();
+  for (int64_t i = 0; i < calls; ++i) f();
+  synchronize(device);
+  return (seconds_now() - start) / static_cast<double>(calls);
+}
+
+// How many calls to time together: waiting for a GPU takes ten microseconds, so on one they last
+// two milliseconds. Its first calls raise its clocks, choose kernels and fill the allocator.
+int64_t warm_up(Device device, const std::function<void()>& f) {
+  if (device == Device::cpu) {
+    f();
+    return 1;
+  }
+  seconds_per_call(4, device, f);
+  return std::max<int64_t>(1, static_cast<int64_t>(2e-3 / seconds_per_call(1, device, f)));
+}
+
 }  // namespace
 
 Timing measure(int64_t steps, Device device, const std::function<void()>& f) {
-  f();
-  synchronize(device);
+  const int64_t calls = warm_up(device, f);
   std::vector<double> times;
-  for (int64_t i = 0; i < steps; ++i) {
-    const double start = seconds_now();
-    f();
-    synchronize(device);
-    times.push_back(seconds_now() - start);
-  }
+  for (int64_t i = 0; i < steps; ++i) times.push_back(seconds_per_call(calls, device, f));
   std::sort(times.begin(), times.end());
   const size_t n = times.size();
   return {times[n / 2], times[n / 4], times[3 * n / 4]};
 }
 
 std::vector<Row> bench_peak(int64_t steps, Device device) {
-  return {{"peak",
-           {{"threads", num_threads()},
-            {"gflops", peak_gflops(steps, device)},
-            {"gb_per_s", gigabytes_per_second(steps, device)}}}};
+  const double gigabytes = gigabytes_per_second(steps, device);
+  std::vector<Row> rows;
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    if (device == Device::cpu && dtype != DType::f32) continue;
+    rows.push_back({dtype == DType::f32 ? "peak" : "peak bf16",
+                    {{"threads", num_threads()},
+                     {"gflops", peak_gflops(steps, {device, dtype})},
+                     {"gb_per_s", gigabytes}}});
+  }
+  return rows;
 }
 
 std::vector<Row> bench_gemm(int64_t steps, Device device) {
+  if (device != Device::cpu) return bench_layers(steps, device);
   std::vector<Row> rows;
   for (const Product& p : kProducts) {
-    rows.push_back(bench_product(p, false, false, steps, device));
-    rows.push_back(bench_product(p, false, true, steps, device));
-    rows.push_back(bench_product(p, true, false, steps, device));
+    rows.push_back(bench_product(p, false, false, steps, {device}));
+    rows.push_back(bench_product(p, false, true, steps, {device}));
+    rows.push_back(bench_product(p, true, false, steps, {device}));
   }
   return rows;
 }

@@ -7,27 +7,28 @@
 namespace diptych::cli {
 namespace {
 
-// Matrices larger than a cache.
-constexpr int64_t kRows = 16384, kWidth = 1024;
+constexpr int64_t kWidth = 1024;
 
-/// What the kernels work on. Results share a block: only time is asked for.
+/// What the kernels work on: matrices larger than a cache, 64 MiB, on a GPU 512 MiB. Results share
+/// a block: only time is asked for.
 struct Operands {
   explicit Operands(Device device) : here(device) {}
 
-  Tensor constant(Shape shape, double value) const { return full(shape, value, DType::f32, here); }
-  Tensor normal(uint64_t stream) const { return randn(kShape, {0, stream}, DType::f32, here); }
+  Tensor constant(Shape of, double value) const { return full(of, value, DType::f32, here); }
+  Tensor normal(uint64_t stream) const { return randn(shape, {0, stream}, DType::f32, here); }
 
-  static inline const Shape kShape{kRows, kWidth}, kRow{kWidth}, kColumn{kRows};
   Device here;
+  int64_t rows = here == Device::cpu ? 16384 : 131072;
+  Shape shape{rows, kWidth}, row{kWidth}, column{rows};
   Tensor x = normal(1), g = normal(2);
-  Tensor y = constant(kShape, 0), z = constant(kShape, 0);
-  Tensor m = constant(kShape, 0), v = constant(kShape, 0);
-  Tensor gain = constant(kRow, 1), shift = constant(kRow, 0);
-  Tensor dgain = constant(kRow, 0), dshift = constant(kRow, 0);
-  Tensor mean = constant(kColumn, 0), rstd = constant(kColumn, 1);
-  Tensor column_mean = constant(kRow, 0), column_var = constant(kRow, 1);
-  Tensor index = arange(kRows, DType::i64, here);
-  Tensor first = full(kColumn, 0, DType::i64, here), squares = full({}, 1, DType::f64, here);
+  Tensor y = constant(shape, 0), z = constant(shape, 0);
+  Tensor m = constant(shape, 0), v = constant(shape, 0);
+  Tensor gain = constant(row, 1), shift = constant(row, 0);
+  Tensor dgain = constant(row, 0), dshift = constant(row, 0);
+  Tensor mean = constant(column, 0), rstd = constant(column, 1);
+  Tensor column_mean = constant(row, 0), column_var = constant(row, 1);
+  Tensor index = arange(rows, DType::i64, here);
+  Tensor first = full(column, 0, DType::i64, here), squares = full({}, 1, DType::f64, here);
 };
 
 struct Case {
@@ -79,13 +80,49 @@ std::vector<Case> cases(Operands& o) {
   };
 }
 
+// What takes care to keep a GPU's memory busy with: reads along columns, and attention over short
+// texts.
+std::vector<Case> cases_of_gpu(Operands& o) {
+  constexpr int64_t kHeads = 16;
+  const Device here = o.here;
+  const auto zero = [here](Shape of) { return zeros(of, DType::f32, here); };
+  const Ragged texts = Ragged::equal(o.rows / 64, 64, here);
+  const Tensor qkv = randn({o.rows, 3 * kWidth}, {0, 3}, DType::f32, here);
+  Tensor lse = zero({kHeads, o.rows});
+  return {
+      {"copy, transposed", 2,
+       [&o, here, turned = zero({kWidth, o.rows}).transpose(0, 1)]() mutable {
+         kernel::copy(here, o.x, turned);
+       }},
+      {"sum, rows", 1,
+       [here, x = o.x.view({o.rows, kWidth, 1}), y = zero({o.rows, 1})]() mutable {
+         kernel::reduce(here, Reduce::sum, x, y);
+       }},
+      {"sum, columns", 1,
+       [here, x = o.x.view({1, o.rows, kWidth}), y = zero({1, kWidth})]() mutable {
+         kernel::reduce(here, Reduce::sum, x, y);
+       }},
+      {"attention", 4,
+       [&o, here, texts, qkv, lse]() mutable {
+         kernel::attention(here, qkv, texts, kHeads, true, o.y, lse);
+       }},
+      {"attention, gradient", 8,
+       [&o, here, texts, qkv, lse, dqkv = zeros_like(qkv)]() mutable {
+         kernel::attention_grad(here, qkv, texts, kHeads, true, o.y, lse, o.g, dqkv);
+       }},
+  };
+}
+
 }  // namespace
 
 std::vector<Row> bench_ops(int64_t steps, Device device) {
   Operands operands(device);
   const double gigabytes = 4e-9 * static_cast<double>(operands.x.numel());
   std::vector<Row> rows;
-  for (const Case& c : cases(operands)) {
+  std::vector<Case> all = cases(operands);
+  if (device != Device::cpu)
+    for (Case& c : cases_of_gpu(operands)) all.push_back(std::move(c));
+  for (const Case& c : all) {
     const double seconds = measure(steps, device, c.run).median;
     rows.push_back({c.name, {{"ms", 1e3 * seconds}, {"gb_per_s", c.passes * gigabytes / seconds}}});
   }
