@@ -4,6 +4,8 @@
 //   DIPTYCH_REQUIRE=cuda          fail instead of passing over it
 //   DIPTYCH_DTYPES=f32,f64        rows of the op table in these types only
 //   DIPTYCH_MOST_ELEMENTS=4096    rows of at most so many elements only, for slow checkers
+//   DIPTYCH_UNCACHED=cuda         (read by main.cpp) no tensor there gets memory of another, for
+//                                 checkers that know a block by its allocation
 #pragma once
 
 #include <cstdlib>
