@@ -8,10 +8,9 @@ cd "$(dirname "$0")/../.." || exit 2
 . tests/cuda/runs.sh
 program=$1 run=$2
 shift 2
-files='*test_ops.cpp,*test_op_rules.cpp,*test_kernels*,*test_matmul.cpp,*test_golden.cpp,*test_device_steps.cpp,*tests/cuda/*'
 mapfile -t environment < <(environment_of "$run" | tr ' ' '\n')
 log=$program-$run.log start=$SECONDS
-env "${environment[@]}" "$program" -sf="$files" "$@" >"$log" 2>&1
+env "${environment[@]}" "$program" -sf="$device_files" "$@" >"$log" 2>&1
 status=$?
 [ $status -eq 0 ] || grep -vE '^\[doctest\]|MESSAGE' "$log" | head -100
 sed -n 's/.*test cases:[^|]*| *\([0-9]*\) passed | *\([0-9]*\) failed.*/\1 passed, \2 failed/p' "$log" |

@@ -1,5 +1,9 @@
-# tests/cuda/runs.sh — sourced: the ways in which tests run on the emulator. Each sees errors that the
-# others pass over; tests/cuda/planted_bugs.tsv tells which.
+# tests/cuda/runs.sh — sourced: the tests that concern a device, and the ways in which they run on
+# the emulator. Each way sees what the others pass over; tests/cuda/planted_bugs.tsv tells which.
+
+# The sources of those tests, as doctest's -sf wants them.
+device_files='*test_ops.cpp,*test_op_rules.cpp,*test_kernels*,*test_matmul.cpp,*test_golden.cpp'
+device_files+=',*test_device_steps.cpp,*tests/cuda/*'
 
 # Prints the environment of a run, as NAME=value words.
 environment_of() {
