@@ -57,7 +57,7 @@ PACKAGES += clang-14 libclang-rt-14-dev
 endif
 missing = $(strip $(foreach p,$(1),$(if $(shell dpkg-query -W -f='$${Status}' $(p) 2>/dev/null | grep 'ok installed'),,$(p))))
 
-.PHONY: all demo emu cuda test-emu planted-emu test torture check planted fuzz run-fuzz parity bench ladder examples vocab deps clean help format FORCE
+.PHONY: all demo emu cuda test-emu planted-emu test-gpu bench-gpu gpu-day-pack gpu-day-files test torture check planted fuzz run-fuzz parity bench ladder examples vocab deps clean help format FORCE
 
 all: $(BINARY)
 ifeq ($(CONFIG),release)
@@ -66,7 +66,7 @@ endif
 
 help:
 	@sed -n '1,8p' Makefile
-	@echo "targets: all demo emu cuda test test-emu torture check planted fuzz parity bench ladder examples vocab deps format clean"
+	@echo "targets: all demo emu cuda test test-emu test-gpu bench-gpu gpu-day-pack torture check planted fuzz parity bench ladder examples vocab deps format clean"
 
 # -- build ------------------------------------------------------------------------------------------
 $(OUT)/flags: FORCE
@@ -99,7 +99,7 @@ $(TESTS): $(call objects,$(TEST_SOURCES)) $(LIBRARY)
 KERNEL_SOURCES := $(sort $(wildcard cuda/*.cu))
 DEVICE_TESTS := $(sort $(wildcard tests/cuda/*.cu))
 EMULATED := build/emulated$(if $(filter-out release,$(CONFIG)),-$(CONFIG))
-GPU := build/cuda
+GPU := build/cuda$(if $(filter-out release,$(CONFIG)),-$(CONFIG))
 host_objects = $(filter-out $(OUT)/cuda/none.o,$(call objects,$(1)))
 device_objects = $(patsubst %,$(1)/%.o,$(basename $(2)))
 
@@ -145,8 +145,8 @@ NVCC ?= $(or $(shell command -v nvcc),$(wildcard /usr/local/cuda/bin/nvcc))
 CUDA_ARCHS ?= 80 90 100
 CUDA_HOME := $(patsubst %/bin/nvcc,%,$(NVCC))
 NVCCFLAGS := -std=c++20 -O3 --expt-relaxed-constexpr -Xcompiler -Wall,-Wextra,-Wshadow -Xptxas -v --threads 2 \
-  $(foreach arch,$(CUDA_ARCHS),-gencode arch=compute_$(arch),code=sm_$(arch)) $(if $(WERROR),-Xcompiler -Werror)
-CUDA_LIBS := -L$(CUDA_HOME)/lib64 -Wl,-rpath,$(CUDA_HOME)/lib64 -lcublasLt -lcudnn -lcudart_static -ldl -lrt
+  $(foreach arch,$(CUDA_ARCHS),-gencode arch=compute_$(arch),code=sm_$(arch)) $(if $(WERROR),-Xcompiler -Werror) $(NVCC_EXTRA)
+CUDA_LIBS := -L$(CUDA_HOME)/lib64 -Wl,-rpath,'$$ORIGIN/lib:$(CUDA_HOME)/lib64' -lcublasLt -lcudnn -lcudart_static -ldl -lrt
 
 cuda: $(if $(NVCC),$(GPU)/diptych $(GPU)/run_tests)
 ifeq ($(NVCC),)
@@ -172,6 +172,26 @@ $(GPU)/diptych: $(call host_objects,$(LIB_SOURCES) $(CLI_SOURCES)) $(call device
 
 $(GPU)/run_tests: $(call host_objects,$(LIB_SOURCES) $(TEST_SOURCES)) $(call device_objects,$(GPU),$(KERNEL_SOURCES))
 	@$(CXX) $(CXXFLAGS) $^ $(LDLIBS) $(CUDA_LIBS) -o $@
+
+# -- on a GPU -----------------------------------------------------------------------------------------
+# Op table, kernels, golden files with their ten training steps, and twice the same bits, on the GPU of this machine.
+test-gpu: cuda
+	@. tests/cuda/runs.sh && DIPTYCH_DEVICES=cuda DIPTYCH_REQUIRE=cuda $(GPU)/run_tests -sf="$$device_files" $(if $(T),-tc='*$(T)*')
+
+# Products, own kernels as a share of what its memory can do, training steps; beside PyTorch if TORCH, an interpreter,
+# has it.
+bench-gpu: cuda
+	@python3 tests/bench/gpu.py --diptych $(GPU)/diptych --json build/bench-gpu.json $(if $(TORCH),--torch $(TORCH))
+
+# Everything that tests/gpu_day.sh needs on a machine with a GPU, but without compiler, network or this machine's
+# libraries: programs for ARCH and the GPUs of CUDA_ARCHS, from objects of their own. Line numbers are
+# for profilers and checkers; the way there is narrow, so kernels are packed more tightly than for machines at home.
+gpu-day-pack:
+	@$(MAKE) VARIANT=gpu-day ARCH=$(ARCH:native=x86-64-v3) NVCC_EXTRA='-lineinfo --compress-mode=size' \
+	  CUDA_ARCHS='$(if $(filter file,$(origin CUDA_ARCHS)),90,$(CUDA_ARCHS))' gpu-day-files
+
+gpu-day-files: cuda
+	@tests/gpu_day_pack.sh $(GPU) build/gpu-day
 
 # The rungs of tensor/cpu/README.md, measured.
 ladder: $(OUT)/tests/bench/ladder
