@@ -10,7 +10,7 @@ program=$1 run=$2
 shift 2
 mapfile -t environment < <(environment_of "$run" | tr ' ' '\n')
 log=$program-$run.log start=$SECONDS
-env "${environment[@]}" "$program" -sf="$device_files" "$@" >"$log" 2>&1
+env "${environment[@]}" "$program" -sf="$(files_of "$run")" "$@" >"$log" 2>&1
 status=$?
 [ $status -eq 0 ] || grep -vE '^\[doctest\]|MESSAGE' "$log" | head -100
 sed -n 's/.*test cases:[^|]*| *\([0-9]*\) passed | *\([0-9]*\) failed.*/\1 passed, \2 failed/p' "$log" |

@@ -2,8 +2,16 @@
 # the emulator. Each way sees what the others pass over; tests/cuda/planted_bugs.tsv tells which.
 
 # The sources of those tests, as doctest's -sf wants them.
-device_files='*test_ops.cpp,*test_op_rules.cpp,*test_kernels*,*test_matmul.cpp,*test_golden.cpp'
-device_files+=',*test_device_steps.cpp,*tests/cuda/*'
+kernel_files='*test_ops.cpp,*test_op_rules.cpp,*test_kernels*,*test_matmul.cpp,*tests/cuda/*'
+device_files=$kernel_files,'*test_golden.cpp,*test_device_steps.cpp'
+
+# Those of a run: whole models take a slow checker hours.
+files_of() {
+  case $1 in
+    asan | tsan) echo "$kernel_files" ;;
+    *) echo "$device_files" ;;
+  esac
+}
 
 # Prints the environment of a run, as NAME=value words.
 environment_of() {
