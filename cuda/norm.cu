@@ -7,6 +7,8 @@
 //
 // The variance is that of the centred row: Σ x² / D - mean² would lose every digit of a row whose
 // mean is large.
+#include <cmath>
+
 #include "cuda/columns.cuh"
 #include "cuda/rows.cuh"
 #include "tensor/kernels.h"
