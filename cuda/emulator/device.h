@@ -5,6 +5,7 @@
 #pragma once
 
 #include <bit>
+#include <cmath>  // like the toolkit's header
 #include <cstdint>
 #include <source_location>
 #include <type_traits>
