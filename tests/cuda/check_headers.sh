@@ -18,21 +18,24 @@ names=$( (all | grep -oE '\b(CU[A-Z]+_|cuda)[A-Za-z0-9_]* = -?[0-9]' | cut -d' '
 structs=$(all | grep -oE '^struct [A-Za-z0-9_]+ \{' | cut -d' ' -f2 | grep -v cudaDeviceProp)
 { includes
   echo '#include <iostream>'
+  echo '#define PRINT(name, value) std::cout << #name << " = " << (value) << std::endl;'
   echo 'int main() {'
-  for n in $names; do echo "  std::cout << \"$n = \" << static_cast<long long>($n) << std::endl;"; done
-  for s in $structs; do echo "  std::cout << \"sizeof $s = \" << sizeof($s) << std::endl;"; done
+  for n in $names; do echo "  PRINT($n, static_cast<long long>($n))"; done
+  for s in $structs; do echo "  PRINT(sizeof($s), sizeof($s))"; done
   echo '}'
 } > "$room/print.cpp"
 g++ -std=c++20 -w -Icuda/emulator/include -I. "$room/print.cpp" -o "$room/emulated"
 g++ -std=c++20 -w -I"$real" "$room/print.cpp" -o "$room/real"
 "$room/emulated" > "$room/emulated.txt"
 "$room/real" > "$room/real.txt"
-diff "$room/real.txt" "$room/emulated.txt" || { echo "headers: the second of each is wrong"; exit 1; }
+diff "$room/real.txt" "$room/emulated.txt" || { echo "headers: the second is wrong"; exit 1; }
 
 # The compiler compares the functions: both declarations in one file.
 { includes
   all | sed -n '/^extern "C" {/,/^}/p' | sed 's/ = \(nullptr\|0\)\([,)]\)/\2/g'
 } > "$room/declare.cpp"
 g++ -std=c++20 -w -fsyntax-only -I"$real" "$room/declare.cpp"
-echo "headers: $(wc -l < "$room/real.txt") constants and sizes and" \
-  "$(grep -c '(' "$room/declare.cpp") lines of functions as in $("$nvcc" --version | grep -o 'release [0-9.]*')"
+functions=$(grep -c ');$\|,$' "$room/declare.cpp")
+version=$("$nvcc" --version | grep -o 'release [0-9.]*')
+values=$(wc -l < "$room/real.txt")
+echo "headers: $values constants and sizes, $functions lines of functions as in $version"

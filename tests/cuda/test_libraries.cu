@@ -17,12 +17,12 @@ Tensor shifted(const Shape& shape, DType t, int64_t shift) {
   return all.slice(0, shift, shift + shape.numel()).view(shape);
 }
 
-/// c = a b + bias + add is what it is without bias and add, plus these.
+/// c = a b + bias + add is the CPU's product of the same numbers, plus these.
 void check_sum(const Tensor& a, const Tensor& b, const Shape& shape) {
   const DType t = a.dtype();
   const Tensor bias = normal({shape.back()}, t, 2);
-  Tensor c = normal(shape, t, 3), plain = empty_like(c);
-  kernel::matmul(here, a, b, {}, plain);
+  Tensor c = normal(shape, t, 3), plain = diptych::empty(shape, t);
+  kernel::matmul(Device::cpu, a.to(Device::cpu), b.to(Device::cpu), {}, plain);
   Values want = values(plain);
   const Values bias_values = values(bias), add = values(c);
   for (size_t i = 0; i < want.size(); ++i) want[i] += add[i] + bias_values[i % bias_values.size()];
@@ -43,6 +43,8 @@ KERNEL_TEST("products: batches of several axes, whose calls each add to their ow
     check_sum(a, b, {3, 2, 4, 5});
     check_sum(a.transpose(0, 1), b.transpose(0, 1), {2, 3, 4, 5});
     check_sum(a.slice(2, 1, 2), b, {3, 2, 1, 5});
+    check_sum(normal({2, 1, 2, 4, 6}, t, 1).expand({2, 3, 2, 4, 6}),
+              normal({1, 3, 1, 6, 5}, t, 2).expand({2, 3, 2, 6, 5}), {2, 3, 2, 4, 5});
     check_sum(a.slice(3, 2, 3).expand({3, 2, 4, 6}), b, {3, 2, 4, 5});
   }
 }
