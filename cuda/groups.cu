@@ -8,6 +8,8 @@
 //   3. blocks move their elements there, each behind those of the same digit that come before it.
 // That an element comes before another depends on where they are, never on which thread is faster:
 // warps own stretches of a tile, and the lanes of a warp compare their digits by votes.
+#include <utility>
+
 #include "cuda/groups.cuh"
 
 namespace diptych::cuda {

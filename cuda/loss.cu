@@ -3,6 +3,9 @@
 //   lse = m + ln Σ eˣ⁻ᵐ,  m = max x;   loss = lse - x[target];   dx = g / N (eˣ⁻ˡˢᵉ - onehot)
 //
 // A row whose target is out of range has loss 0 and gradient 0, besides being reported.
+#include <cmath>
+#include <limits>
+
 #include "cuda/rows.cuh"
 #include "tensor/kernels.h"
 #include "tensor/scalar_math.h"

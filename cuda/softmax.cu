@@ -5,6 +5,8 @@
 //
 // Entries of -inf get probability 0; a row of nothing else is NaN, as in PyTorch. eˣ⁻ᵐ is computed
 // twice rather than kept: it is memory that these kernels wait for.
+#include <cmath>
+
 #include "cuda/rows.cuh"
 #include "tensor/kernels.h"
 #include "tensor/scalar_math.h"
