@@ -37,7 +37,7 @@ Tensor noise(Shape shape, DType t, uint64_t stream) {
   return randn(shape, Seed{7, stream}, t, Device::cpu).to(here);
 }
 
-/// Nine rows, of which four hold what is no number, and two are far from 0.
+/// Nine rows, of which four hold what is no number, two are far from 0 and one is close to it.
 Tensor hard_rows(int64_t D, DType t) {
   Tensor x = randn({9, D}, Seed{7, 1}, DType::f32, Device::cpu);
   const auto row = [&x](int64_t i) { return x.slice(0, i, i + 1); };
@@ -46,6 +46,7 @@ Tensor hard_rows(int64_t D, DType t) {
   row(3).slice(1, D / 2, D / 2 + 1).fill_(-INFINITY);
   row(4).fill_(-INFINITY);
   row(5).fill_(1024);
+  row(7).fill_(1e-4);  // shorter than eps
   Tensor far = diptych::full({1, D}, 1e4);
   kernel::axpy(Device::cpu, 100, randn({1, D}, Seed{7, 2}, DType::f32, Device::cpu), far);
   row(6).copy_(far);
