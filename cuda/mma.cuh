@@ -1,13 +1,16 @@
-// cuda/mma.cuh — the one tensor-core instruction that Diptych uses, and the only PTX: a warp
-// multiplies a (16, 16) by b (16, 8) of 16-bit elements and adds the product to c (16, 8) of f32.
+// cuda/mma.cuh — the one tensor-core instruction that Diptych uses, and, but for two conversions in
+// half.h, the only PTX: a warp multiplies a (16, 16) by b (16, 8) of 16-bit elements and adds the
+// product to c (16, 8) of f32.
 //
-// How the three lie in the registers of the lanes is stated by the PTX ISA, "Matrix Fragments for
-// mma.m16n8k16 with floating point type" (9.7.14.5.8 in version 9.0):
-//   groupID = lane / 4, threadID_in_group = lane % 4, elements a0…a7, b0…b3, c0…c3
-//   a_i: row groupID, + 8 for i = 2, 3, 6, 7;        column 2 threadID_in_group + i % 2, + 8 for i
-//   ≥ 4 b_i: row 2 threadID_in_group + i % 2, + 8 for i ≥ 2;                          column
-//   groupID c_i: row groupID, + 8 for i ≥ 2;                            column 2 threadID_in_group
-//   + i % 2
+// How the three lie in the registers of the lanes is stated by the PTX ISA, 9.7.14.5.8, "Matrix
+// Fragments for mma.m16n8k16 with floating point type". With groupID = lane / 4 and
+// threadID_in_group = lane % 4, a lane holds a0 … a7, b0 … b3 and c0 … c3:
+//   a_i  row     groupID,                       + 8 for i = 2, 3, 6, 7
+//        column  2 threadID_in_group + i % 2,   + 8 for i ≥ 4
+//   b_i  row     2 threadID_in_group + i % 2,   + 8 for i ≥ 2
+//        column  groupID
+//   c_i  row     groupID,                       + 8 for i ≥ 2
+//        column  2 threadID_in_group + i % 2
 // Two successive a or b share a register, the first in its low half.
 //
 // Kernels and emulator share the three functions below, so a misreading would stay unseen. They are
