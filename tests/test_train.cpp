@@ -145,8 +145,9 @@ TEST_CASE("training: a loss that is not finite stops the run before it reaches t
   config.log_every = 1;
   const std::string error =
       error_of([&] { train_squares(config, dir / "run", false, White(), blinded(tiny_config())); });
-  CHECK(contains(error, "train: step 9: loss nan, gradient norm nan; the gradient of "));
-  CHECK(contains(error, " is not finite; no step was taken. A lower --lr"));
+  CHECK(contains(error, "train: step 9: loss "));
+  CHECK(
+      contains(error, "; the gradient of logit_scale is not finite; no step was taken. A lower "));
   CHECK(contains(newest_checkpoint(dir / "run"), "step_00000008"));
   CHECK(logged_steps(dir / "run") == 8);
 }
