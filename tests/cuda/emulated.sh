@@ -13,6 +13,6 @@ log=$program-$run.log start=$SECONDS
 env "${environment[@]}" "$program" -sf="$(files_of "$run")" "$@" >"$log" 2>&1
 status=$?
 [ $status -eq 0 ] || grep -vE '^\[doctest\]|MESSAGE' "$log" | head -100
-sed -n 's/.*test cases:[^|]*| *\([0-9]*\) passed | *\([0-9]*\) failed.*/\1 passed, \2 failed/p' "$log" |
-  sed "s/^/emulated, $run: /; s/$/, $((SECONDS - start)) s/"
+sed -n "s/.*test cases:[^|]*| *\([0-9]*\) passed | *\([0-9]*\) failed.*/emulated, $run:\
+ \1 passed, \2 failed, $((SECONDS - start)) s/p" "$log"
 exit $status

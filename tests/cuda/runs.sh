@@ -20,7 +20,7 @@ environment_of() {
     forward) echo DIPTYCH_EMU_ORDER=forward ;;
     reverse) echo DIPTYCH_EMU_ORDER=reverse ;;
     random) echo DIPTYCH_EMU_ORDER=random:1 DIPTYCH_EMU_RESIDENT=3 ;;
-    # Work is done when somebody waits for it, and no sooner; the host cannot see the device's memory.
+    # Work is done when somebody waits for it, no sooner; the host cannot see the device's memory.
     lazy) echo DIPTYCH_EMU_STREAMS=lazy DIPTYCH_EMU_PROTECT=1 ;;
     asan) echo DIPTYCH_DTYPES=f32,f64 ;;
     tsan) echo DIPTYCH_MOST_ELEMENTS=4096 DIPTYCH_EMU_RESIDENT=2 ;;
