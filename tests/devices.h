@@ -41,4 +41,16 @@ inline int64_t most_elements() {
   return most ? std::atoll(most) : INT64_MAX;
 }
 
+/// The elements in row-major order, as bytes, wherever they are.
+inline std::string bytes_of(const Tensor& x) {
+  const Tensor packed = x.to(Device::cpu).contiguous();
+  const auto bytes = static_cast<size_t>(x.numel() * size_of(x.dtype()));
+  return bytes == 0 ? "" : std::string(static_cast<const char*>(packed.raw()), bytes);
+}
+
+inline bool same_bits(const Tensor& a, const Tensor& b) {
+  if (!a.defined() || !b.defined()) return a.defined() == b.defined();
+  return a.dtype() == b.dtype() && a.shape() == b.shape() && bytes_of(a) == bytes_of(b);
+}
+
 }  // namespace diptych::test

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "tensor/tensor.h"
+#include "tests/devices.h"
 
 namespace diptych::test {
 
@@ -52,17 +53,6 @@ inline void put_file(const std::string& path, const std::string& bytes) {
 inline std::string get_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   return std::string(std::istreambuf_iterator<char>(file), {});
-}
-
-/// The elements in row-major order, as bytes.
-inline std::string bytes_of(const Tensor& x) {
-  const Tensor packed = x.contiguous();
-  return std::string(static_cast<const char*>(packed.raw()),
-                     static_cast<size_t>(x.numel() * size_of(x.dtype())));
-}
-
-inline bool same_bits(const Tensor& a, const Tensor& b) {
-  return a.dtype() == b.dtype() && a.shape() == b.shape() && bytes_of(a) == bytes_of(b);
 }
 
 /// The text of the Error that f throws; empty if it throws none.

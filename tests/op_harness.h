@@ -102,15 +102,6 @@ inline Sample sample(const OpCase& row, DType dtype, Device device) {
 // -- comparing
 // ---------------------------------------------------------------------------------------
 
-inline bool same_bits(const Tensor& a, const Tensor& b) {
-  if (a.defined() != b.defined()) return false;
-  if (!a.defined()) return true;
-  const Tensor x = a.to(Device::cpu).contiguous(), y = b.to(Device::cpu).contiguous();
-  const auto bytes = static_cast<size_t>(x.numel() * size_of(x.dtype()));
-  return x.dtype() == y.dtype() && x.shape() == y.shape() &&
-         (bytes == 0 || std::memcmp(x.raw(), y.raw(), bytes) == 0);
-}
-
 // Two measures: mean square error over mean square, and the largest error over the largest value,
 // which sees one wrong element among many.
 inline void check_close(const std::string& which, const Tensor& a, const Tensor& truth,

@@ -43,6 +43,12 @@ link() {
   "${cxx[@]}" "${flags[@]}" "${@:2:1}" "${others[@]}" "$library" "${libraries[@]}" -o "$1"
 }
 
+# What a checker said, if it was one that noticed.
+first_report() {
+  grep -m 1 -oE 'emulator: .*|(Address|Thread)Sanitizer: [a-z -]+|runtime error: .*' "$1" |
+    cut -c1-70
+}
+
 # Writes one line about one error to DIR/verdict; it starts with "caught" if a test failed.
 plant() {
   local dir=$1 file=$2 source=$3 old=$4 new=$5 filter=$6 run=$7 rc
@@ -54,8 +60,8 @@ plant() {
   fi
   local copy=$source
   [ "$source" != "$file" ] || copy=$dir/$file
-  if ! "${cxx[@]}" "${flags[@]}" -w -I"$dir" -I. -x c++ -c "$copy" -o "$dir/planted.o" 2>"$dir/log" ||
-    ! link "$dir/run_tests" "$dir/planted.o" "$source" 2>>"$dir/log"; then
+  if ! "${cxx[@]}" "${flags[@]}" -w -I"$dir" -I. -x c++ -c "$copy" -o "$dir/planted.o" \
+    2>"$dir/log" || ! link "$dir/run_tests" "$dir/planted.o" "$source" 2>>"$dir/log"; then
     echo "DOES NOT BUILD: $dir/log" >"$dir/verdict"
     return
   fi
@@ -68,10 +74,8 @@ plant() {
   case $rc in
     0) echo "NOT CAUGHT by $filter${run:+, $run}" ;;
     124) echo "HANGS in $filter" ;;
-    *)
-      echo "caught by $(sed -n 's/^TEST CASE:  //p' "$dir/log" | sort -u | wc -l) test cases${run:+, $run}:" \
-        "$(grep -m 1 -oE 'emulator: .*|(Address|Thread)Sanitizer: [a-z-]+|runtime error: .*' "$dir/log")"
-      ;;
+    *) echo "caught by $(sed -n 's/^TEST CASE:  //p' "$dir/log" | sort -u | wc -l) test cases" \
+      "${run:+in $run: $(first_report "$dir/log")}" ;;
   esac >"$dir/verdict"
   rm -f "$dir/run_tests" "$dir/planted.o"
 }

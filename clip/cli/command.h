@@ -43,8 +43,8 @@ inline constexpr Bounds kAtLeastOne{1, 1e15}, kNotNegative{0, 1e15}, kFraction{0
 struct DeviceFlag {
   std::string device_name = "cpu";
   Device device() const { return device_name == "cuda" ? Device::cuda : Device::cpu; }
-  /// Throws Error, saying what is missing, if there is no such device. To be asked before anything is
-  /// read or written.
+  /// Throws Error, saying what is missing, if there is no such device. To be asked before anything
+  /// is read or written.
   void require() const;
 };
 
@@ -103,8 +103,8 @@ struct ModelFlags : DeviceFlag {
   void declare(Command);          ///< --model, --device and the rest
   void declare_options(Command);  ///< the rest
   bool any() const;               ///< whether one of the rest was given
-  /// Opens it on its device, says on stderr what had to be inferred, and takes the vocabulary from --vocab, the
-  /// model file or, for models with OpenAI's, from where find_vocabulary finds it.
+  /// Opens it on its device, says on stderr what had to be inferred, and takes the vocabulary from
+  /// --vocab, the model file or, for models with OpenAI's, from where find_vocabulary finds it.
   LoadedModel open() const;
 };
 
