@@ -19,7 +19,12 @@ void* device_alloc(size_t bytes) {
   cudaGetLastError();
   return nullptr;
 }
+#if defined(DIPTYCH_EMULATED)
+// Nobody waits here, or lazy streams would not be lazy: on a GPU the block would go to the cache.
+void device_free(void* block) { cudaFreeAsync(block, stream()); }
+#else
 void device_free(void* block) { cudaFree(block); }
+#endif
 
 void* page_locked_alloc(size_t bytes) {
   void* block = nullptr;
