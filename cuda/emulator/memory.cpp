@@ -149,6 +149,7 @@ cudaError_t cudaMalloc(void** block, size_t bytes) {
   const Lock lock(mutex());
   *block = nullptr;
   if (sticky() || bytes == 0) return result(sticky());
+  if (bytes > kDeviceBytes - m.allocated) drain(true);  // blocks may be waiting for their release
   if (bytes > kDeviceBytes - m.allocated) return result(cudaErrorMemoryAllocation);
   const Open open;
   char* const start = on_heap() ? from_heap(bytes) : from_range(bytes);
