@@ -35,7 +35,8 @@ struct AdamWUpdate {
     m = k.beta1 * m + k.rest1 * grad;
     v = k.beta2 * v + k.rest2 * grad * grad;
     const T next = p - (decay * p + k.rate * m / (std::sqrt(v * k.unbias) + k.eps));
-    p = next < low ? low : high < next ? high : next;
+    const T not_below = next < low ? low : next;  // two steps: of these compilers make min and max
+    p = high < not_below ? high : not_below;
   }
 
   const AdamWConstants<T> k;
