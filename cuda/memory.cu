@@ -12,12 +12,13 @@
 namespace diptych::cuda {
 namespace {
 
-// A failure here is no memory, which the allocator reports after it has tried again.
+// Null where there is no memory, which the allocator reports after it has tried again.
 void* device_alloc(size_t bytes) {
   void* block = nullptr;
-  if (cudaMalloc(&block, bytes) == cudaSuccess) return block;
+  const cudaError_t status = cudaMalloc(&block, bytes);
+  if (status != cudaErrorMemoryAllocation) require(status, "cuda allocator");
   cudaGetLastError();
-  return nullptr;
+  return block;
 }
 #if defined(DIPTYCH_EMULATED)
 // Nobody waits here, or lazy streams would not be lazy: on a GPU the block would go to the cache.
@@ -28,9 +29,10 @@ void device_free(void* block) { cudaFree(block); }
 
 void* page_locked_alloc(size_t bytes) {
   void* block = nullptr;
-  if (cudaMallocHost(&block, bytes) == cudaSuccess) return block;
+  const cudaError_t status = cudaMallocHost(&block, bytes);
+  if (status != cudaErrorMemoryAllocation) require(status, "page-locked memory");
   cudaGetLastError();
-  return nullptr;
+  return block;
 }
 void page_locked_free(void* block) { cudaFreeHost(block); }
 
