@@ -28,10 +28,10 @@ fi
 
 # Prints FILE with OLD, which must be there exactly once, replaced by NEW.
 substitute() {
-  local text old=$2
+  local text old=${2//⏎/$'\n'} new=${3//⏎/$'\n'}
   text=$(<"$1")
   [[ $text == *"$old"* && ${text#*"$old"} != *"$old"* ]] || return 1
-  printf '%s%s%s\n' "${text%%"$old"*}" "$3" "${text#*"$old"}"
+  printf '%s%s%s\n' "${text%%"$old"*}" "$new" "${text#*"$old"}"
 }
 
 # link PROGRAM [OBJECT SOURCE]: OBJECT takes the place of SOURCE's, in the tests or in the library.
