@@ -73,7 +73,8 @@ check_tree() {
       # Only console.cpp knows what to do when a stream is full or closed; the allocator speaks
       # before it aborts.
       function check_streams(text) {
-        if (room ~ /^(examples|tests|cuda\/emulator)/ || file ~ /^(clip\/console|tensor\/allocator)\.cpp$/) return
+        if (room ~ /^(examples|tests|cuda\/emulator)/) return
+        if (file ~ /^(clip\/console|tensor\/allocator)\.cpp$/) return
         if (text ~ /fmt::print|std::(cout|cerr|clog)|(^|[^n])printf\(|(^|[^a-z_])f?put(s|c|char)\(/)
           report("write with print() or tell() of clip/console.h")
       }
