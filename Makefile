@@ -237,6 +237,9 @@ demo: all
 ifneq ($(filter check,$(MAKECMDGOALS)),)
 test: check
 	@$(MAKE) test
+else ifneq ($(filter asan tsan,$(MODE)),)
+test: $(TESTS) $(BINARY)
+	@DIPTYCH=$(BINARY) tests/in_shards.sh $(TESTS) $(JOBS)
 else
 test: $(TESTS) $(BINARY)
 	@DIPTYCH=$(BINARY) $(TESTS) $(if $(T),-tc='*$(T)*') | tee $(OUT)/test.log; status=$${PIPESTATUS[0]}; \
@@ -304,8 +307,10 @@ check:
 	@CXX=$(CXX) tests/check_must_not_compile.sh
 	@$(MAKE) examples >/dev/null && echo "examples: all run"
 	@$(MAKE) planted
-	@$(MAKE) MODE=asan test
-	@$(MAKE) MODE=tsan test
+	@$(MAKE) test-emu planted-emu RUNS='reverse lazy forward'
+	@$(MAKE) MODE=asan test test-emu planted-emu
+	@$(MAKE) MODE=tsan test test-emu planted-emu
+	@$(if $(NVCC),$(MAKE) cuda CUDA_ARCHS=90,echo "cuda: not built: no nvcc")
 
 # Copies of sources with one error each: the tests must notice every one.
 planted: $(TESTS)
