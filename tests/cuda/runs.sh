@@ -22,7 +22,7 @@ environment_of() {
     reverse) echo DIPTYCH_EMU_ORDER=reverse ;;
     random) echo DIPTYCH_EMU_ORDER=random:1 DIPTYCH_EMU_RESIDENT=3 ;;
     # Work is done when somebody waits for it, no sooner; the host cannot see the device's memory.
-    lazy) echo DIPTYCH_EMU_STREAMS=lazy DIPTYCH_EMU_PROTECT=1 ;;
+    lazy) echo DIPTYCH_EMU_STREAMS=lazy DIPTYCH_EMU_PROTECT=1 DIPTYCH_DTYPES=f32 ;;
     asan) echo DIPTYCH_DTYPES=f32,f64 ;;
     tsan) echo DIPTYCH_MOST_ELEMENTS=4096 DIPTYCH_EMU_RESIDENT=2 ;;
     *) echo "runs: there is no '$1'" >&2; return 1 ;;
