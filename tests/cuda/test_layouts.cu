@@ -96,8 +96,9 @@ std::vector<AdamWSlot> many_slots(int64_t n, DType t) {
   std::vector<AdamWSlot> slots;
   for (int64_t i = 0; i < n; ++i) {
     const Shape shape{i % 6};
-    AdamWSlot slot{noise(shape, t, 1), noise(shape, t, 2), full(shape, 0.5, t), noise(shape, t, 4),
-                   i % 2 == 0};
+    const auto stream = static_cast<uint64_t>(3 * i);
+    AdamWSlot slot{noise(shape, t, stream), noise(shape, t, stream + 1), full(shape, 0.5, t),
+                   noise(shape, t, stream + 2), i % 2 == 0};
     if (i % 3 == 0) slot.low = -0.5, slot.high = 0.5;
     slots.push_back(slot);
   }
