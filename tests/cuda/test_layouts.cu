@@ -1,6 +1,8 @@
 // tests/cuda/test_layouts.cu — element-wise kernels, copies and reductions of the device against
 // those of the CPU, in every layout that they tell apart: packs or single elements, squares of a
 // transposition, rows and columns of one chunk or several, lists that take more than one launch.
+#include <array>
+
 #include "tensor/scalar_ops.h"
 #include "tests/cuda/alike.h"
 
