@@ -22,7 +22,7 @@ else
   . tests/cuda/runs.sh
   bugs=tests/cuda/planted_bugs.tsv
   flags+=(-Icuda/emulator/include)
-  tests=("$objects"/tests/{main,test_ops,test_op_rules,test_kernels*,test_matmul,test_conv,test_golden}.o
+  tests=("$objects"/tests/{main,test_op*s,test_kernels*,test_matmul,test_conv,test_golden}.o
     "$DEVICEDIR"/tests/cuda/*.o)
 fi
 
