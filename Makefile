@@ -307,9 +307,10 @@ check:
 	@CXX=$(CXX) tests/check_must_not_compile.sh
 	@$(MAKE) examples >/dev/null && echo "examples: all run"
 	@$(MAKE) planted
-	@$(MAKE) test-emu planted-emu RUNS='reverse lazy forward'
-	@$(MAKE) MODE=asan test test-emu planted-emu
-	@$(MAKE) MODE=tsan test test-emu planted-emu
+	@$(MAKE) test-emu RUNS='reverse lazy'
+	@$(MAKE) planted-emu RUNS='forward reverse lazy'
+	@$(MAKE) MODE=asan test
+	@$(MAKE) MODE=tsan test
 	@$(if $(NVCC),$(MAKE) cuda CUDA_ARCHS=90,echo "cuda: not built: no nvcc")
 
 # Copies of sources with one error each: the tests must notice every one.
