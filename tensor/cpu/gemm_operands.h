@@ -24,6 +24,26 @@ struct ProductEnd {
   acc_t<T>* row_sums;
 };
 
+/// The sums of at most kTileRows rows of `depth` elements, put into `out` or, unless they are the
+/// first, added to it. Four sums for each row: additions need not wait for one another.
+template <class A>
+void sum_rows(const Matrix<const A>& a, int64_t rows, int64_t depth, bool first, A* out) {
+  A sums[4][kTileRows] = {};
+  for (int64_t k = 0; k < depth; ++k) {
+    const A* column = a.data + k * a.column;
+    A* sum = sums[k % 4];
+    if (rows == kTileRows && a.row == 1) {
+      for (int64_t r = 0; r < kTileRows; ++r) sum[r] += column[r];
+    } else {
+      for (int64_t r = 0; r < rows; ++r) sum[r] += column[r * a.row];
+    }
+  }
+  for (int64_t r = 0; r < rows; ++r) {
+    const A total = (sums[0][r] + sums[1][r]) + (sums[2][r] + sums[3][r]);
+    out[r] = first ? total : out[r] + total;
+  }
+}
+
 /// `width` columns in panels of whole vectors, at most kTileVectors each and as even as possible:
 /// four vectors are two panels of two, since a panel of one keeps few sums in registers.
 template <class A>

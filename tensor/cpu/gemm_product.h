@@ -199,7 +199,8 @@ class Product {
       for (int64_t p = top; a && p < bottom; ++p) pack_a(step, p, a + (p - top) * panel);
       const bool sums = step.row_sums && step.n0 == 0 && across.begin == 0;
       for (int64_t p = top; sums && p < bottom; ++p)
-        sum_rows(step, p, rows_at(step, p, a + (p - top) * panel));
+        sum_rows(rows_at(step, p, a + (p - top) * panel), rows_of(p), step.depth, step.first,
+                 step.row_sums + p * kTileRows);
       for (int64_t left = across.begin; left < across.end; left += group) {
         const Range some{left, std::min(across.end, left + group)};
         for (int64_t q = some.begin; !b && top == down.begin && q < some.end; ++q)
@@ -210,26 +211,6 @@ class Product {
                           b ? packed_panel(step, panels, q, b, 0)
                             : own_panel(step, panels, q, room, some.begin));
       }
-    }
-  }
-
-  /// Four sums for each row: additions need not wait for one another.
-  void sum_rows(const Step& step, int64_t p, const Matrix<const A>& a) const {
-    A sums[4][kTileRows] = {};
-    const int64_t rows = rows_of(p);
-    for (int64_t k = 0; k < step.depth; ++k) {
-      const A* column = a.data + k * a.column;
-      A* sum = sums[k % 4];
-      if (rows == kTileRows && a.row == 1) {
-        for (int64_t r = 0; r < kTileRows; ++r) sum[r] += column[r];
-      } else {
-        for (int64_t r = 0; r < rows; ++r) sum[r] += column[r * a.row];
-      }
-    }
-    A* out = step.row_sums + p * kTileRows;
-    for (int64_t r = 0; r < rows; ++r) {
-      const A total = (sums[0][r] + sums[1][r]) + (sums[2][r] + sums[3][r]);
-      out[r] = step.first ? total : out[r] + total;
     }
   }
 
