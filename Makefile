@@ -304,6 +304,7 @@ check:
 	@tests/check_format.sh
 	@tests/check_layers.sh && tests/check_layers.sh --self-test
 	@tests/check_links.sh && tests/check_links.sh --self-test
+	@tests/cuda/check_headers.sh
 	@CXX=$(CXX) tests/check_must_not_compile.sh
 	@$(MAKE) examples >/dev/null && echo "examples: all run"
 	@$(MAKE) planted
