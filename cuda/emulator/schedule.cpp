@@ -1,68 +1,18 @@
 // cuda/emulator/schedule.cpp — the threads of a grid, one after another, each until it has to wait.
 // Compiled without -fsanitize=thread; nothing here may copy or fill memory through the C library,
 // which ThreadSanitizer watches everywhere.
+#include "cuda/emulator/schedule.h"
+
 #include <algorithm>
 #include <cstdarg>
 #include <cstdio>
 #include <numeric>
-#include <random>
-
-#include "cuda/emulator/fiber.h"
-#include "cuda/emulator/internal.h"
-#include "cuda/emulator/shared_memory.h"
 
 uint3 threadIdx, blockIdx;
 dim3 blockDim, gridDim;
 
 namespace emu {
 namespace {
-
-constexpr unsigned kMostThreads = 1024, kWarp = 32;
-
-struct Block;
-
-struct Thread {
-  uint3 index;
-  Block* block;
-  unsigned number;  // within the block
-  Fiber* fiber;     // null until it runs
-  // What it waits for, if anything: a barrier or an operation of its warp.
-  const char* waits_in;
-  Where where;
-  unsigned mask;
-  void* registers;
-};
-
-struct Block {
-  uint3 index;
-  Thread thread[kMostThreads];
-  unsigned size, running, at_barrier;
-  Thread* first_at_barrier;
-  unsigned waiting[kMostThreads / kWarp];   // lanes in an operation of their warp
-  unsigned returned[kMostThreads / kWarp];  // lanes that will not come any more
-  SharedMemory shared;
-  Fiber* fiber[kMostThreads];  // under ThreadSanitizer, every thread's own
-  char ended;                  // its address stands for the end of the blocks that were here
-};
-
-struct Scheduler {
-  const Grid* grid = nullptr;  // null while no kernel runs
-  Thread* running;
-  std::vector<Thread*> ready;  // a stack
-  size_t ready_count;
-  std::vector<Block*> block;
-  unsigned resident;  // how many of them are used
-  uint64_t blocks, started, first, stride;
-  std::minstd_rand random;
-  Fiber host;
-  std::vector<Fiber*> fibers;
-  Fiber* free_fibers = nullptr;
-  bool stopped;  // before its end
-  Text why;
-  Where where;
-  char began, ended;  // their addresses stand for the grid's beginning and end
-};
-Scheduler& s = *new Scheduler;  // never destroyed: threads may still run when the process ends
 
 // -- fibers --
 
@@ -85,18 +35,13 @@ void give_back(Fiber* fiber) {
   s.free_fibers = fiber;
 }
 
+}  // namespace
+
 // -- who is next --
 
 void make_ready(Thread& thread) {
   thread.waits_in = nullptr;
   s.ready[s.ready_count++] = &thread;
-}
-
-// Pushed so that they are popped in the order of the settings.
-template <class Each>
-void push_in_order(unsigned n, Each push) {
-  const bool first_on_top = settings().order != Order::reverse;
-  for (unsigned i = 0; i < n; ++i) push(first_on_top ? n - 1 - i : i);
 }
 
 Thread* next_thread() {
@@ -119,92 +64,13 @@ void go_on_with(Thread& thread, Fiber& from) {
   switch_to(from, *thread.fiber);
 }
 
-// -- reports --
-
-Text place_of_wait(const Thread& thread) {
-  return text("thread (%u, %u, %u) waits in %s at %s:%u", thread.index.x, thread.index.y,
-              thread.index.z, thread.waits_in, thread.where.file_name(), thread.where.line());
-}
-
-bool same_call(const Thread& a, const Thread& b) {
-  return a.waits_in == b.waits_in && a.mask == b.mask && a.where.line() == b.where.line() &&
-         a.where.column() == b.where.column();
-}
-
-// Nobody is ready and a block has not ended: two of its threads that wait in different places.
-[[noreturn]] void report_deadlock(const Block& block) {
-  const Thread *first = nullptr, *second = nullptr;
-  for (const Thread* thread = block.thread; thread < block.thread + block.size; ++thread) {
-    if (!thread->waits_in) continue;
-    if (!first) first = thread;
-    if (!same_call(*first, *thread)) second = thread;
-  }
-  stop(Where{}, "deadlock: %s; %s", place_of_wait(*first).at,
-       place_of_wait(second ? *second : *first).at);
-}
+namespace {
 
 // After the thread, which is still the running one, was left for ever.
 void report_stop() {
   std::string where;
   if (s.where.line()) where = s.where.file_name() + (":" + std::to_string(s.where.line()) + ": ");
   tell(running().at + (": " + where) + s.why.at);
-}
-
-// -- waiting --
-
-// Others run until this thread is ready and its turn comes.
-void wait() {
-  Thread& self = *s.running;
-  Thread* next = next_thread();
-  if (!next) report_deadlock(*self.block);
-  if (next == &self)
-    become(self);
-  else
-    go_on_with(*next, *self.fiber);
-}
-
-void wait_in(Thread& self, const char* name, unsigned mask, void* registers, const Where& where) {
-  self.waits_in = name;
-  self.mask = mask;
-  self.registers = registers;
-  self.where = where;
-}
-
-// What each of these threads wrote, all of them may read.
-template <class Each>
-void fence(const void* place, Each each) {
-  if (!under_thread_sanitizer()) return;
-  each([&](Thread& thread) { publish(*thread.fiber, place); });
-  each([&](Thread& thread) { learn(*thread.fiber, place); });
-}
-
-void open_barrier(Block& block) {
-  fence(&block.at_barrier, [&](auto act) {
-    for (unsigned i = 0; i < block.size; ++i) act(block.thread[i]);
-  });
-  block.at_barrier = 0;
-  push_in_order(block.size, [&](unsigned i) { make_ready(block.thread[i]); });
-}
-
-void complete_collective(Thread* warp, unsigned& waiting, void (*all)(void* const*), bool fences) {
-  const unsigned mask = s.running->mask;
-  const auto in_mask = [&](unsigned lane) { return (mask >> lane & 1) != 0; };
-  void* registers[kWarp];
-  for (unsigned lane = 0; lane < kWarp; ++lane)
-    registers[lane] = in_mask(lane) ? warp[lane].registers : nullptr;
-  {
-    Unseen shuffles_order_nothing;
-    all(registers);
-  }
-  if (fences)
-    fence(&waiting, [&](auto act) {
-      for (unsigned lane = 0; lane < kWarp; ++lane)
-        if (in_mask(lane)) act(warp[lane]);
-    });
-  waiting &= ~mask;
-  push_in_order(kWarp, [&](unsigned lane) {
-    if (in_mask(lane)) make_ready(warp[lane]);
-  });
 }
 
 // -- blocks --
@@ -347,41 +213,6 @@ bool run(const Grid& grid) {
   run_all();
   s.grid = nullptr;
   return !s.stopped;
-}
-
-unsigned lane() { return s.running->number % kWarp; }
-
-void barrier(Where where) {
-  Thread& self = *s.running;
-  Block& block = *self.block;
-  wait_in(self, "__syncthreads", 0, nullptr, where);
-  if (block.running < block.size) stop(where, "__syncthreads, but threads of the block returned");
-  if (block.at_barrier && !same_call(self, *block.first_at_barrier))
-    stop(where, "__syncthreads, but %s", place_of_wait(*block.first_at_barrier).at);
-  if (!block.at_barrier) block.first_at_barrier = &self;
-  if (++block.at_barrier == block.size) open_barrier(block);
-  wait();
-}
-
-void collective(const char* name, unsigned mask, void* mine, void (*all)(void* const*), bool fences,
-                Where where) {
-  Thread& self = *s.running;
-  const unsigned own = lane(), warp = self.number / kWarp;
-  Thread* const lanes = &self - own;
-  unsigned& waiting = self.block->waiting[warp];
-  wait_in(self, name, mask, mine, where);
-  if (!(mask >> own & 1)) stop(where, "%s with mask %#x, called by lane %u", name, mask, own);
-  if (const unsigned gone = mask & self.block->returned[warp])
-    stop(where, "%s with mask %#x, but lane %d has returned or never was", name, mask,
-         std::countr_zero(gone));
-  if (waiting & mask) {
-    const Thread& other = lanes[std::countr_zero(waiting & mask)];
-    if (!same_call(self, other))
-      stop(where, "%s with mask %#x, but %s", name, mask, place_of_wait(other).at);
-  }
-  waiting |= 1u << own;
-  if ((waiting & mask) == mask) complete_collective(lanes, waiting, all, fences);
-  wait();
 }
 
 void* shared(const char* tag, const char* name, size_t bytes, size_t alignment) {
