@@ -6,25 +6,11 @@
 namespace diptych::cuda {
 namespace {
 
-/// A slot as plain memory.
+/// A slot, of which a block takes a chunk.
 template <class T>
-struct Arrays {
+struct Arrays : AdamWArrays<T> {
   static constexpr int64_t kChunk = 4096;
-  Arrays() = default;
-  explicit Arrays(const AdamWSlot& s)
-      : g(s.g.data<T>()),
-        m(s.m.data<T>()),
-        v(s.v.data<T>()),
-        p(s.p.data<T>()),
-        n(s.p.numel()),
-        decays(s.decays),
-        low(static_cast<T>(s.low)),
-        high(static_cast<T>(s.high)) {}
-  const T* g;
-  T *m, *v, *p;
-  int64_t n;
-  bool decays;
-  T low, high;
+  using AdamWArrays<T>::AdamWArrays;
 };
 
 /// One chunk of one slot. The gradients' norm is on the device: whether there is a step at all, and
@@ -37,7 +23,7 @@ __global__ void step_chunks(const __grid_constant__ Batch<Arrays<T>> batch, Adam
   const T scale = static_cast<T>(step.clip_scale(std::sqrt(*squares)));
   const auto [number, first, last] = batch.find(blockIdx.x);
   const Arrays<T> slot = batch.item[number];
-  const AdamWUpdate<T> update(constants, scale, slot.decays, slot.low, slot.high);
+  const AdamWUpdate<T> update(constants, scale, slot);
   for (int64_t i = first + int64_t{threadIdx.x} * S; i < last; i += kBlock * S) {
     const int64_t left = last - i;
     const Pack<T> g = load<S>(slot.g + i, left, packed);

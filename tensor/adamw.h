@@ -24,11 +24,36 @@ struct AdamWConstants {
   T beta1, rest1, beta2, rest2, rate, unbias, decay, eps;
 };
 
+/// A slot as plain memory.
+template <class T>
+struct AdamWArrays {
+  AdamWArrays() = default;
+  explicit AdamWArrays(const AdamWSlot& s)
+      : g(s.g.data<T>()),
+        m(s.m.data<T>()),
+        v(s.v.data<T>()),
+        p(s.p.data<T>()),
+        n(s.p.numel()),
+        low(static_cast<T>(s.low)),
+        high(static_cast<T>(s.high)),
+        decays(s.decays) {}
+
+  const T* g;
+  T *m, *v, *p;
+  int64_t n;
+  T low, high;
+  bool decays;
+};
+
 /// What depends on the slot as well: how its gradients are scaled, its weight decay, its bounds.
 template <class T>
 struct AdamWUpdate {
-  DIPTYCH_HD AdamWUpdate(const AdamWConstants<T>& constants, T scale_, bool decays, T low_, T high_)
-      : k(constants), scale(scale_), decay(decays ? k.decay : T(0)), low(low_), high(high_) {}
+  DIPTYCH_HD AdamWUpdate(const AdamWConstants<T>& constants, T scale_, const AdamWArrays<T>& slot)
+      : k(constants),
+        scale(scale_),
+        decay(slot.decays ? k.decay : T(0)),
+        low(slot.low),
+        high(slot.high) {}
 
   DIPTYCH_HD void operator()(T g, T& m, T& v, T& p) const {
     const T grad = scale * g;

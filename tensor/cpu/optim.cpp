@@ -8,27 +8,8 @@
 namespace diptych::cpu {
 namespace {
 
-/// A slot as plain memory.
 template <class T>
-struct Arrays {
-  explicit Arrays(const AdamWSlot& s)
-      : g(s.g.data<T>()),
-        m(s.m.data<T>()),
-        v(s.v.data<T>()),
-        p(s.p.data<T>()),
-        n(s.p.numel()),
-        low(static_cast<T>(s.low)),
-        high(static_cast<T>(s.high)),
-        decays(s.decays) {}
-  const T* g;
-  T *m, *v, *p;
-  int64_t n;
-  T low, high;
-  bool decays;
-};
-
-template <class T>
-void step_range(const AdamWUpdate<T>& update, const Arrays<T>& a, int64_t begin, int64_t end) {
+void step_range(const AdamWUpdate<T>& update, const AdamWArrays<T>& a, int64_t begin, int64_t end) {
   const T* __restrict g = a.g;
   T* __restrict m = a.m;
   T* __restrict v = a.v;
@@ -43,17 +24,16 @@ void step_all(const AdamWStep& step, double norm, const std::vector<AdamWSlot>& 
   constexpr int64_t kShares = 64, kVector = 64;
   const AdamWConstants<T> constants(step);
   const T scale = static_cast<T>(step.clip_scale(norm));
-  const std::vector<Arrays<T>> all(slots.begin(), slots.end());
+  const std::vector<AdamWArrays<T>> all(slots.begin(), slots.end());
   int64_t total = 0;
-  for (const Arrays<T>& a : all) total += a.n;
+  for (const AdamWArrays<T>& a : all) total += a.n;
   const int64_t grain = std::max<int64_t>(1, kShares * 8192 / std::max<int64_t>(1, total));
   parallel_for(kShares, grain, [&](int64_t begin, int64_t end) {
-    for (const Arrays<T>& a : all) {
+    for (const AdamWArrays<T>& a : all) {
       const auto cut = [n = a.n](int64_t s) {
         return s == kShares ? n : n * s / kShares / kVector * kVector;
       };
-      step_range(AdamWUpdate<T>(constants, scale, a.decays, a.low, a.high), a, cut(begin),
-                 cut(end));
+      step_range(AdamWUpdate<T>(constants, scale, a), a, cut(begin), cut(end));
     }
   });
 }
