@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "tensor/factory.h"
+#include "tensor/kernels.h"
 
 namespace diptych {
 namespace {
@@ -26,10 +27,12 @@ std::vector<int64_t> numbers_of(const std::vector<int64_t>& ends) {
   return all;
 }
 
-// 0, T, …, B T, of the device's own making: a model calls for them in every pass.
+// 0, T, …, B T, of the device's own making: a model calls for them in every pass. In f64, which has
+// all whole numbers up to 2⁵³, more than any memory has rows.
 Tensor multiples(int64_t B, int64_t T, Device device) {
-  if (T == 0) return zeros({B + 1}, DType::i64, device);
-  return arange((B + 1) * T, DType::i64, device).view({B + 1, T}).select(1, 0).contiguous();
+  Tensor y = zeros({B + 1}, DType::f64, device);
+  kernel::axpy(device, static_cast<double>(T), arange(B + 1, DType::f64, device), y);
+  return y.to(DType::i64);
 }
 
 }  // namespace
@@ -57,7 +60,8 @@ Ragged Ragged::equal(int64_t B, int64_t T, Device device) {
         " rows");
   std::vector<int64_t> ends{0};
   for (int64_t b = 1; b <= B; ++b) ends.push_back(b * T);
-  return Ragged(std::move(ends), multiples(B, T, device));
+  const Tensor offsets = device == Device::cpu ? upload(ends, device) : multiples(B, T, device);
+  return Ragged(std::move(ends), offsets);
 }
 
 Ragged Ragged::of_offsets(const Tensor& offsets) {
