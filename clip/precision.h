@@ -1,0 +1,29 @@
+// clip/precision.h — in which types a model computes, and what it keeps in which.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "tensor/types.h"
+
+namespace diptych {
+
+/// With open_clip's names and meaning. amp: parameters stay f32, products read 16-bit copies of
+/// them, and what flows between layers is 16 bits. pure: the parameters are 16 bits themselves.
+enum class Precision : uint8_t { fp32, amp_bf16, amp_fp16, pure_bf16 };
+
+const char* name(Precision);
+/// Throws Error, naming the nearest and listing all, for any other name.
+Precision precision_from(const std::string& name);
+/// All names, in order.
+std::vector<std::string> precision_names();
+
+/// The type of what flows between layers.
+DType compute_dtype(Precision);
+/// The type of the parameters.
+DType parameter_dtype(Precision);
+
+/// What runs in which type, one line each: a table for people.
+std::string explain(Precision);
+
+}  // namespace diptych
