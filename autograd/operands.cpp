@@ -42,6 +42,19 @@ Tensor as_rows(const char* op, const Tensor& x) {
   return x.contiguous().view({rows.numel(), x.dim(-1)});
 }
 
+Gains::Gains(const char* op, const Tensor& x, const Tensor& w, const Tensor& b)
+    : weight(w.to(statistics_dtype(x)).contiguous()), bias(b.to(statistics_dtype(x)).contiguous()) {
+  const Shape D{x.dim(-1)};
+  check(w.shape() == D && b.shape() == D, op, ": x ", x.shape(), " needs weight and bias ", D,
+        ", got ", w.shape(), " and ", b.shape());
+  const auto fits = [&](const Tensor& t) {
+    return t.device() == x.device() && (t.dtype() == x.dtype() || t.dtype() == weight.dtype());
+  };
+  check(fits(w) && fits(b), op, ": x is ", x.dtype(), " on ", x.device(),
+        "; weight and bias must be there too, of that dtype or ", weight.dtype(), ", got ",
+        kinds_of({w, b}));
+}
+
 void check_picture(const char* op, const Tensor& x) {
   check(is_float(x.dtype()) && x.rank() == 4, op,
         ": needs floating-point pictures (B, H, W, C), got ", x.dtype(), ' ', x.shape());

@@ -38,4 +38,14 @@ inline DType statistics_dtype(const Tensor& x) {
   return x.dtype() == DType::f64 ? DType::f64 : DType::f32;
 }
 
+/// What a norm scales and shifts x by, as kernels want it: contiguous, of the dtype of statistics.
+/// Throws Error naming `op` unless both are (D), on x's device, of its dtype or of that one.
+struct Gains {
+  Gains(const char* op, const Tensor& x, const Tensor& weight, const Tensor& bias);
+  Tensor weight, bias;
+};
+
+/// d as a gradient of that dtype; undefined stays so.
+inline Tensor gradient_in(DType dtype, const Tensor& d) { return d.defined() ? d.to(dtype) : d; }
+
 }  // namespace diptych

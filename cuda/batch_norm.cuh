@@ -20,8 +20,8 @@ struct BatchNorm {
       : N(in.dim(0)),
         D(in.dim(1)),
         x(in.data<T>()),
-        weight(w.data<T>()),
-        bias(b.data<T>()),
+        weight(w.data<A>()),
+        bias(b.data<A>()),
         mean(m.data<A>()),
         var(v.data<A>()),
         eps(static_cast<A>(epsilon)),
@@ -30,8 +30,8 @@ struct BatchNorm {
   __device__ A rstd(int64_t j) const { return A(1) / std::sqrt(var[j] + eps); }
 
   int64_t N, D;
-  const T *x, *weight, *bias;
-  const A *mean, *var;
+  const T* x;
+  const A *weight, *bias, *mean, *var;
   A eps;
   bool relu;
 };

@@ -36,14 +36,15 @@ struct BatchNormGrad {
   __device__ void operator()(int64_t j, double w, double b) const {
     dw[j] = static_cast<A>(w) * of.rstd(j);
     db[j] = static_cast<A>(b);
-    if (dweight) dweight[j] = narrow<T>(dw[j]);
-    if (dbias) dbias[j] = narrow<T>(db[j]);
+    if (dweight) dweight[j] = dw[j];
+    if (dbias) dbias[j] = db[j];
   }
 
   BatchNorm<T> of;
   const T* g;
   A *dw, *db;
-  T *dx, *dweight, *dbias;
+  T* dx;
+  A *dweight, *dbias;
 };
 
 /// dx = scale (g - a - (x - mean) b),  a = db / N,  b = dw rstd / N; both 0 unless of_batch
@@ -85,8 +86,8 @@ void batch_norm_grad(const Tensor& x, const Tensor& weight, const Tensor& bias, 
                                 sums.data<A>(),
                                 sums.data<A>() + of.D,
                                 data_or_null<T>(dx),
-                                data_or_null<T>(dweight),
-                                data_or_null<T>(dbias)};
+                                data_or_null<A>(dweight),
+                                data_or_null<A>(dbias)};
     const auto run = [&]<int kPack>(std::integral_constant<int, kPack>) {
       const char* name = "batch_norm_grad";
       if (of_batch || grad.dweight || grad.dbias)

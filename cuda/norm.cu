@@ -19,7 +19,8 @@ namespace {
 /// What the kernels of layer_norm read and write, for elements of type T.
 template <class T>
 struct LayerNorm {
-  const T *x, *weight, *bias;
+  const T* x;
+  const acc_t<T>*weight, *bias;
   acc_t<T> eps;
   T* y;
   acc_t<T>*mean, *rstd;
@@ -37,8 +38,8 @@ __global__ void layer_norm_rows(LayerNorm<T> of) {
   const A var = inverse * share.sum([m](A v) { return (v - m) * (v - m); }, x);
   const A r = A(1) / std::sqrt(var + of.eps);
   share.write(
-      of.y, [m, r](A v, A w, A b) { return (v - m) * r * w + b; }, x, EveryRow<T, S>{of.weight},
-      EveryRow<T, S>{of.bias});
+      of.y, [m, r](A v, A w, A b) { return (v - m) * r * w + b; }, x, EveryRow<A, S>{of.weight},
+      EveryRow<A, S>{of.bias});
   if (share.leads()) of.mean[share.row] = m;
   if (share.leads()) of.rstd[share.row] = r;
 }
@@ -48,8 +49,8 @@ template <class T>
 struct LayerNormGrad {
   using A = acc_t<T>;
 
-  const T *x, *weight;
-  const A *mean, *rstd;
+  const T* x;
+  const A *weight, *mean, *rstd;
   const T* g;
   int64_t N, D;
 
@@ -72,7 +73,7 @@ __global__ void layer_norm_grad_rows(LayerNormGrad<T> of, T* dx) {
   DIPTYCH_SHARED(A[kBlock / kWarp], room);
   const S share(of.N, of.D, room);
   const Row<T, S> x(of.x, share), g(of.g, share);
-  const EveryRow<T, S> weight{of.weight};
+  const EveryRow<A, S> weight{of.weight};
   const A m = of.mean[share.row], r = of.rstd[share.row], inverse = A(1) / static_cast<A>(of.D);
   const A a = inverse * share.sum([](A d, A w) { return d * w; }, g, weight);
   const A b = inverse * share.sum([=](A v, A d, A w) { return d * w * (v - m) * r; }, x, g, weight);
@@ -81,13 +82,13 @@ __global__ void layer_norm_grad_rows(LayerNormGrad<T> of, T* dx) {
 }
 
 /// What becomes of the sums of a column.
-template <class T>
+template <class A>
 struct StoreSums {
   __device__ void operator()(int64_t j, double w, double b) const {
-    if (dweight) dweight[j] = narrow<T>(static_cast<acc_t<T>>(w));
-    if (dbias) dbias[j] = narrow<T>(static_cast<acc_t<T>>(b));
+    if (dweight) dweight[j] = static_cast<A>(w);
+    if (dbias) dbias[j] = static_cast<A>(b);
   }
-  T *dweight, *dbias;
+  A *dweight, *dbias;
 };
 
 /// What the kernels of l2_normalize and of its gradient share: norm (N) is the divisor.
@@ -125,7 +126,7 @@ void layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, doubl
                 Tensor& mean, Tensor& rstd) {
   visit_float(x.dtype(), [&]<class T>(Type<T>) {
     using A = acc_t<T>;
-    const LayerNorm<T> of{x.data<T>(),         weight.data<T>(), bias.data<T>(),
+    const LayerNorm<T> of{x.data<T>(),         weight.data<A>(), bias.data<A>(),
                           static_cast<A>(eps), y.data<T>(),      mean.data<A>(),
                           rstd.data<A>(),      x.dim(0),         x.dim(1)};
     const auto run = [&]<class S>(Type<S>, const Grid& grid) {
@@ -139,14 +140,14 @@ void layer_norm_grad(const Tensor& x, const Tensor& weight, const Tensor& mean, 
                      const Tensor& g, Tensor& dx, Tensor& dweight, Tensor& dbias) {
   visit_float(x.dtype(), [&]<class T>(Type<T>) {
     using A = acc_t<T>;
-    const LayerNormGrad<T> of{x.data<T>(), weight.data<T>(), mean.data<A>(), rstd.data<A>(),
+    const LayerNormGrad<T> of{x.data<T>(), weight.data<A>(), mean.data<A>(), rstd.data<A>(),
                               g.data<T>(), x.dim(0),         x.dim(1)};
     T* pd = data_or_null<T>(dx);
     const auto rows = [&]<class S>(Type<S>, const Grid& grid) {
       launch("layer_norm_grad", layer_norm_grad_rows<T, S>, grid, of, pd);
     };
     if (pd) visit_share<T>(of.N, of.D, rows, of.x, of.weight, of.g, pd);
-    const StoreSums<T> finish{data_or_null<T>(dweight), data_or_null<T>(dbias)};
+    const StoreSums<A> finish{data_or_null<A>(dweight), data_or_null<A>(dbias)};
     const auto columns = [&](auto pack) {
       sum_columns<A, decltype(pack)::value>("layer_norm_grad", of, of.N, of.D, finish);
     };

@@ -9,8 +9,8 @@ KERNEL_TEST("layer_norm with gradients") {
   for (DType t : kFloats) {
     for (const Shape& s : {Shape{1, 1}, Shape{3, 7}, Shape{300, 96}, Shape{5, 513}, Shape{0, 8}}) {
       const int64_t n = s[0], d = s[1];
-      const Tensor x = normal(s, t, 1), g = normal(s, t, 2), w = normal({d}, t, 3);
-      const Tensor b = normal({d}, t, 4);
+      const Tensor x = normal(s, t, 1), g = normal(s, t, 2), w = normal({d}, acc_dtype(t), 3);
+      const Tensor b = normal({d}, acc_dtype(t), 4);
       const Values vx = values(x), vg = values(g), vw = values(w), vb = values(b);
       Tensor y = empty_like(x), mean = empty({n}, acc_dtype(t)), rstd = empty_like(mean);
       Tensor dx = empty_like(x), dw = empty_like(w), db = empty_like(w), none;
@@ -157,7 +157,7 @@ KERNEL_TEST("kernels: the same bits for any number of threads") {
   std::vector<int64_t> index, target, offsets = {0, 3, 3, 60, 300, 700};
   for (int64_t i = 0; i < n; ++i) index.push_back(i * i % 50), target.push_back(i % d);
   check_same_bits([&] {
-    Tensor mean = empty({n}), rstd = empty({n}), norm = empty({n}), loss = empty({n});
+    Tensor mean = empty({n}), rstd = empty({n}), norm = empty({n}), loss = empty({n}), none;
     Tensor lse = empty({n}), lse2 = empty({2, n}), total = empty({1, 1}),
            squares = empty({}, DType::f64);
     Tensor columns = empty({1, d}), rows = empty({n, 1}), scattered = empty({50, d});
@@ -189,7 +189,8 @@ KERNEL_TEST("kernels: the same bits for any number of threads") {
     kernel::reduce(here, Reduce::sum, x.view({1, n, d}), columns);
     kernel::reduce(here, Reduce::max, x.view({n, d, 1}), rows);
     kernel::sum_squares(here, {x}, squares);
-    kernel::adamw_step(here, {1e-3, 0.9, 0.98, 1e-6, 0.2, 1, 1}, squares, {{g, m, v, p, true}});
+    kernel::adamw_step(here, {1e-3, 0.9, 0.98, 1e-6, 0.2, 1, 1}, squares, {{g, m, v, p, true}},
+                       none);
     kernel::copy(here, x.view({d, n}).transpose(0, 1), y[9]);
     kernel::log_softmax_grad(here, y[2], g, y[10]);
     return std::vector<Tensor>{y[0], y[1], y[2],   y[3],   y[4],    y[5],    y[6], y[7],

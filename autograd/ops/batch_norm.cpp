@@ -6,31 +6,26 @@
 namespace diptych {
 namespace {
 
-void check_columns(const Tensor& x, const Tensor& weight, const Tensor& bias) {
-  const Shape D{x.dim(-1)};
-  check(weight.shape() == D && bias.shape() == D, "batch_norm: x ", x.shape(),
-        " needs weight and bias ", D, ", got ", weight.shape(), " and ", bias.shape());
-  check_alike("batch_norm", {x, weight, bias});
-}
-
 // of_batch: mean and var are functions of x, so its gradient passes through them too.
 Tensor normalize(const Tensor& x, const Tensor& rows, const Tensor& weight, const Tensor& bias,
                  const Tensor& mean, const Tensor& var, double eps, bool relu, bool of_batch) {
-  const Tensor w = weight.contiguous(), b = bias.contiguous();
+  const Gains gains("batch_norm", x, weight, bias);
   Tensor y = empty_like(rows);
-  kernel::batch_norm(x.device(), rows, w, b, mean, var, eps, relu, y);
+  kernel::batch_norm(x.device(), rows, gains.weight, gains.bias, mean, var, eps, relu, y);
 
   const bool need_x = needs_grad(x), need_w = needs_grad(weight), need_b = needs_grad(bias);
+  const DType w_dtype = gradient_dtype(weight), b_dtype = gradient_dtype(bias);
   return record("batch_norm", y.view(x.shape()), {x, weight, bias},
-                [=, x = Saved(rows), w = Saved(w), b = Saved(b), mean = Saved(mean),
-                 var = Saved(var)](const Tensor& g) -> Grads {
+                [=, x = Saved(rows), w = Saved(gains.weight), b = Saved(gains.bias),
+                 mean = Saved(mean), var = Saved(var)](const Tensor& g) -> Grads {
                   Tensor dx = need_x ? empty_like(x.get()) : Tensor();
                   Tensor dw = need_w ? empty_like(w.get()) : Tensor();
                   Tensor db = need_b ? empty_like(b.get()) : Tensor();
                   kernel::batch_norm_grad(g.device(), x.get(), w.get(), b.get(), mean.get(),
                                           var.get(), eps, g.view(x.get().shape()), relu, of_batch,
                                           dx, dw, db);
-                  return {need_x ? dx.view(g.shape()) : dx, dw, db};
+                  return {need_x ? dx.view(g.shape()) : dx, gradient_in(w_dtype, dw),
+                          gradient_in(b_dtype, db)};
                 });
 }
 
@@ -39,7 +34,6 @@ Tensor normalize(const Tensor& x, const Tensor& rows, const Tensor& weight, cons
 BatchNormed batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps,
                        bool relu) {
   const Tensor rows = as_rows("batch_norm", x);
-  check_columns(x, weight, bias);
   check(rows.dim(0) > 1, "batch_norm: x ", x.shape(),
         " has one value per column, and no variance; use a larger batch, or evaluation mode");
   Tensor mean = empty({rows.dim(1)}, statistics_dtype(x), x.device()), var = empty_like(mean);
@@ -50,7 +44,6 @@ BatchNormed batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias
 Tensor batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& mean,
                   const Tensor& var, double eps, bool relu) {
   const Tensor rows = as_rows("batch_norm", x);
-  check_columns(x, weight, bias);
   const DType dtype = statistics_dtype(x);
   check(mean.shape() == weight.shape() && var.shape() == weight.shape() && mean.dtype() == dtype &&
             var.dtype() == dtype && mean.device() == x.device() && var.device() == x.device(),

@@ -7,24 +7,24 @@ namespace diptych {
 
 Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps) {
   const Tensor in = as_rows("layer_norm", x);
-  const int64_t N = in.dim(0), D = in.dim(1);
-  check(weight.shape() == Shape{D} && bias.shape() == Shape{D}, "layer_norm: x ", x.shape(),
-        " needs weight and bias (", D, "), got ", weight.shape(), " and ", bias.shape());
-  check_alike("layer_norm", {x, weight, bias});
+  const int64_t N = in.dim(0);
+  const Gains gains("layer_norm", x, weight, bias);
   Tensor y = empty_like(in);
   Tensor mean = empty({N}, statistics_dtype(x), x.device()), rstd = empty_like(mean);
-  kernel::layer_norm(x.device(), in, weight.contiguous(), bias.contiguous(), eps, y, mean, rstd);
+  kernel::layer_norm(x.device(), in, gains.weight, gains.bias, eps, y, mean, rstd);
 
   const bool need_x = needs_grad(x), need_w = needs_grad(weight), need_b = needs_grad(bias);
+  const DType w_dtype = gradient_dtype(weight), b_dtype = gradient_dtype(bias);
   return record("layer_norm", y.view(x.shape()), {x, weight, bias},
-                [=, x = Saved(in), w = Saved(weight.contiguous()), mean = Saved(mean),
+                [=, x = Saved(in), w = Saved(gains.weight), mean = Saved(mean),
                  rstd = Saved(rstd)](const Tensor& g) -> Grads {
                   Tensor dx = need_x ? empty_like(x.get()) : Tensor();
                   Tensor dw = need_w ? empty_like(w.get()) : Tensor();
                   Tensor db = need_b ? empty_like(w.get()) : Tensor();
                   kernel::layer_norm_grad(g.device(), x.get(), w.get(), mean.get(), rstd.get(),
                                           g.view(x.get().shape()), dx, dw, db);
-                  return {need_x ? dx.view(g.shape()) : dx, dw, db};
+                  return {need_x ? dx.view(g.shape()) : dx, gradient_in(w_dtype, dw),
+                          gradient_in(b_dtype, db)};
                 });
 }
 

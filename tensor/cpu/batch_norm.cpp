@@ -91,12 +91,10 @@ struct Columns {
 
   Columns(const Tensor& weight, const Tensor& b, const Tensor& m, const Tensor& var, double eps,
           Scratch& room)
-      : mean(m.data<A>()) {
+      : mean(m.data<A>()), bias(b.data<A>()) {
     const int64_t D = weight.numel();
-    A* memory = room.get<A>(4 * D);
-    bias = widen(b.data<T>(), D, memory);
-    const A* w = widen(weight.data<T>(), D, memory + D);
-    A *reciprocal = memory + 2 * D, *product = memory + 3 * D;
+    const A* w = weight.data<A>();
+    A *reciprocal = room.get<A>(2 * D), *product = reciprocal + D;
     for (int64_t j = 0; j < D; ++j)
       reciprocal[j] = A(1) / std::sqrt(var.data<A>()[j] + static_cast<A>(eps));
     for (int64_t j = 0; j < D; ++j) product[j] = w[j] * reciprocal[j];
@@ -104,7 +102,7 @@ struct Columns {
     scale = product;
   }
 
-  const A *mean, *rstd, *bias, *scale;  // scale = weight rstd
+  const A *mean, *bias, *rstd, *scale;  // scale = weight rstd
 };
 
 template <class T>
@@ -257,8 +255,8 @@ void batch_norm_grad(const Tensor& x, const Tensor& weight, const Tensor& bias, 
         relu};
     A *dw = room_sums.get<A>(2 * D), *db = dw + D;
     grad.sums(dw, db);
-    if (dweight.defined()) convert(dw, D, dweight.data<T>());
-    if (dbias.defined()) convert(db, D, dbias.data<T>());
+    if (dweight.defined()) std::copy_n(dw, D, dweight.data<A>());
+    if (dbias.defined()) std::copy_n(db, D, dbias.data<A>());
     if (!dx.defined()) return;
     if (!of_batch) std::fill(dw, dw + 2 * D, A(0));
     grad.write_dx(dw, db, dx.data<T>());

@@ -65,9 +65,8 @@ struct LayerNormGrad {
 };
 
 /// All rows: sums over rows go by chunks, see RowChunks.
-template <class T>
-void layer_norm_grad_rows(const LayerNormGrad<T>& grad, int64_t rows, T* dweight, T* dbias) {
-  using A = acc_t<T>;
+template <class T, class A = acc_t<T>>
+void layer_norm_grad_rows(const LayerNormGrad<T>& grad, int64_t rows, A* dweight, A* dbias) {
   static thread_local Scratch scratch;
   const int64_t width = grad.width;
   const RowChunks chunks(rows);
@@ -91,10 +90,7 @@ void layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, doubl
   const int64_t rows = x.dim(0), width = x.dim(1);
   visit_float(x.dtype(), [&]<class T>(Type<T>) {
     using A = acc_t<T>;
-    static thread_local Scratch scratch;
-    A* room_w = scratch.get<A>(2 * width);
-    const A* w = widen(weight.data<T>(), width, room_w);
-    const A* b = widen(bias.data<T>(), width, room_w + width);
+    const A *w = weight.data<A>(), *b = bias.data<A>();
     const T* px = x.data<T>();
     T* py = y.data<T>();
     A *pm = mean.data<A>(), *pr = rstd.data<A>();
@@ -119,11 +115,10 @@ void layer_norm_grad(const Tensor& x, const Tensor& weight, const Tensor& mean, 
   const int64_t rows = x.dim(0), width = x.dim(1);
   visit_float(x.dtype(), [&]<class T>(Type<T>) {
     using A = acc_t<T>;
-    static thread_local Scratch scratch;
-    const A* w = widen(weight.data<T>(), width, scratch.get<A>(width));
-    const LayerNormGrad<T> grad{width,          x.data<T>(), g.data<T>(),          mean.data<A>(),
-                                rstd.data<A>(), w,           output_or_null<T>(dx)};
-    layer_norm_grad_rows(grad, rows, output_or_null<T>(dweight), output_or_null<T>(dbias));
+    const LayerNormGrad<T> grad{
+        width,          x.data<T>(),      g.data<T>(),          mean.data<A>(),
+        rstd.data<A>(), weight.data<A>(), output_or_null<T>(dx)};
+    layer_norm_grad_rows(grad, rows, output_or_null<A>(dweight), output_or_null<A>(dbias));
   });
 }
 

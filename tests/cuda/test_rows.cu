@@ -39,9 +39,10 @@ Results softmaxes(const Tensor& x) {
 Results norms(const Tensor& x) {
   const DType t = x.dtype();
   const Shape D{x.dim(1)};
-  const Tensor g = noise(x.shape(), t, 9), w = noise(D, t, 10), b = noise(D, t, 11);
+  const Tensor g = noise(x.shape(), t, 9), w = noise(D, acc_dtype(t), 10),
+               b = noise(D, acc_dtype(t), 11);
   Results y = unwritten(4, x.shape(), t), s = unwritten(3, {x.dim(0)}, acc_dtype(t)),
-          d = unwritten(2, D, t);
+          d = unwritten(2, D, acc_dtype(t));
   kernel::layer_norm(here, x, w, b, 1e-2, y[0], s[0], s[1]);
   kernel::layer_norm_grad(here, x, w, s[0], s[1], g, y[1], d[0], d[1]);
   kernel::l2_normalize(here, x, 1e-2, y[2], s[2]);
@@ -83,8 +84,10 @@ void check_widths(const std::function<Results(const Tensor&)>& f, double slack) 
 Results batch_norms(const Tensor& x, bool relu, bool of_batch) {
   const DType t = x.dtype();
   const Shape D{x.dim(1)};
-  const Tensor g = noise(x.shape(), t, 9), w = noise(D, t, 10), b = noise(D, t, 11);
-  Results y = unwritten(2, x.shape(), t), s = unwritten(2, D, acc_dtype(t)), d = unwritten(2, D, t);
+  const Tensor g = noise(x.shape(), t, 9), w = noise(D, acc_dtype(t), 10),
+               b = noise(D, acc_dtype(t), 11);
+  Results y = unwritten(2, x.shape(), t), s = unwritten(2, D, acc_dtype(t)),
+          d = unwritten(2, D, acc_dtype(t));
   kernel::moments(here, x, s[0], s[1]);
   kernel::batch_norm(here, x, w, b, s[0], s[1], 1e-2, relu, y[0]);
   kernel::batch_norm_grad(here, x, w, b, s[0], s[1], 1e-2, g, relu, of_batch, y[1], d[0], d[1]);
