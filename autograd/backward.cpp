@@ -152,6 +152,7 @@ class Pass {
     Grads grads = node.backward(std::exchange(node.grad, {}).contiguous());
     check(grads.size() == node.inputs.size(), node.op, ": backward returned ", grads.size(),
           " gradients for ", node.inputs.size(), " inputs");
+    for (const Tensor& grad : grads) OpWatch::show(node.op, grad, true);
     return grads;
   }
 

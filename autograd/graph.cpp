@@ -11,6 +11,7 @@ namespace {
 thread_local bool grad_enabled = true;
 thread_local InputLog* input_log = nullptr;
 thread_local OpLog* op_log = nullptr;
+thread_local OpWatch* op_watch = nullptr;
 
 std::atomic<uint64_t> nodes_made{0};
 
@@ -56,6 +57,7 @@ void note_inputs(const std::vector<Tensor>& inputs) {
 Tensor record(const char* op, const Tensor& y, const std::vector<Tensor>& inputs,
               Backward backward) {
   if (op_log) op_log->names_.insert(op);
+  OpWatch::show(op, y, false);
   note_inputs(inputs);
   bool needed = false;
   for (const Tensor& x : inputs) needed |= x.defined() && needs_grad(x);
@@ -96,23 +98,25 @@ const Tensor& grad(const Tensor& leaf) {
 
 void set_grad(const Tensor& leaf, const Tensor& buffer) {
   Node& node = leaf_node("set_grad", leaf);
-  check(!buffer.defined() || (buffer.shape() == leaf.shape() && buffer.dtype() == leaf.dtype() &&
+  check(!buffer.defined() || (buffer.shape() == leaf.shape() && buffer.dtype() == node.dtype &&
                               buffer.device() == leaf.device() && buffer.is_contiguous()),
-        "set_grad: the buffer must be contiguous and like the leaf, ", leaf.dtype(), ' ',
+        "set_grad: the buffer must be contiguous and like the gradient, ", node.dtype, ' ',
         leaf.shape(), " on ", leaf.device());
   node.grad = buffer;
   node.broken = false;
 }
 
-void move_leaf(const Tensor& leaf, const Tensor& data) {
+void move_leaf(const Tensor& leaf, const Tensor& data, DType gradients) {
   Node& node = leaf_node("move_leaf", leaf);
-  check(is_float(data.dtype()), "move_leaf: only floating-point tensors have gradients, got ",
-        data.dtype());
+  check(is_float(data.dtype()) && is_float(gradients),
+        "move_leaf: only floating-point tensors have gradients, got ", data.dtype());
   Tensor(leaf).set_data(data);  // every handle sees it
-  node.dtype = data.dtype();
+  node.dtype = gradients;
   node.device = data.device();
   set_grad(leaf, {});
 }
+
+DType gradient_dtype(const Tensor& x) { return needs_grad(x) ? x.node()->dtype : x.dtype(); }
 
 void add_hook(const Tensor& leaf, Hook hook) {
   leaf_node("add_hook", leaf).hooks.push_back(std::move(hook));
@@ -120,6 +124,13 @@ void add_hook(const Tensor& leaf, Hook hook) {
 
 InputLog::InputLog() : before_(std::exchange(input_log, this)) {}
 InputLog::~InputLog() { input_log = before_; }
+
+OpWatch::OpWatch(See see) : see_(std::move(see)), before_(std::exchange(op_watch, this)) {}
+OpWatch::~OpWatch() { op_watch = before_; }
+
+void OpWatch::show(const char* op, const Tensor& x, bool backward) {
+  if (op_watch && x.defined()) op_watch->see_(op, x, backward);
+}
 
 OpLog::OpLog() : before_(std::exchange(op_log, this)) {}
 OpLog::~OpLog() { op_log = before_; }

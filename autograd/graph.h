@@ -102,9 +102,14 @@ inline bool needs_grad(const Tensor& x) { return x.node() != nullptr; }
 const Tensor& grad(const Tensor& leaf);
 /// backward() will add into `buffer`; an undefined one clears the gradient.
 void set_grad(const Tensor& leaf, const Tensor& buffer);
-/// leaf.set_data(data) of perhaps another dtype or device, as gradients must be from now on. Drops
-/// the gradient.
-void move_leaf(const Tensor& leaf, const Tensor& data);
+/// leaf.set_data(data) of perhaps another dtype or device; gradients must be of that device and of
+/// the dtype `gradients` from now on. Drops the gradient.
+void move_leaf(const Tensor& leaf, const Tensor& data, DType gradients);
+inline void move_leaf(const Tensor& leaf, const Tensor& data) {
+  move_leaf(leaf, data, data.dtype());
+}
+/// The dtype that a gradient of x must have: its own, but for leaves moved to another.
+DType gradient_dtype(const Tensor& x);
 void add_hook(const Tensor& leaf, Hook);
 
 /// While alive, collects on this thread the tracked tensors that operators get as inputs.
@@ -120,6 +125,23 @@ class InputLog {
   friend void note_inputs(const std::vector<Tensor>&);
   std::vector<Tensor> inputs_;
   InputLog* before_;
+};
+
+/// While alive, shows what operators compute on this thread: each result that record() gets, and
+/// each gradient that a closure returns (`backward`).
+class OpWatch {
+ public:
+  using See = std::function<void(const char* op, const Tensor& x, bool backward)>;
+  explicit OpWatch(See);
+  ~OpWatch();
+  OpWatch(const OpWatch&) = delete;
+  OpWatch& operator=(const OpWatch&) = delete;
+  /// Calls see() of the watch of this thread, if there is one.
+  static void show(const char* op, const Tensor& x, bool backward);
+
+ private:
+  See see_;
+  OpWatch* before_;
 };
 
 /// While alive, collects the names passed to record() on this thread: the op-table coverage test.

@@ -34,7 +34,7 @@ Tensor gelu_tanh(const Tensor& x);        ///< gelu's approximation by tanh
 Tensor quick_gelu(const Tensor& x);       ///< x sigmoid(1.702 x), the original CLIP's
 Tensor silu(const Tensor& x);             ///< x sigmoid(x), also called Swish
 Tensor unary(Unary op, const Tensor& x);  ///< any of those above
-Tensor cast(const Tensor& x, DType);      ///< to another float dtype; the gradient is cast back
+Tensor cast(const Tensor& x, DType);      ///< to a float dtype; the gradient is cast back
 
 // Element-wise, two operands; shapes broadcast as in NumPy
 Tensor add(const Tensor& a, const Tensor& b);      ///< a + b
@@ -127,7 +127,7 @@ Tensor linear_of(Unary f, const Tensor& x, const Tensor& w, const Tensor& b = {}
 Tensor softmax(const Tensor& x);      ///< exp(x) / Σ exp(x)
 Tensor log_softmax(const Tensor& x);  ///< x - ln Σ exp(x)
 /// (x - mean) / √(var + eps) · weight + bias over the last axis, biased variance (Ba et al., 2016).
-/// weight, bias (D).
+/// weight, bias (D), of x's dtype or in f32.
 Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps = 1e-5);
 /// What batch_norm returns: y, and the moments of x that it used, (D) in f32 or f64, for running
 /// statistics. They carry no history.
@@ -136,7 +136,7 @@ struct BatchNormed {
 };
 /// (x - mean) / √(var + eps) · weight + bias with the mean and biased variance of every column of x
 /// (…, D), i.e. over all other axes (Ioffe and Szegedy, 2015); relu: negative results become 0.
-/// weight, bias (D). Throws Error if a column has a single value.
+/// weight, bias (D), of x's dtype or in f32. Throws Error if a column has a single value.
 BatchNormed batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps = 1e-5,
                        bool relu = false);
 /// The same by a given mean and variance, (D) in f32, or f64 for f64, which count as constants.
@@ -150,6 +150,8 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& target);
 
 /// y[i] = x[index[i]].  x (V, D), index i64 (N) → (N, D). An embedding table is x.
 Tensor gather_rows(const Tensor& x, const Tensor& index);
+/// The same in another dtype: of a large table the rows are cast, not the table.
+Tensor gather_rows(const Tensor& x, const Tensor& index, DType);
 
 // Pictures, channels last: a pixel is a row, so products and norms of rows work on pictures too
 /// y[b, p, q] = Σ_ij w[:, :, i, j] x[b, stride p + i - padding, stride q + j - padding], zeros
