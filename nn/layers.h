@@ -12,11 +12,21 @@ struct Linear : Module {
     Init weight, bias;
   };
   /// Drawn as PyTorch's nn.Linear.
-  Linear(int64_t in, int64_t out) : Linear(in, out, {Init::fan_in(in), Init::fan_in(in)}) {}
-  Linear(int64_t in, int64_t out, Options init)
-      : weight(parameter("weight", {out, in}, init.weight)),
-        bias(parameter("bias", {out}, init.bias)) {}
-  Tensor operator()(const Tensor& x) const { return linear(x, weight, bias); }
+  Linear(int64_t inputs, int64_t outputs)
+      : Linear(inputs, outputs, {Init::fan_in(inputs), Init::fan_in(inputs)}) {}
+  Linear(int64_t inputs, int64_t outputs, Options init)
+      : weight(parameter("weight", {outputs, inputs}, init.weight)),
+        bias(parameter("bias", {outputs}, init.bias)) {}
+  Tensor operator()(const Tensor& x, const Tensor& residual = {}) const {
+    return linear(x, in(weight), in(bias), residual);
+  }
+  /// The same of f(x), which is computed again for the backward pass; f as for linear_of.
+  template <class F>
+  Tensor of(const F& f, const Tensor& x, const Tensor& residual = {}) const {
+    return linear_of(f, x, in(weight), in(bias), residual);
+  }
+  /// f(y)
+  Tensor then(Unary f, const Tensor& x) const { return linear_then(f, x, in(weight), in(bias)); }
 
   Tensor weight;  // (out, in)
   Tensor bias;    // (out)
@@ -40,11 +50,15 @@ struct LayerNorm : Module {
 
 /// Convolution without bias, drawn as PyTorch's nn.Conv2d.  x (B, H, W, in) → (B, H', W', out)
 struct Conv2d : Module {
-  Conv2d(int64_t in, int64_t out, int64_t kernel, int64_t stride_ = 1, int64_t padding_ = 0)
+  Conv2d(int64_t inputs, int64_t outputs, int64_t kernel, int64_t stride_ = 1, int64_t padding_ = 0)
       : stride(stride_),
         padding(padding_),
-        weight(parameter("weight", {out, in, kernel, kernel}, Init::fan_in(in, kernel))) {}
-  Tensor operator()(const Tensor& x) const { return conv2d(x, weight, stride, padding); }
+        weight(
+            parameter("weight", {outputs, inputs, kernel, kernel}, Init::fan_in(inputs, kernel))) {}
+  Tensor operator()(const Tensor& x) const { return conv2d(x, in(weight), stride, padding); }
+
+  /// Of the pictures that it takes.
+  DType dtype() const { return compute_dtype(weight); }
 
   int64_t stride, padding;
   Tensor weight;  // (out, in, kernel, kernel)
@@ -70,8 +84,10 @@ struct BatchNorm2d : Module {
 /// A table of vectors.  ids i64 (N) → (N, width)
 struct Embedding : Module {
   Embedding(int64_t count, int64_t width, Init init)
-      : weight(parameter("weight", {count, width}, init)) {}
-  Tensor operator()(const Tensor& ids) const { return gather_rows(weight, ids); }
+      : weight(table("weight", {count, width}, init)) {}
+  Tensor operator()(const Tensor& ids) const {
+    return gather_rows(weight, ids, compute_dtype(weight));
+  }
 
   Tensor weight;  // (count, width)
 };

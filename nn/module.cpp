@@ -14,14 +14,6 @@
 namespace diptych::nn {
 namespace {
 
-// FNV-1a: the Philox stream of a parameter is a hash of its name, so that adding a layer elsewhere
-// changes no other parameter.
-uint64_t stream_of(const std::string& name) {
-  uint64_t hash = 0xcbf29ce484222325u;
-  for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
-  return hash;
-}
-
 Tensor draw(const Module::Entry& entry, uint64_t seed) {
   const Tensor& t = entry.tensor;
   const Seed source{seed, stream_of(entry.name)};
@@ -103,9 +95,21 @@ class Problems {
   int64_t count_ = 0;
 };
 
+DType gradients_of(DType parameter) { return parameter == DType::f64 ? DType::f64 : DType::f32; }
+
 void move(const Module::Entry& entry, const Tensor& data) {
   Tensor tensor = entry.tensor;
-  entry.trained ? move_leaf(tensor, data) : tensor.set_data(data);
+  if (!entry.trained) return tensor.set_data(data);
+  move_leaf(tensor, data, gradients_of(data.dtype()));
+  *entry.copy = {};
+}
+
+// As it is, or as it becomes now.
+const Tensor& refreshed(NarrowCopy& copy, const Tensor& parameter, DType dtype) {
+  const bool fresh =
+      copy.tensor.defined() && copy.tensor.dtype() == dtype && copy.version == parameter.version();
+  if (!fresh) copy = {parameter.detach().to(dtype), parameter.version()};
+  return copy.tensor;
 }
 
 }  // namespace
@@ -124,9 +128,15 @@ int64_t Module::unregistered_here() { return unregistered_count; }
 Tensor Module::parameter(std::string name, Shape shape, Init init, Bounds bounds) {
   constexpr double kUnset = std::numeric_limits<double>::quiet_NaN();
   const Tensor tensor = track(filled(shape, kUnset, DType::f32));
-  const Entry entry{std::move(name), tensor, init, true, bounds};
+  const Entry entry{std::move(name), tensor, init, true, bounds, std::make_shared<NarrowCopy>()};
   add_names({entry});
   entries_.push_back(entry);
+  return tensor;
+}
+
+Tensor Module::table(std::string name, Shape shape, Init init) {
+  const Tensor tensor = parameter(std::move(name), shape, init);
+  entries_.back().table = true;
   return tensor;
 }
 
@@ -210,6 +220,28 @@ void Module::train(bool on) {
   for (const auto& [name, module] : children_) module->train(on);
 }
 
+void Module::compute_in(DType dtype) {
+  check(is_float(dtype), "compute_in: ", dtype, " is no type to compute in");
+  compute_ = dtype;
+  for (const auto& [name, module] : children_) module->compute_in(dtype);
+}
+
+DType Module::compute_dtype(const Tensor& parameter) const {
+  return compute_.value_or(parameter.dtype());
+}
+
+// Only a copy that is narrower than the parameter is worth its memory between two uses.
+Tensor Module::in(const Tensor& parameter) const {
+  const DType dtype = compute_dtype(parameter);
+  if (size_of(dtype) >= size_of(parameter.dtype())) return cast(parameter, dtype);
+  const auto it = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& entry) {
+    return entry.trained && entry.tensor.node() == parameter.node();
+  });
+  check(it != entries_.end(), "in: not a parameter of this module, ", parameter.shape());
+  return record("cast", refreshed(*it->copy, parameter, dtype), {parameter},
+                [to = gradient_dtype(parameter)](const Tensor& g) -> Grads { return {g.to(to)}; });
+}
+
 void Module::initialize(uint64_t seed) {
   for (Entry& entry : state()) entry.tensor.copy_(draw(entry, seed));
 }
@@ -257,8 +289,19 @@ void Module::to(DType dtype) {
   for (const Entry& entry : state()) move(entry, entry.tensor.to(dtype_of(entry, dtype)));
 }
 
+void Module::matrices_to(DType dtype) {
+  for (const Entry& entry : named_parameters())
+    if (entry.tensor.rank() >= 2) move(entry, entry.tensor.to(dtype));
+}
+
 void Module::zero_grad() {
   for (const Tensor& t : parameters()) set_grad(t, {});
+}
+
+uint64_t stream_of(const std::string& name) {
+  uint64_t hash = 0xcbf29ce484222325u;
+  for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
+  return hash;
 }
 
 std::string of_any_block(const std::string& name) {

@@ -3,6 +3,7 @@
 
 #include <limits>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -19,6 +20,13 @@ struct Bounds {
          high = std::numeric_limits<double>::infinity();
 };
 
+/// A parameter in the narrower type that products read, kept until the parameter changes. AdamW
+/// writes it anew in its own pass.
+struct NarrowCopy {
+  Tensor tensor;         ///< undefined until somebody asks
+  uint64_t version = 0;  ///< of the parameter it was made from
+};
+
 /// Owns its parameters, buffers and children and names everything once, at construction. Names
 /// joined with '.' are the keys of the state dict; a child with an empty name adds nothing to them.
 /// A buffer is state that is saved but not trained, such as running statistics. Not copyable: a
@@ -32,6 +40,8 @@ class Module {
     Init init;
     bool trained;  ///< a parameter; else a buffer
     Bounds bounds = {};
+    std::shared_ptr<NarrowCopy> copy = {};  ///< of a parameter; never null there
+    bool table = false;                     ///< see table()
   };
 
   Module();
@@ -54,6 +64,11 @@ class Module {
   void eval() { train(false); }
   bool training() const { return training_; }
 
+  /// From now on products, and all that flows between layers, here and below, are of that dtype; at
+  /// first, of the parameters' own. Parameters stay what they are and are converted where they are
+  /// used (see `in`).
+  void compute_in(DType);
+
   /// Draws every parameter anew from its Init (see nn/init.h) and sets buffers to their first
   /// value.
   void initialize(uint64_t seed);
@@ -64,9 +79,12 @@ class Module {
   void check_state(const std::vector<NamedTensor>& values) const;
 
   /// In place: every handle sees the change. Gradients and histories are dropped. Statistics in
-  /// buffers keep at least f32; counts stay integers, and on the host.
+  /// buffers keep at least f32; counts stay integers, and on the host. Parameters of 16 bits
+  /// collect their gradients in f32.
   void to(Device);
   void to(DType);
+  /// The same for what has two or more axes, matrices and embeddings, alone.
+  void matrices_to(DType);
   void zero_grad();  ///< forgets the gradients
 
  protected:
@@ -74,6 +92,15 @@ class Module {
   /// Error, as buffer() and child() do, if the module has state of that name.
   Tensor parameter(std::string name, Shape, Init, Bounds = {});
   Tensor buffer(std::string name, Shape, double first_value, DType = DType::f32);
+  /// A parameter of which a batch uses some rows and not others, so that their gradients may differ
+  /// by many powers of ten: f16 moments get a scale for each row.
+  Tensor table(std::string name, Shape, Init);
+
+  /// The type that compute_in() named, else that of the parameter.
+  DType compute_dtype(const Tensor& parameter) const;
+  /// A parameter of this module, as its layers read it: of compute_dtype(). The gradient reaches
+  /// the parameter in the dtype that its gradients have.
+  Tensor in(const Tensor& parameter) const;
 
   /// Makes an M out of `args` and registers it. Throws Error if M holds a module that it did not
   /// make by child(), as a member or through a pointer.
@@ -98,6 +125,7 @@ class Module {
   std::vector<Entry> entries_;
   std::vector<std::pair<std::string, std::unique_ptr<Module>>> children_;
   std::set<std::string> names_;  // of all state below
+  std::optional<DType> compute_;
   bool training_ = true, registered_ = false;
 };
 
@@ -114,6 +142,10 @@ class ShapesOnly {
   ShapesOnly(const ShapesOnly&) = delete;
   ShapesOnly& operator=(const ShapesOnly&) = delete;
 };
+
+/// The number by which a parameter's random numbers are told from those of others: FNV-1a of its
+/// name, so that adding a layer elsewhere changes no other parameter.
+uint64_t stream_of(const std::string& name);
 
 /// "resblocks.3.ln_1.weight" → "resblocks.*.ln_1.weight": in lists, equal blocks share a line.
 std::string of_any_block(const std::string& name);

@@ -7,6 +7,11 @@
 #include <vector>
 
 #include "nn/module.h"
+#include "nn/moment.h"
+
+namespace diptych {
+struct AdamWSlot;
+}
 
 namespace diptych::nn {
 
@@ -14,6 +19,9 @@ struct AdamWConfig {
   double beta1 = 0.9, beta2 = 0.98,
          eps = 1e-6;  ///< CLIP's for ViT (Radford et al., 2021, table 19)
   double weight_decay = 0.2;
+  bool half_moments = false;  ///< both in f16: see Moment
+  bool stochastic = true;     ///< how parameters of 16 bits are rounded; else to nearest
+  uint64_t seed = 0;          ///< of that
 };
 
 /// Adam with decoupled weight decay (Loshchilov and Hutter, 2019) on all weights that are not gains
@@ -27,22 +35,31 @@ class AdamW {
   AdamW(const M& module, const AdamWConfig& config)
       : AdamW(module, config, static_cast<const void*>(&module), sizeof(M)) {}
 
-  /// One step with the gradients collected so far, whose grad_squares() are `squares`, scaled down
-  /// to a norm of at most `max_norm`; 0 leaves them as they are. A parameter without a gradient is
-  /// left alone. If `squares` is not finite all are, in this step and in every one after it:
-  /// whoever reads that number later finds the parameters as they were before. Reads nothing back
-  /// from a device.
-  void step(double lr, const Tensor& squares, double max_norm = 0);
+  /// One step with the gradients collected so far, those of `loss_scale` times the loss, whose
+  /// grad_squares() are `squares`. They are scaled down to a norm of at most `max_norm`; 0 leaves
+  /// them as they are. A parameter without a gradient is left alone. If `squares` is not finite all
+  /// are, in this step and in every one after it: whoever reads that number later finds the
+  /// parameters as they were before. Reads nothing back from a device.
+  void step(double lr, const Tensor& squares, double max_norm = 0, double loss_scale = 1);
+  /// The last step was not finite, and shall be as if it had not been asked for: steps are taken
+  /// again.
+  void forget_step();
+
+  /// How many second moments became 0 in the last step because f16 knows nothing smaller: f64 ().
+  const Tensor& vanished() const { return vanished_; }
+  /// How many are kept in f16.
+  int64_t half_moments() const;
 
   static bool decays(const Tensor& parameter) { return parameter.rank() >= 2; }
   /// Two lines: how many tensors and elements are decayed and how many are not, and which.
   std::string groups() const;
 
-  /// First and second moments as "m.<name>", "v.<name>"; with steps() all there is to save.
+  /// First and second moments as "m.<name>", "v.<name>", with scales as "m_scale.<name>",
+  /// "v_scale.<name>" if they are f16; with steps() all there is to save.
   std::vector<NamedTensor> state() const;
   int64_t steps() const { return t_; }
-  /// Steps are taken again after one that was not finite. Throws Error if a moment is missing or
-  /// has the wrong shape.
+  /// Steps are taken again after one that was not finite. Moments kept otherwise here than there
+  /// are converted. Throws Error if one is missing or has the wrong shape.
   void load_state(const std::vector<NamedTensor>&, int64_t steps);
 
  private:
@@ -50,11 +67,15 @@ class AdamW {
 
   struct Slot {
     std::string name;
-    Tensor parameter, m, v;
+    Tensor parameter;
+    Moment m, v;
     Bounds bounds;
+    std::shared_ptr<NarrowCopy> copy;
   };
+  AdamWSlot arrays(const Slot&) const;
   AdamWConfig config_;
   std::vector<Slot> slots_;
+  Tensor vanished_;
   Tensor fault_;  // f64 (): 0, or NaN from the first sum of squares on that is not finite
   int64_t t_ = 0;
 };

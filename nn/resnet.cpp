@@ -67,7 +67,7 @@ AttentionPool2d::AttentionPool2d(int64_t pixels, int64_t width, int64_t heads, i
 Tensor AttentionPool2d::operator()(const Tensor& x) const {
   const int64_t B = x.dim(0), T = 1 + x.dim(1) * x.dim(2), D = x.dim(3);
   const Tensor pixels = reshape(x, {B, T - 1, D}), average = mean(pixels, 1, true);
-  const Tensor tokens = cat({average, pixels}, 1) + positional_embedding_;
+  const Tensor tokens = cat({average, pixels}, 1) + in(positional_embedding_);
   const Tensor q = q_proj_(reshape(slice(tokens, 1, 0, 1), {B, D})),
                rows = reshape(tokens, {B * T, D});
   const Tensor kv = cat({k_proj_(rows), v_proj_(rows)}, 1);
@@ -106,7 +106,7 @@ Tensor ModifiedResNet::operator()(const Tensor& pixels) const {
   const int64_t R = pictures_.size, C = pictures_.channels;
   check(pixels.rank() == 4 && pixels.shape() == Shape{pixels.dim(0), C, R, R},
         "resnet: needs pixels (B, ", C, ", ", R, ", ", R, "), got ", pixels.shape());
-  Tensor x = bn1_(conv1_(channels_last(pixels)), true);
+  Tensor x = bn1_(conv1_(channels_last(cast(pixels, conv1_.dtype()))), true);
   x = bn2_(conv2_(x), true);
   x = avg_pool(bn3_(conv3_(x), true), 2);
   for (const Bottleneck* block : blocks_) {

@@ -54,7 +54,8 @@ TextTransformer::TextTransformer(const TextConfig& c, int64_t embed_dim)
                     Init::normal(1 / std::sqrt(static_cast<double>(c.transformer.width))))) {}
 
 Tensor TextTransformer::embedded(const Tensor& tokens, const Ragged& layout) const {
-  return token_embedding_(tokens) + gather_rows(positional_embedding_, layout.positions());
+  return token_embedding_(tokens) + gather_rows(positional_embedding_, layout.positions(),
+                                                compute_dtype(positional_embedding_));
 }
 
 Tensor TextTransformer::read_padded(const Tensor& tokens, const Ragged& layout) const {
@@ -72,7 +73,7 @@ Tensor TextTransformer::operator()(const Tensor& tokens, const Ragged& layout) c
   const Tensor read = config_.ends_where_read()
                           ? transformer_.pooled(embedded(tokens, layout), layout, Pooling::last)
                           : read_padded(tokens, layout);
-  return matmul(ln_final_(read), text_projection_);
+  return matmul(ln_final_(read), in(text_projection_));
 }
 
 }  // namespace diptych::nn

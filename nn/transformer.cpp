@@ -66,19 +66,19 @@ MultiHeadAttention::MultiHeadAttention(const TransformerConfig& c)
 
 Tensor MultiHeadAttention::operator()(const LayerNorm& norm, const Tensor& x,
                                       const Ragged& layout) const {
-  const Tensor qkv = linear_of(norm.function(), x, in_proj_weight, in_proj_bias);
-  return linear(attention(qkv, layout, heads, causal), out_proj.weight, out_proj.bias, x);
+  const Tensor qkv = linear_of(norm.function(), x, in(in_proj_weight), in(in_proj_bias));
+  return out_proj(attention(qkv, layout, heads, causal), x);
 }
 
 Tensor MultiHeadAttention::pooled(const LayerNorm& norm, const Tensor& x, const Ragged& layout,
                                   const Tensor& rows) const {
   const int64_t D = x.dim(1);
-  const auto project = [&](const Tensor& in, int64_t first, int64_t last) {
-    return linear_of(norm.function(), in, slice(in_proj_weight, 0, first, last),
-                     slice(in_proj_bias, 0, first, last));
+  const Tensor w = in(in_proj_weight), b = in(in_proj_bias);
+  const auto project = [&](const Tensor& from, int64_t first, int64_t last) {
+    return linear_of(norm.function(), from, slice(w, 0, first, last), slice(b, 0, first, last));
   };
   const Tensor own = gather_rows(x, rows), q = project(own, 0, D), kv = project(x, D, 3 * D);
-  return linear(attention_pool(q, kv, layout, heads), out_proj.weight, out_proj.bias, own);
+  return out_proj(attention_pool(q, kv, layout, heads), own);
 }
 
 Mlp::Mlp(const TransformerConfig& c)
@@ -89,12 +89,8 @@ Mlp::Mlp(const TransformerConfig& c)
 // Kept for the backward pass are x and what the activation gets: norms and activations cost less to
 // compute again than to keep.
 Tensor Mlp::operator()(const LayerNorm& norm, const Tensor& x) const {
-  if (!GradMode::enabled()) {
-    const Tensor h = linear_then(function_of(activation), norm(x), c_fc.weight, c_fc.bias);
-    return linear(h, c_proj.weight, c_proj.bias, x);
-  }
-  const Tensor h = linear_of(norm.function(), x, c_fc.weight, c_fc.bias);
-  return linear_of(function_of(activation), h, c_proj.weight, c_proj.bias, x);
+  if (!GradMode::enabled()) return c_proj(c_fc.then(function_of(activation), norm(x)), x);
+  return c_proj.of(function_of(activation), c_fc.of(norm.function(), x), x);
 }
 
 ResidualAttentionBlock::ResidualAttentionBlock(const TransformerConfig& c)

@@ -49,13 +49,14 @@ Tensor VisionTransformer::operator()(const Tensor& pixels) const {
   const int64_t B = pixels.dim(0);
 
   // A convolution whose stride is its kernel size is one product per patch.
-  const Tensor kernel = reshape(conv1_weight_, {D, -1});
-  Tensor x = linear(patches(pixels, patch_size_), kernel);  // (B, T-1, D)
+  const Tensor kernel = reshape(in(conv1_weight_), {D, -1});
+  Tensor x = linear(patches(cast(pixels, kernel.dtype()), patch_size_), kernel);  // (B, T-1, D)
   const int64_t T = x.dim(1) + 1;
-  x = cat({expand(class_embedding_, {B, 1, D}), x}, 1) + positional_embedding_;  // (B, T, D)
+  x = cat({expand(in(class_embedding_), {B, 1, D}), x}, 1) +
+      in(positional_embedding_);  // (B, T, D)
   x = reshape(x, {B * T, D});
   if (ln_pre_) x = (*ln_pre_)(x);
-  return matmul(pooled(x, Ragged::equal(B, T, x.device())), proj_);
+  return matmul(pooled(x, Ragged::equal(B, T, x.device())), in(proj_));
 }
 
 Tensor VisionTransformer::pooled(const Tensor& x, const Ragged& layout) const {

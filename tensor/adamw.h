@@ -48,17 +48,26 @@ struct AdamWArrays {
 /// What depends on the slot as well: how its gradients are scaled, its weight decay, its bounds.
 template <class T>
 struct AdamWUpdate {
-  DIPTYCH_HD AdamWUpdate(const AdamWConstants<T>& constants, T scale_, const AdamWArrays<T>& slot)
+  template <class Slot>  // AdamWArrays<T>, AdamWSlot
+  DIPTYCH_HD AdamWUpdate(const AdamWConstants<T>& constants, T scale_, const Slot& slot)
       : k(constants),
         scale(scale_),
         decay(slot.decays ? k.decay : T(0)),
-        low(slot.low),
-        high(slot.high) {}
+        low(static_cast<T>(slot.low)),
+        high(static_cast<T>(slot.high)) {}
 
   DIPTYCH_HD void operator()(T g, T& m, T& v, T& p) const {
+    moments(g, m, v);
+    parameter(m, v, p);
+  }
+
+  DIPTYCH_HD void moments(T g, T& m, T& v) const {
     const T grad = scale * g;
     m = k.beta1 * m + k.rest1 * grad;
     v = k.beta2 * v + k.rest2 * grad * grad;
+  }
+
+  DIPTYCH_HD void parameter(T m, T v, T& p) const {
     const T next = p - (decay * p + k.rate * m / (std::sqrt(v * k.unbias) + k.eps));
     const T not_below = next < low ? low : next;  // two steps: of these compilers make min and max
     p = high < not_below ? high : not_below;
@@ -67,5 +76,13 @@ struct AdamWUpdate {
   const AdamWConstants<T> k;
   const T scale, decay, low, high;
 };
+
+/// Whether p, m and v are what arithmetic is done in; else they are 16 bits, or some of them.
+inline bool is_plain(const AdamWSlot& s) {
+  return s.p.dtype() == s.g.dtype() && !s.m_scale.defined();
+}
+
+/// The scale of f16 moments of which the largest is that.
+DIPTYCH_HD inline float moment_scale(float most) { return 1e-8f + most / 65504.0f; }
 
 }  // namespace diptych

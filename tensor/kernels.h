@@ -29,24 +29,39 @@ enum class Reduce : uint8_t { sum, max };
 /// One AdamW step (Loshchilov and Hutter, 2019, algorithm 2), t = 1, 2, …:
 ///   g ← s g;  m ← β₁ m + (1-β₁) g;  v ← β₂ v + (1-β₂) g²
 ///   p ← p - lr (weight_decay p + m̂ / (√v̂ + eps)),  m̂ = m / (1-β₁ᵗ),  v̂ = v / (1-β₂ᵗ)
-/// where s scales all gradients to a norm of at most max_norm: see clip_scale.
+/// where s takes the loss scale out of all gradients and scales them to a norm of at most max_norm:
+/// see gradient_scale.
 struct AdamWStep {
   double lr, beta1, beta2, eps, weight_decay, max_norm;
   int64_t t;
+  double loss_scale = 1;    ///< g is the gradient of loss_scale times the loss
+  uint64_t seed = 0;        ///< of stochastic rounding
+  bool stochastic = false;  ///< how p of 16 bits is rounded; else to nearest even
 
-  /// s: what brings gradients of that norm down to max_norm; 1 for max_norm = 0 (no clipping).
-  DIPTYCH_HD double clip_scale(double norm) const {
-    return max_norm > 0 && norm > max_norm ? max_norm / (norm + 1e-6) : 1.0;
+  /// s, for g of that norm; without clipping, max_norm = 0, what the loss scale asks for.
+  DIPTYCH_HD double gradient_scale(double norm) const {
+    const double own = norm / loss_scale;
+    const double clip = max_norm > 0 && own > max_norm ? max_norm / (own + 1e-6) : 1.0;
+    return clip / loss_scale;
   }
 };
 
 /// A parameter p with its gradient g and moments m and v, contiguous and of one shape. Without
 /// `decays` its weight decay is 0; what it becomes is brought into [low, high].
+///
+/// All f64, or: g f32; p f32 or 16 bits, then rounded as the step says with random words of
+/// Seed{step.seed, mix(stream, t)}; m and v f32, or both f16 with scales.
 struct AdamWSlot {
   Tensor g, m, v, p;
   bool decays;
   double low = -std::numeric_limits<double>::infinity(),
          high = std::numeric_limits<double>::infinity();
+  /// f32 (R), R a divisor of the size n: elements r n / R … of f16 moments stand for that many
+  /// times m_scale[r]. A step sets scales of 1e-8 + max |m| / 65504 (openai/jukebox
+  /// jukebox/utils/fp16.py). Undefined for other moments.
+  Tensor m_scale = {}, v_scale = {};
+  Tensor copy = {};     ///< 16 bits: becomes p rounded to nearest; or undefined
+  uint64_t stream = 0;  ///< of the parameter's random numbers
 };
 
 /// What happens to a matrix product on its way out: c = f(a b + bias + add).
@@ -117,10 +132,10 @@ DIPTYCH_KERNEL(softmax_grad, const Tensor& y, const Tensor& g, Tensor& dx)
 DIPTYCH_KERNEL(log_softmax, const Tensor& x, Tensor& y)
 /// dx = g - eʸ Σ g
 DIPTYCH_KERNEL(log_softmax_grad, const Tensor& y, const Tensor& g, Tensor& dx)
-/// weight, bias (D); mean, rstd (N) of acc_t
+/// weight, bias (D) and mean, rstd (N), all of acc_t: gains are never rounded to 16 bits
 DIPTYCH_KERNEL(layer_norm, const Tensor& x, const Tensor& weight, const Tensor& bias, double eps,
                Tensor& y, Tensor& mean, Tensor& rstd)
-/// any of the three may be undefined
+/// any of the three may be undefined; dweight, dbias (D) of acc_t
 DIPTYCH_KERNEL(layer_norm_grad, const Tensor& x, const Tensor& weight, const Tensor& mean,
                const Tensor& rstd, const Tensor& g, Tensor& dx, Tensor& dweight, Tensor& dbias)
 /// y = x / max(‖x‖, eps); norm (N) of acc_t: the divisor
@@ -134,8 +149,8 @@ DIPTYCH_KERNEL(cross_entropy, const Tensor& logits, const Tensor& target, Tensor
 DIPTYCH_KERNEL(cross_entropy_grad, const Tensor& logits, const Tensor& lse, const Tensor& target,
                const Tensor& g, Tensor& dlogits)
 
-// Batch normalisation of the columns of x (N, D); mean and biased variance of a column, (D) of
-// acc_t
+// Batch normalisation of the columns of x (N, D); mean and biased variance of a column, weight,
+// bias and their gradients (D) of acc_t
 DIPTYCH_KERNEL(moments, const Tensor& x, Tensor& mean, Tensor& var)
 /// Running statistics of the same type follow those of a batch of N rows, and a batch is counted:
 ///   running ← (1 - momentum) running + momentum batch,  var made unbiased: var N / (N - 1)
@@ -193,9 +208,14 @@ DIPTYCH_KERNEL(attention_pool_grad, const Tensor& q, const Tensor& kv, const Rag
 DIPTYCH_KERNEL(uniform, Seed seed, double low, double high, Tensor& y)
 DIPTYCH_KERNEL(normal, Seed seed, Tensor& y)
 
-// Optimizers, over all parameters at once: all f32 or all f64, updated in place. squares f64 ():
-// the sum of squares of all gradients; nothing is touched if it is not finite.
+/// y, of 16 bits, is x f32 rounded up or down by chance, so that its mean is x; element i takes
+/// word i of the Philox sequence (seed, stream): see round_stochastic in tensor/rounding.h
+DIPTYCH_KERNEL(round_stochastic, Seed seed, const Tensor& x, Tensor& y)
+
+// Optimizers, over all parameters at once, updated in place. squares f64 (): the sum of squares of
+// all gradients; nothing is touched if it is not finite. vanished f64 (): becomes the number of
+// second moments that are 0 in f16 and were not before; or undefined.
 DIPTYCH_KERNEL(adamw_step, const AdamWStep& step, const Tensor& squares,
-               const std::vector<AdamWSlot>& slots)
+               const std::vector<AdamWSlot>& slots, Tensor& vanished)
 
 }  // namespace diptych

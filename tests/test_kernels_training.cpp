@@ -24,6 +24,8 @@ struct Parts {
 
 AdamWStep step_of(double max_norm, int64_t t) { return {1e-2, 0.9, 0.98, 1e-6, 0.2, max_norm, t}; }
 
+Tensor none;  // what nobody wants
+
 Tensor squares(double value) { return full({}, value, DType::f64); }
 
 }  // namespace
@@ -37,7 +39,8 @@ KERNEL_TEST("adamw_step: ten steps equal the formula in f64") {
       const Values vg = values(parts.g);
       kernel::adamw_step(
           here, step_of(1, step), squares(4),
-          {parts.slot(0, 1200, true), parts.slot(1200, 1200, true), parts.slot(1200, 2001, false)});
+          {parts.slot(0, 1200, true), parts.slot(1200, 1200, true), parts.slot(1200, 2001, false)},
+          none);
       for (size_t i = 0; i < wp.size(); ++i) {
         const double grad = vg[i] / (2 + 1e-6);
         wm[i] = 0.9 * wm[i] + 0.1 * grad;
@@ -57,7 +60,7 @@ KERNEL_TEST("adamw_step: gradients within the norm, and without one, are taken a
   for (const double max_norm : {0.0, 2.0, 3.0}) {
     const Parts parts(5, DType::f64);
     const Values g = values(parts.g);
-    kernel::adamw_step(here, step_of(max_norm, 1), squares(4), {parts.slot()});
+    kernel::adamw_step(here, step_of(max_norm, 1), squares(4), {parts.slot()}, none);
     for (size_t i = 0; i < g.size(); ++i)
       CHECK(values(parts.m)[i] == doctest::Approx(0.1 * g[i]).epsilon(1e-12));
   }
@@ -68,7 +71,7 @@ KERNEL_TEST("adamw_step: nothing is touched if the sum of squares is not finite"
     for (const double sum : {kInfinity, std::nan("")}) {
       const Parts parts(1000, t);
       const Tensor before = parts.p.clone();
-      kernel::adamw_step(here, step_of(1, 1), squares(sum), {parts.slot()});
+      kernel::adamw_step(here, step_of(1, 1), squares(sum), {parts.slot()}, none);
       CHECK(values(parts.p) == values(before));
       CHECK(values(parts.m) == Values(1000, 0.0));
       CHECK(values(parts.v) == Values(1000, 0.0));
@@ -82,7 +85,8 @@ KERNEL_TEST("adamw_step: a parameter ends within its bounds, those beside it do 
     AdamWSlot slot = bounded.slot();
     slot.low = -0.25;
     slot.high = 0.5;
-    kernel::adamw_step(here, step_of(0, 1), squares(1), {free.slot(), slot, free.slot(3, 3, true)});
+    kernel::adamw_step(here, step_of(0, 1), squares(1), {free.slot(), slot, free.slot(3, 3, true)},
+                       none);
     Values want = values(free.p);
     CHECK(*std::max_element(want.begin(), want.end()) > 1);
     for (double& x : want) x = std::min(std::max(x, -0.25), 0.5);

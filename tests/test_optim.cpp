@@ -175,7 +175,7 @@ TEST_CASE("clipping: the norm covers all gradients, and NaN is not hidden") {
   set_grad(layer.bias, full({2}, 3));
   CHECK(grad_norm(layer) == doctest::Approx(std::sqrt(4 * 4 + 2 * 9)));
   const auto clip_scale = [](double norm, double max_norm) {
-    return AdamWStep{0, 0, 0, 0, 0, max_norm, 1}.clip_scale(norm);
+    return AdamWStep{0, 0, 0, 0, 0, max_norm, 1}.gradient_scale(norm);
   };
   CHECK(clip_scale(10, 1) == doctest::Approx(0.1));
   CHECK(clip_scale(0.5, 1) == 1);

@@ -109,8 +109,10 @@ std::vector<AdamWSlot> many_slots(int64_t n, DType t) {
 
 Results stepped(double squares, DType t) {
   const std::vector<AdamWSlot> slots = many_slots(700, t);
+  Tensor none;
   Results all;
-  kernel::adamw_step(here, {0.1, 0.9, 0.98, 1e-6, 0.2, 1, 3}, full({}, squares, DType::f64), slots);
+  kernel::adamw_step(here, {0.1, 0.9, 0.98, 1e-6, 0.2, 1, 3}, full({}, squares, DType::f64), slots,
+                     none);
   for (const AdamWSlot& slot : slots) all.insert(all.end(), {slot.m, slot.v, slot.p});
   return all;
 }

@@ -183,7 +183,9 @@ struct ConvCall {
     cudnnDestroyTensorDescriptor(of_y);
     cudnnDestroyFilterDescriptor(w);
     cudnnDestroyConvolutionDescriptor(move);
-    return emu::report();
+    const std::string said = emu::report();
+    cudnnDestroy(handle);
+    return said;
   }
 };
 
