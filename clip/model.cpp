@@ -4,6 +4,24 @@
 #include <cmath>
 
 namespace diptych {
+namespace {
+
+// 16-bit features as f32.
+Tensor wide(const Tensor& features) {
+  return features.dtype() == DType::f64 ? features : cast(features, DType::f32);
+}
+
+// What would become infinite in f16; bf16 has the range of f32.
+void check_range(const nn::Module::Entry& entry, DType dtype) {
+  constexpr double kMost = 65504;
+  if (dtype != DType::f16 || entry.tensor.numel() == 0) return;
+  const NoGrad no_grad;
+  const double most = max(abs(reshape(entry.tensor, {-1})), 0).item();
+  check(!(most > kMost), "precision: ", entry.name, " holds ", most, ", f16 ends at ", kMost,
+        "; choose bf16");
+}
+
+}  // namespace
 
 nn::ImageTower& Clip::add_image_tower() {
   const ModelConfig& c = config_;
@@ -19,6 +37,24 @@ Clip::Clip(const ModelConfig& c)
       text_(child<nn::TextTransformer>("", c.text, c.embed_dim)),  // its names have no prefix
       logit_scale_(parameter("logit_scale", {}, nn::Init::constant(std::log(1 / 0.07)),
                              {0, std::log(100)})) {}
+
+Tensor Clip::encode_image(const Tensor& pixels) const { return wide(visual_(pixels)); }
+
+Tensor Clip::encode_text(const Captions& captions) const {
+  return wide(text_(captions.tokens, captions.layout));
+}
+
+void Clip::use(const PrecisionConfig& c) {
+  const DType compute = diptych::compute_dtype(c.precision);
+  for (const Entry& entry : named_parameters()) check_range(entry, compute);
+  for (const Entry& entry : text_.named_parameters()) check_range(entry, text_dtype(c));
+  const Tensor temperature = logit_scale_.clone();
+  to(parameter_dtype(c.precision));
+  move_leaf(logit_scale_, temperature);
+  text_.matrices_to(text_dtype(c));
+  compute_in(compute);
+  precision_ = c;
+}
 
 void Clip::set_checkpointing(bool on) {
   visual_.set_checkpointing(on);

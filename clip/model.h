@@ -2,6 +2,7 @@
 #pragma once
 
 #include "clip/config.h"
+#include "clip/precision.h"
 #include "data/text/captions.h"
 
 namespace diptych {
@@ -11,12 +12,11 @@ class Clip : public nn::Module {
  public:
   explicit Clip(const ModelConfig&);
 
-  /// pixels (B, C, R, R), normalised → (B, E), not normalised.
-  Tensor encode_image(const Tensor& pixels) const { return visual_(pixels); }
-  /// → (B, E), not normalised.
-  Tensor encode_text(const Captions& captions) const {
-    return text_(captions.tokens, captions.layout);
-  }
+  /// pixels (B, C, R, R), normalised → (B, E), not normalised; at least f32, in which the loss is
+  /// computed.
+  Tensor encode_image(const Tensor& pixels) const;
+  /// → (B, E), likewise.
+  Tensor encode_text(const Captions&) const;
 
   /// ln of the factor between cosines and logits: (), starts at ln(1 / 0.07) and is kept in
   /// [0, ln 100] by training, as in the paper.
@@ -25,6 +25,11 @@ class Clip : public nn::Module {
   /// time.
   void set_checkpointing(bool on);
 
+  /// Computes, and keeps its parameters, as that says. The temperature stays f32: in bf16 no step
+  /// of training would move it. Throws Error if a value is beyond the largest of its 16-bit type.
+  void use(const PrecisionConfig&);
+  const PrecisionConfig& precision() const { return precision_; }
+
   const ModelConfig& config() const { return config_; }
   Device device() const { return logit_scale_.device(); }
 
@@ -32,6 +37,7 @@ class Clip : public nn::Module {
   nn::ImageTower& add_image_tower();
 
   ModelConfig config_;
+  PrecisionConfig precision_;
   nn::ImageTower& visual_;
   nn::TextTransformer& text_;
   Tensor logit_scale_;

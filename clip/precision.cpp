@@ -26,7 +26,7 @@ constexpr std::array<Types, 4> kPrecisions{{
 const Types& types_of(Precision p) { return kPrecisions[static_cast<size_t>(p)]; }
 
 /// Where the type of a row comes from.
-enum class In : uint8_t { compute, parameters, f32 };
+enum class In : uint8_t { compute, parameters, text, moments, f32 };
 
 struct Row {
   const char* what;
@@ -44,13 +44,26 @@ constexpr Row kRows[] = {
     {"features, normalisation", In::f32, ""},
     {"cosines, logits, loss", In::f32, "no bf16 logit: near 30 its steps are 0.125"},
     {"parameters", In::parameters, ""},
+    {"text tower's matrices, embeddings", In::text, "in this type only"},
     {"gradients of parameters", In::f32, "collected, clipped and averaged in f32"},
     {"running statistics, temperature", In::f32, ""},
-    {"moments of AdamW", In::f32, "or f16 with --adam-stats f16; the step itself in f32"},
+    {"moments of AdamW", In::moments, "the step itself in f32"},
 };
 
-DType type_of(In in, const Types& types) {
-  return in == In::compute ? types.compute : in == In::parameters ? types.parameters : DType::f32;
+DType type_of(In in, const PrecisionConfig& c) {
+  switch (in) {
+    case In::compute:
+      return compute_dtype(c.precision);
+    case In::parameters:
+      return parameter_dtype(c.precision);
+    case In::text:
+      return text_dtype(c);
+    case In::moments:
+      return c.adam_stats;
+    case In::f32:
+      break;
+  }
+  return DType::f32;
 }
 
 }  // namespace
@@ -77,12 +90,16 @@ Precision precision_from(const std::string& text) {
 DType compute_dtype(Precision p) { return types_of(p).compute; }
 DType parameter_dtype(Precision p) { return types_of(p).parameters; }
 
-std::string explain(Precision p) {
-  const Types& types = types_of(p);
+DType text_dtype(const PrecisionConfig& c) {
+  return c.text_weights == DType::f32 ? parameter_dtype(c.precision) : c.text_weights;
+}
+
+std::string explain(const PrecisionConfig& c) {
+  const Types& types = types_of(c.precision);
   std::string text = fmt::format("precision {}\n", types.name);
   for (const Row& row : kRows)
-    text += fmt::format("  {:<32} {:<5} {}\n", row.what, name(type_of(row.kept, types)), row.note);
-  if (types.compute != types.parameters)
+    text += fmt::format("  {:<36} {:<5} {}\n", row.what, name(type_of(row.kept, c)), row.note);
+  if (size_of(types.compute) < size_of(types.parameters))
     text +=
         fmt::format("  copies of the parameters in {}, written by AdamW, are what products read\n",
                     name(types.compute));

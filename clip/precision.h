@@ -23,7 +23,18 @@ DType compute_dtype(Precision);
 /// The type of the parameters.
 DType parameter_dtype(Precision);
 
+/// What a run computes and keeps in which type.
+struct PrecisionConfig {
+  Precision precision = Precision::fp32;
+  DType adam_stats = DType::f32;    ///< f32, f16: of AdamW's moments
+  DType text_weights = DType::f32;  ///< f32, f16, bf16: of the text tower's matrices and embeddings
+  bool round_to_nearest = false;    ///< those of 16 bits; else by chance
+  bool operator==(const PrecisionConfig&) const = default;
+};
+
+/// That of the text tower's matrices and embeddings.
+DType text_dtype(const PrecisionConfig&);
 /// What runs in which type, one line each: a table for people.
-std::string explain(Precision);
+std::string explain(const PrecisionConfig&);
 
 }  // namespace diptych

@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "clip/cli/command.h"
+#include "clip/cli/train_precision.h"
 #include "clip/console.h"
 #include "clip/cost.h"
 #include "clip/loss.h"
@@ -23,9 +24,10 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 struct Flags : DeviceFlag {
+  TrainPrecisionFlags types;
   std::string what = "train", model = "small", part = "pair";
   int64_t batch_size = 64, steps = 10, text_length = 0;
-  bool json = false;
+  bool json = false, checkpointing = false;
 };
 
 int64_t peak_rss_mib() {
@@ -73,11 +75,14 @@ Json bench_model(const Flags& flags) {
   Clip model(config);
   model.initialize(0);
   model.to(flags.device());
+  const PrecisionConfig types = flags.types.config();
+  model.use(types);
+  model.set_checkpointing(flags.checkpointing);
   const Pairs pairs = random_pairs(config, flags.batch_size, T, flags.device());
   const bool train = flags.what == "train";
   model.train(train);
   std::optional<nn::AdamW> optimizer;
-  if (train) optimizer.emplace(model, nn::AdamWConfig{});
+  if (train) optimizer.emplace(model, adamw_config({}, types, 0));
   const Timing t = measure(flags.steps, flags.device(), [&] {
     train ? train_step(model, *optimizer, pairs) : infer(model, pairs, flags.part);
   });
@@ -87,14 +92,16 @@ Json bench_model(const Flags& flags) {
               {"batch_size", flags.batch_size},
               {"text_length", T},
               {"device", flags.device_name},
+              {"precision", name(types.precision)},
+              {"adam_stats", name(types.adam_stats)},
+              {"text_weights", name(text_dtype(types))},
               {"threads", num_threads()},
               {"step_ms", 1e3 * t.median},
               {"step_ms_quartiles", {1e3 * t.quartile1, 1e3 * t.quartile3}},
               {"pairs_per_second", B / t.median},
               {"parameters", model.parameter_count()},
               {"peak_rss_mib", peak_rss_mib()}};
-  if (flags.device() != Device::cpu)
-    result["peak_device_mib"] = allocator(flags.device()).stats().peak_bytes >> 20;
+  result["peak_tensor_mib"] = allocator(flags.device()).stats().peak_bytes >> 20;
   if (train || flags.part == "pair") {
     const Cost cost = estimate_cost(config, model.parameter_count(), flags.batch_size, T);
     result["gflops"] = (train ? 3 : 1) * B * cost.forward_flops / t.median / 1e9;
@@ -138,7 +145,10 @@ int run_kernels(const Flags& flags) {
 
 int run(const Flags& flags) {
   flags.require();
-  if (flags.what != "train" && flags.what != "infer") return run_kernels(flags);
+  const bool kernels = flags.what != "train" && flags.what != "infer";
+  check_usage(!kernels || flags.types.empty(), "bench: ", flags.what,
+              " measures kernels, which no precision or checkpointing changes");
+  if (kernels) return run_kernels(flags);
   const Json result = bench_model(flags);
   if (flags.json) {
     print_json(result);
@@ -160,9 +170,12 @@ void declare(Command command, Flags& flags) {
       .option("--steps", flags.steps, "timed steps, after one to warm up", kAtLeastOne)
       .option("--text-length", flags.text_length, "tokens per caption (default: the whole context)",
               kNotNegative)
+      .flag("--checkpointing", flags.checkpointing,
+            "with train: compute blocks again instead of keeping their insides")
       .device(flags)
       .json(flags.json)
       .threads();
+  flags.types.declare(command);
 }
 
 }  // namespace

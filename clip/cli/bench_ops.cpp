@@ -28,7 +28,8 @@ struct Operands {
   Tensor mean = constant(column, 0), rstd = constant(column, 1);
   Tensor column_mean = constant(row, 0), column_var = constant(row, 1);
   Tensor index = arange(rows, DType::i64, here);
-  Tensor first = full(column, 0, DType::i64, here), squares = full({}, 1, DType::f64, here);
+  Tensor first = full(column, 0, DType::i64, here), squares = full({}, 1, DType::f64, here),
+         vanished = zeros_like(squares);
 };
 
 struct Case {
@@ -74,7 +75,7 @@ std::vector<Case> cases(Operands& o) {
        [&o, here] { kernel::scatter_add_rows(here, o.g, o.index, o.y); }},
       {"adamw_step", 7,
        [&o, here, step] {
-         kernel::adamw_step(here, step, o.squares, {{o.g, o.m, o.v, o.z, true}});
+         kernel::adamw_step(here, step, o.squares, {{o.g, o.m, o.v, o.z, true}}, o.vanished);
        }},
       {"sum_squares", 1, [&o, here] { kernel::sum_squares(here, {o.x}, o.squares); }},
   };

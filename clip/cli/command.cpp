@@ -141,6 +141,19 @@ Command& Command::device(DeviceFlag& flag) {
   return choice("--device", flag.device_name, "cpu, or cuda: an NVIDIA GPU", {"cpu", "cuda"});
 }
 
+Command& Command::precision(PrecisionFlag& flag) {
+  return option("--precision", flag.precision_name,
+                "fp32, amp_bf16, amp_fp16 or pure_bf16: the type that products read");
+}
+
+PrecisionConfig PrecisionFlag::precision() const {
+  try {
+    return {precision_from(precision_name)};
+  } catch (const Error& error) {
+    throw UsageError(std::string("--") + error.what());
+  }
+}
+
 void DeviceFlag::require() const {
   check(available(device()), "--device ", device_name, ": no CUDA device: ", cuda::why_not());
 }
@@ -156,7 +169,7 @@ void ModelFlags::declare(Command command) {
   command.required("--model", model,
                    "a model file (.safetensors, or OpenAI's .pt), the folder of a run such as "
                    "logs/demo, or of a Hugging Face or open_clip repository");
-  command.device(*this);
+  command.device(*this).precision(*this);
   declare_options(command);
 }
 
@@ -200,6 +213,7 @@ void use_vocabulary(const std::string& path, LoadedModel& loaded) {
 
 LoadedModel ModelFlags::open() const {
   require();
+  const PrecisionConfig types = precision();
   LoadOptions options{{}, image_size, sha256, config, vision_heads, text_heads};
   if (!activation.empty()) options.activation = nn::activation_from(activation);
   LoadedModel loaded = load_model(model, options);
@@ -213,6 +227,7 @@ LoadedModel ModelFlags::open() const {
   if (path.empty() && needs_openai) path = find_vocabulary(loaded.path);
   if (!path.empty()) use_vocabulary(path, loaded);
   loaded.model->to(device());
+  loaded.model->use(types);
   return loaded;
 }
 

@@ -48,6 +48,13 @@ struct DeviceFlag {
   void require() const;
 };
 
+/// --precision: in which types a model that was trained computes.
+struct PrecisionFlag {
+  std::string precision_name = diptych::name(Precision::fp32);
+  /// Throws UsageError, with the nearest name, if there is no such precision.
+  PrecisionConfig precision() const;
+};
+
 /// A sub-command being declared. The names, types and checks of its flags go to CLI11, which only
 /// command.cpp includes: it takes the compiler four seconds per file.
 class Command {
@@ -67,6 +74,7 @@ class Command {
                   const std::vector<std::string>& choices);
   Command& threads();  ///< --threads; results do not depend on it
   Command& device(DeviceFlag&);
+  Command& precision(PrecisionFlag&);
   Command& json(bool& value) { return flag("--json", value, "one JSON object on stdout"); }
 
  private:
@@ -97,10 +105,10 @@ class Commands {
 };
 
 /// Flags of every command that opens a model.
-struct ModelFlags : DeviceFlag {
+struct ModelFlags : DeviceFlag, PrecisionFlag {
   std::string model, vocab, activation, sha256, config;
   int64_t image_size = 0, vision_heads = 0, text_heads = 0;
-  void declare(Command);          ///< --model, --device and the rest
+  void declare(Command);          ///< --model, --device, --precision and the rest
   void declare_options(Command);  ///< the rest
   bool any() const;               ///< whether one of the rest was given
   /// Opens it on its device, says on stderr what had to be inferred, and takes the vocabulary from

@@ -8,6 +8,8 @@
 
 #include "clip/cli/command.h"
 #include "clip/cli/train_notes.h"
+#include "clip/cli/train_precision.h"
+#include "clip/console.h"
 #include "clip/data_source.h"
 #include "clip/train/run_settings.h"
 #include "clip/version.h"
@@ -20,6 +22,8 @@ namespace diptych::cli {
 namespace {
 
 struct Flags : DeviceFlag {
+  TrainPrecisionFlags types;
+  std::string on_nan = diptych::name(OnNan::stop);
   std::string preset, model, train_data, vocab, logs = "./logs", name, resume, separator = "\t";
   std::string training_crop = diptych::name(TrainingCrop::resized);
   PairOptions columns;
@@ -50,6 +54,7 @@ void apply_preset(Flags& f) {
 
 void apply_flags(Flags& f) {
   f.train.device = f.device();
+  f.train.on_nan = on_nan_from(f.on_nan);
   f.train.batch_size = f.batch_size.value_or(f.train.batch_size);
   f.train.epochs = f.epochs.value_or(f.train.epochs);
   f.train.max_steps = f.max_steps.value_or(f.train.max_steps);
@@ -121,6 +126,11 @@ void begin(RunLog& log, const RunSettings& settings, bool resume) {
   const std::string path = log.folder() + "/params.json";
   if (resume) {
     check_same_run(path, settings);
+    if (const std::string what = conversion(precision_of_run(path), settings.train.precision);
+        !what.empty()) {
+      log.line("resume: " + what);
+      write_file_atomically(path, to_json(settings));
+    }
     if (const std::string version = version_of_run(path); version != kVersion)
       log.line(
           fmt::format("warning: the run was begun by diptych {}, this is {}: its last bits may "
@@ -167,7 +177,19 @@ void check_left_out(const Flags& f, const DataSource& data) {
                    f.train.max_bad_fraction);
 }
 
+// A run goes on in the precision that it has had, unless a flag says otherwise.
+void apply_precision(Flags& f, const std::string& folder) {
+  PrecisionConfig so_far;
+  const std::string params = folder + "/params.json";
+  if (!f.resume.empty() && is_there(params)) so_far = precision_of_run(params);
+  f.train.precision = f.types.config(so_far);
+}
+
 int run(const Flags& given) {
+  if (given.types.explain_precision) {
+    print(explain(given.types.config()));
+    return 0;
+  }
   Signals::ignore_save_requests();
   given.require();
   Flags f = given;
@@ -176,6 +198,7 @@ int run(const Flags& given) {
   const std::string folder = (std::filesystem::path(f.logs) / f.name).string();
   ModelConfig config = preset(f.model);
   apply_model(f, config);
+  apply_precision(f, folder);
   const DataSource data =
       open_training_data(f.train_data, f.columns, config.preprocess, f.limits, f.train.seed);
   check_left_out(f, data);
@@ -192,6 +215,7 @@ int run(const Flags& given) {
   Clip model(config);
   model.initialize(f.train.seed);
   model.to(f.train.device);
+  model.use(f.train.precision);
   describe(log, f, model, data, tokenizer);
   Trainer trainer(model, tokenizer, *data.dataset, f.train, log);
   trainer.set_settings(fingerprint(settings));
@@ -246,8 +270,14 @@ void declare_run(Command command, Flags& f) {
       .option("--keep", f.train.keep, "checkpoints kept", kAtLeastOne)
       .option("--log-every-n-steps", f.train.log_every, "steps between lines of the log",
               kAtLeastOne)
+      .choice(
+          "--on-nan", f.on_nan,
+          "what a loss or gradient that is not finite leads to: stop; skip the step; rollback to "
+          "the newest checkpoint",
+          {"stop", "skip", "rollback"})
       .device(f)
       .threads();
+  f.types.declare(command);
 }
 
 void declare(Command command, Flags& flags) {

@@ -33,6 +33,7 @@ std::string fingerprint(const Clip& model, const Tokenizer& words,
   Sha256 hash;
   add(hash, "distinct");  // heads of before may be of names that were not
   hash.add(&overflow, sizeof overflow);
+  add(hash, name(model.precision().precision));
   add(hash, to_json(model.config()));
   add(hash, words.merges_text());
   add(hash, templates);

@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
-#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -16,8 +15,8 @@
 #include "clip/weights/model_file.h"
 #include "clip/weights/run_folder.h"
 #include "tensor/factory.h"
+#include "tensor/finite.h"
 #include "tensor/io/file.h"
-#include "tensor/kernels.h"
 
 namespace diptych {
 namespace {
@@ -34,16 +33,6 @@ void sync_folder(const fs::path& folder) {
   const int reason = errno;
   if (fd >= 0) ::close(fd);
   check(done, "'", folder.string(), "' cannot be flushed to the disk: ", std::strerror(reason));
-}
-
-/// Σ x² is finite where all x are, and quickly computed. (In f64 it may not be, and all x still.)
-bool all_finite(const Tensor& x) {
-  if (!is_float(x.dtype())) return true;
-  Tensor squares = empty({}, DType::f64, x.device());
-  kernel::sum_squares(x.device(), {x.contiguous()}, squares);
-  if (std::isfinite(squares.item())) return true;
-  const std::vector<double> values = x.to_vector<double>();
-  return std::all_of(values.begin(), values.end(), [](double v) { return std::isfinite(v); });
 }
 
 std::string first_not_finite(const std::vector<NamedTensor>& tensors) {
@@ -65,9 +54,11 @@ Tensor as_bytes(const std::string& text) {
 
 void save_training(const std::string& path, const nn::AdamW& optimizer,
                    const TrainingState& state) {
-  const Json position{{"step", state.step},           {"epoch", state.epoch},
-                      {"batch", state.batch},         {"samples", state.samples},
-                      {"truncated", state.truncated}, {"adamw_steps", optimizer.steps()}};
+  Json position{{"step", state.step},           {"epoch", state.epoch},
+                {"batch", state.batch},         {"samples", state.samples},
+                {"truncated", state.truncated}, {"skipped", state.skipped},
+                {"precision", state.precision}, {"adamw_steps", optimizer.steps()}};
+  if (state.scaler) position["loss_scale"] = state.scaler->scale;
   std::vector<NamedTensor> tensors = optimizer.state();
   // Not metadata: there is no limit to how many samples may be bad.
   if (!state.bad_samples.empty()) tensors.push_back({kBadSamples, as_bytes(state.bad_samples)});
@@ -89,6 +80,21 @@ int64_t count(const Json& position, const char* key, const std::string& path) {
   return it->get<int64_t>();
 }
 
+// Runs of before there were precisions are of fp32.
+void read_precision(Checkpoint& c, const Json& position, const std::string& path) {
+  c.state.skipped = position.contains("skipped") ? count(position, "skipped", path) : 0;
+  const auto precision = position.find("precision"), scale = position.find("loss_scale");
+  if (precision == position.end()) return;
+  check(precision->is_string(), "resume: '", path, "': precision is no name");
+  c.state.precision = precision->get<std::string>();
+  if (precision_from(c.state.precision) != Precision::amp_fp16) return;
+  check(scale != position.end() && scale->is_number() && scale->get<double>() > 0, "resume: '",
+        path,
+        "' is of a run in amp_fp16 and has no loss_scale, without which its gradients would "
+        "overflow or vanish; resume from another checkpoint");
+  c.state.scaler = nn::GradScaler{scale->get<double>()};
+}
+
 void read_position(Checkpoint& c, const std::string& path) {
   const Json position = Json::parse(metadata_value(c.training, "position", path), nullptr, false);
   check(position.is_object(), "resume: '", path, "' has a damaged position");
@@ -98,6 +104,7 @@ void read_position(Checkpoint& c, const std::string& path) {
   c.state.batch = read("batch");
   c.state.samples = read("samples");
   c.state.truncated = read("truncated");
+  read_precision(c, position, path);
   c.state.settings = metadata_value(c.training, "settings", path);
   c.adamw_steps = read("adamw_steps");
   if (const Tensor* bad = c.training.find(kBadSamples)) {

@@ -1,10 +1,12 @@
 // clip/train/checkpoint.h — checkpoints that survive: complete or not there at all.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "clip/model.h"
 #include "data/text/tokenizer.h"
+#include "nn/grad_scaler.h"
 #include "nn/optim.h"
 #include "tensor/io/safetensors.h"
 
@@ -18,8 +20,11 @@ struct TrainingState {
   int64_t batch = 0;             ///< the next batch in it
   int64_t samples = 0;           ///< pairs seen
   int64_t truncated = 0;         ///< captions that lost their tail
+  int64_t skipped = 0;           ///< steps passed over, their gradients were not finite
   std::string bad_samples = {};  ///< the lines of bad_samples.tsv
   std::string settings = {};     ///< fingerprint() of the run's settings
+  std::string precision = {};    ///< name of the Precision
+  std::optional<nn::GradScaler> scaler = {};  ///< under amp_fp16
 };
 
 /// Writes <run>/checkpoints/step_<step>/{model,training}.safetensors and a manifest with the size

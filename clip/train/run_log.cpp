@@ -25,20 +25,23 @@ nlohmann::ordered_json number(double x) {
 }
 
 std::string to_json(const StepRecord& r) {
-  return nlohmann::ordered_json{{"step", r.step},
-                                {"epoch", r.epoch},
-                                {"samples", r.samples},
-                                {"loss", number(r.loss)},
-                                {"chance_loss", r.chance_loss},
-                                {"lr", r.lr},
-                                {"grad_norm", number(r.grad_norm)},
-                                {"logit_scale", r.logit_scale},
-                                {"pairs_per_second", number(r.pairs_per_second)},
-                                {"data_wait", number(r.data_wait)},
-                                {"eta_seconds", number(r.eta_seconds)},
-                                {"bad_samples", r.bad_samples},
-                                {"truncated", r.truncated}}
-      .dump();
+  nlohmann::ordered_json line{{"step", r.step},
+                              {"epoch", r.epoch},
+                              {"samples", r.samples},
+                              {"loss", number(r.loss)},
+                              {"chance_loss", r.chance_loss},
+                              {"lr", r.lr},
+                              {"grad_norm", number(r.grad_norm)},
+                              {"logit_scale", r.logit_scale},
+                              {"pairs_per_second", number(r.pairs_per_second)},
+                              {"data_wait", number(r.data_wait)},
+                              {"eta_seconds", number(r.eta_seconds)},
+                              {"bad_samples", r.bad_samples},
+                              {"truncated", r.truncated},
+                              {"skipped", r.skipped}};
+  if (r.loss_scale > 0) line["loss_scale"] = r.loss_scale;
+  if (r.vanished >= 0) line["vanished_moments"] = r.vanished;
+  return line.dump();
 }
 
 std::string to_line(const StepRecord& r) {
@@ -49,6 +52,9 @@ std::string to_line(const StepRecord& r) {
       r.step == 1 ? fmt::format(" (ln B = {:.4f})", r.chance_loss) : "", r.lr, r.grad_norm,
       r.logit_scale, r.pairs_per_second, 100 * r.data_wait, duration(r.eta_seconds));
   if (r.bad_samples) text += fmt::format(" | {} bad", r.bad_samples);
+  if (r.loss_scale > 0) text += fmt::format(" | loss scale {:.0f}", r.loss_scale);
+  if (r.skipped) text += fmt::format(" | {} skipped", r.skipped);
+  if (r.vanished >= 0) text += fmt::format(" | {:.2f} % of v lost", 100 * r.vanished);
   return text;
 }
 

@@ -1,6 +1,7 @@
 // clip/train/run_log.h — what a run tells: console, out.log, metrics.jsonl, bad_samples.tsv.
 #pragma once
 
+#include <cmath>
 #include <map>
 #include <memory>
 #include <string>
@@ -23,7 +24,15 @@ struct StepRecord {
   double data_wait = 0;  ///< share of the time spent waiting for the loader, 0 … 1
   double eta_seconds = 0;
   int64_t bad_samples = 0, truncated = 0;
+  int64_t skipped = 0;    ///< steps passed over, of the whole run
+  double loss_scale = 0;  ///< of f16 gradients; 0: none
+  double vanished = -1;   ///< share of second moments that this step lost to f16; -1: none is f16
 };
+
+/// Loss and norm are numbers.
+inline bool is_finite(const StepRecord& r) {
+  return std::isfinite(r.loss) && std::isfinite(r.grad_norm);
+}
 
 /// The folder logs/<name> of a run, locked while this object lives.
 class RunLog {

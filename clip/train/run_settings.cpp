@@ -39,22 +39,34 @@ void sort(const ImageLimits& limits, Sorted& out) {
 }
 
 void sort(const nn::AdamWConfig& adamw, Sorted& out) {
-  const auto& [beta1, beta2, eps, weight_decay] = adamw;
+  // The last three follow from precision and seed.
+  const auto& [beta1, beta2, eps, weight_decay, half_moments, stochastic, seed] = adamw;
   out.fixed["beta1"] = beta1;
   out.fixed["beta2"] = beta2;
   out.fixed["eps"] = eps;
   out.fixed["wd"] = weight_decay;
 }
 
+// A run may go on in another precision: then that is told.
+void sort(const PrecisionConfig& config, Sorted& out) {
+  const auto& [precision, adam_stats, text_weights, round_to_nearest] = config;
+  out.free["precision"] = name(precision);
+  out.free["adam_stats"] = name(adam_stats);
+  out.free["text_weights"] = name(text_weights);
+  out.free["text_rounding"] = round_to_nearest ? "nearest" : "stochastic";
+}
+
 void sort(const TrainConfig& config, Sorted& out) {
-  const auto& [batch_size, epochs, max_steps, lr, warmup, adamw, grad_clip_norm, device, seed,
-               workers, log_every, save_every, keep, max_bad_fraction, left_out] = config;
+  const auto& [batch_size, epochs, max_steps, lr, warmup, adamw, precision, grad_clip_norm, device,
+               seed, workers, log_every, save_every, keep, on_nan, max_bad_fraction, left_out] =
+      config;
   out.fixed["batch_size"] = batch_size;
   out.fixed["epochs"] = epochs;
   out.fixed["max_steps"] = max_steps;
   out.fixed["lr"] = lr;
   out.fixed["warmup"] = warmup;
   sort(adamw, out);
+  sort(precision, out);
   out.fixed["grad_clip_norm"] = grad_clip_norm > 0 ? Json(grad_clip_norm) : Json();  // null: none
   out.fixed["device"] = name(device);  // others round differently
   out.fixed["seed"] = seed;
@@ -62,6 +74,7 @@ void sort(const TrainConfig& config, Sorted& out) {
   out.free["log_every_n_steps"] = log_every;
   out.free["save_frequency"] = save_every;
   out.free["keep"] = keep;
+  out.free["on_nan"] = name(on_nan);
   out.free["max_bad_fraction"] = max_bad_fraction;
   out.free["left_out"] = left_out;
 }
@@ -156,6 +169,23 @@ void check_same_run(const std::string& path, const RunSettings& now) {
   Json current = Json::parse(to_json(now));
   current.erase(kFree);
   check_same(before.flatten(), current.flatten());
+}
+
+PrecisionConfig precision_of_run(const std::string& path) {
+  const Json params = read_params(path), &free = params.at(kFree);
+  const auto text = [&](const char* key, const char* otherwise) {
+    const auto it = free.find(key);
+    check(it == free.end() || it->is_string(), "resume: '", path, "': ", key, " is no name");
+    return it == free.end() ? std::string(otherwise) : it->get<std::string>();
+  };
+  const auto dtype = [&](const char* key) {
+    const std::string stored = text(key, "f32");
+    for (const DType t : {DType::f32, DType::f16, DType::bf16})
+      if (stored == name(t)) return t;
+    fail("resume: '", path, "': ", key, " is ", stored, "; it must be f32, f16 or bf16");
+  };
+  return {precision_from(text("precision", "fp32")), dtype("adam_stats"), dtype("text_weights"),
+          text("text_rounding", "stochastic") == "nearest"};
 }
 
 std::string version_of_run(const std::string& path) {

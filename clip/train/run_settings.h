@@ -35,6 +35,9 @@ std::string fingerprint(const RunSettings&);
 /// Throws Error naming the first setting that is not what it was, in the file that to_json() wrote.
 void check_same_run(const std::string& path, const RunSettings& now);
 
+/// The precision that the file tells; fp32 where it was written before there were others.
+PrecisionConfig precision_of_run(const std::string& path);
+
 /// The version of the program that wrote the file; empty if it does not say.
 std::string version_of_run(const std::string& path);
 

@@ -12,6 +12,13 @@ Tensor accumulate_gradients(const Clip& model, const Tensor& pixels, const Capti
   return loss.detach();
 }
 
+nn::AdamWConfig adamw_config(nn::AdamWConfig adamw, const PrecisionConfig& c, uint64_t seed) {
+  adamw.half_moments = c.adam_stats == DType::f16;
+  adamw.stochastic = !c.round_to_nearest;
+  adamw.seed = seed;
+  return adamw;
+}
+
 Tensor spoiled(const Tensor& squares, const Tensor& loss) {
   return squares + loss.to(DType::f64) * 0.0;  // 0 · ∞ = NaN
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "clip/model.h"
+#include "nn/optim.h"
 
 namespace diptych {
 
@@ -14,6 +15,9 @@ struct StepOptions {
 /// place that knows how a batch is worked through.
 Tensor accumulate_gradients(const Clip&, const Tensor& pixels, const Captions&,
                             const StepOptions& = {});
+
+/// The optimizer's configuration, with moments kept and parameters rounded as the precision says.
+nn::AdamWConfig adamw_config(nn::AdamWConfig, const PrecisionConfig&, uint64_t seed);
 
 /// squares (), f64, or NaN if the loss () is not finite: no step shall be taken with it either.
 Tensor spoiled(const Tensor& squares, const Tensor& loss);

@@ -52,11 +52,13 @@ Trainer::Trainer(Clip& model, const Tokenizer& tokenizer, const Dataset& dataset
       dataset_(dataset),
       config_(resolved(config, dataset.size())),
       log_(log),
-      optimizer_(model, config.adamw),
+      optimizer_(model, adamw_config(config.adamw, config.precision, config.seed)),
       loader_(dataset, tokenizer, loader_options(model, config)),
       pixel_table_(pixel_table(model.config().preprocess).to(model.device())) {
   check(tokenizer.vocab_size() <= model.config().text.vocab_size, "train: the tokenizer has ",
         tokenizer.vocab_size(), " tokens, the model knows ", model.config().text.vocab_size);
+  state_.precision = name(config.precision.precision);
+  if (config.precision.precision == Precision::amp_fp16) state_.scaler.emplace();
   model_.train();
   log_.line(optimizer_.groups());
 }
@@ -64,13 +66,25 @@ Trainer::Trainer(Clip& model, const Tokenizer& tokenizer, const Dataset& dataset
 void Trainer::resume(const Checkpoint& checkpoint) {
   check(checkpoint.state.settings == state_.settings, "resume: '", checkpoint.folder,
         "' is of a run with other settings or data than this one");
-  state_ = restore(checkpoint, model_, optimizer_);
-  saved_step_ = state_.step;
+  restore_state(checkpoint);
   log_.line(fmt::format("resuming {} at step {}", checkpoint.folder, state_.step));
 }
 
+double Trainer::loss_scale() const { return state_.scaler ? state_.scaler->scale : 1; }
+
+// What is not in the file because the precision was another stays as it begins.
+void Trainer::restore_state(const Checkpoint& checkpoint) {
+  TrainingState state = restore(checkpoint, model_, optimizer_);
+  if (!state.scaler) state.scaler = state_.scaler;
+  if (!state_.scaler) state.scaler.reset();
+  state.precision = state_.precision;
+  state_ = std::move(state);
+  saved_step_ = state_.step;
+}
+
 Tensor Trainer::accumulate(const Batch& batch) {
-  return accumulate_gradients(model_, normalized(batch.pixels, pixel_table_), batch.captions);
+  return accumulate_gradients(model_, normalized(batch.pixels, pixel_table_), batch.captions,
+                              {loss_scale()});
 }
 
 QueuedStep Trainer::queue_step(Batch batch) {
@@ -80,39 +94,30 @@ QueuedStep Trainer::queue_step(Batch batch) {
       nn::cosine_with_warmup(state_.step, config_.lr, config_.warmup, config_.max_steps);
   const Tensor loss = accumulate(batch);
   const Tensor squares = nn::grad_squares(model_);
-  optimizer_.step(lr, spoiled(squares, loss), config_.grad_clip_norm);
+  optimizer_.step(lr, spoiled(squares, loss), config_.grad_clip_norm, loss_scale());
   model_.zero_grad();
   const auto pairs = static_cast<int64_t>(batch.indices.size());
   ++state_.step;
   state_.samples += pairs;
   return {std::move(batch), record_of(pairs, lr),
-          HostCopy(joined({loss, squares, model_.logit_scale()}))};
+          HostCopy(joined({loss, squares, model_.logit_scale(), optimizer_.vanished()}))};
 }
 
-StepRecord Trainer::finish(const QueuedStep& step) {
+StepRecord Trainer::read(const QueuedStep& step) const {
   const std::vector<double> numbers = step.numbers.wait().to_vector<double>();
   StepRecord r = step.record;
   r.loss = numbers[0];
-  r.grad_norm = std::sqrt(numbers[1]);
+  r.grad_norm = std::sqrt(numbers[1]) / (r.loss_scale > 0 ? r.loss_scale : 1);
   r.logit_scale = std::exp(numbers[2]);
-  // Not check(), whose arguments are computed in any case: this one reads every gradient.
-  if (!std::isfinite(r.loss) || !std::isfinite(r.grad_norm))
-    fail("train: step ", r.step, ": loss ", r.loss, ", gradient norm ", r.grad_norm,
-         first_bad_gradient(step.batch),
-         "; no step was taken. A lower --lr, a longer --warmup or --grad-clip-norm 1 may help");
+  if (const int64_t half = optimizer_.half_moments(); half > 0)
+    r.vanished = numbers[3] / static_cast<double>(half);
   return r;
 }
 
-// For the message. The parameters are those that the batch met, so it has the same gradients again.
-std::string Trainer::first_bad_gradient(const Batch& batch) {
-  accumulate(batch);
-  for (const auto& entry : model_.named_parameters()) {
-    if (!grad(entry.tensor).defined()) continue;
-    for (const double g : grad(entry.tensor).to_vector<double>()) {
-      if (!std::isfinite(g)) return "; the gradient of " + entry.name + " is not finite";
-    }
-  }
-  return "";
+StepRecord Trainer::finish(const QueuedStep& step) {
+  const StepRecord record = read(step);
+  if (!is_finite(record)) give_up(step, record);
+  return record;
 }
 
 void Trainer::account_for(const Batch& batch) {
@@ -145,6 +150,8 @@ StepRecord Trainer::record_of(int64_t batch_pairs, double lr) {
                   static_cast<double>(config_.max_steps - state_.step);
   r.bad_samples = log_.bad_samples().size();
   r.truncated = state_.truncated;
+  r.skipped = state_.skipped;
+  r.loss_scale = state_.scaler ? state_.scaler->scale : 0;
   if (is_logged(r.step)) window_ = {time, loader_.wait_seconds(), state_.samples};
   return r;
 }
@@ -154,9 +161,23 @@ void Trainer::settle() {
   if (!last_) return;
   const QueuedStep step = std::move(*last_);
   last_.reset();
-  const StepRecord record = finish(step);
+  const StepRecord record = read(step);
+  if (!is_finite(record)) return pass_over(step, record);
+  in_a_row_ = 0;
+  if (state_.scaler) state_.scaler->update(true);
+  tell(record);
+}
+
+void Trainer::tell(const StepRecord& record) {
   if (is_logged(record.step)) log_.step(record);
   log_.show_progress(record.step, config_.max_steps, fmt::format("loss {:.3f}", record.loss));
+  constexpr double kMostLost = 0.01;
+  if (warned_of_moments_ || record.vanished <= kMostLost) return;
+  warned_of_moments_ = true;
+  log_.line(
+      fmt::format("warning: step {}: {:.1f} % of the second moments became 0 in f16: their "
+                  "parameters move by m / eps; --adam-stats f32 keeps them",
+                  record.step, 100 * record.vanished));
 }
 
 void Trainer::save() {
@@ -165,6 +186,7 @@ void Trainer::save() {
   const std::string left =
       save_checkpoint(log_.folder(), model_, tokenizer_, optimizer_, state_, config_.keep);
   saved_step_ = state_.step;
+  rollbacks_ = 0;
   if (!left.empty()) log_.line("warning: step " + std::to_string(state_.step) + " is saved" + left);
 }
 
@@ -205,6 +227,7 @@ bool Trainer::take_batches(Signals& signals) {
     QueuedStep step = queue_step(std::move(*batch));
     settle();  // the step before, while a device works on this one
     last_ = std::move(step);
+    if (waits_for_each_step()) settle();
     if (signals.take_save_request() && try_save())
       log_.line(fmt::format("step {} saved, as a signal asked", state_.step));
   }
@@ -233,12 +256,13 @@ int Trainer::run() {
 
 void Trainer::say_end(int stopped_by) {
   const bool all = state_.step == config_.max_steps;
-  log_.line(
-      fmt::format("{} after {} steps, {} pairs, {}; {} bad samples, {} captions truncated; "
-                  "checkpoint in {}/checkpoints",
-                  all ? "done" : fmt::format("stopped by {}", signal_name(stopped_by)), state_.step,
-                  state_.samples, duration(seconds_now() - started_), log_.bad_samples().size(),
-                  state_.truncated, log_.folder()));
+  log_.line(fmt::format(
+      "{} after {} steps, {} pairs, {}; {} bad samples, {} captions truncated{}; "
+      "checkpoint in {}/checkpoints",
+      all ? "done" : fmt::format("stopped by {}", signal_name(stopped_by)), state_.step,
+      state_.samples, duration(seconds_now() - started_), log_.bad_samples().size(),
+      state_.truncated, state_.skipped ? fmt::format(", {} steps skipped", state_.skipped) : "",
+      log_.folder()));
   if (!all) log_.line("continue with the same flags and --resume latest");
   if (const std::string lost = log_.losses(); !lost.empty())
     log_.line("warning: the checkpoint is complete, the log is not; lost: " + lost);

@@ -12,6 +12,14 @@
 
 namespace diptych {
 
+/// What becomes of a step whose loss or gradient is not finite. It is never taken.
+///   stop      the run ends and says why
+///   skip      it is counted, and training goes on with the next batch
+///   rollback  the newest checkpoint is restored, and training goes on from it with the next batch:
+///             those since are not seen again (as PaLM's training did; Chowdhery et al., 2022,
+///             section 5.1)
+enum class OnNan : uint8_t { stop, skip, rollback };
+
 struct TrainConfig {
   int64_t batch_size = 64;
   int64_t epochs = 32;
@@ -19,13 +27,15 @@ struct TrainConfig {
   double lr = 5e-4;
   int64_t warmup = -1;  ///< steps; -1: a tenth of the run, at most 2000
   nn::AdamWConfig adamw;
+  PrecisionConfig precision;
   double grad_clip_norm = 0;  ///< 0: no clipping
   Device device = Device::cpu;
   uint64_t seed = 0;  ///< of parameters, order, augmentation
   int workers = 1;
-  int64_t log_every = 50;          ///< steps
-  int64_t save_every = 1;          ///< epochs
-  int keep = 2;                    ///< checkpoints
+  int64_t log_every = 50;  ///< steps
+  int64_t save_every = 1;  ///< epochs
+  int keep = 2;            ///< checkpoints
+  OnNan on_nan = OnNan::stop;
   double max_bad_fraction = 0.01;  ///< of what was found; beyond it training stops
   int64_t left_out = 0;            ///< of what was found, before there was a dataset
 };
@@ -37,9 +47,13 @@ TrainConfig resolved(const TrainConfig&, int64_t pairs);
 /// A step that is queued, and what it will tell. Its batch is kept until that is known.
 struct QueuedStep {
   Batch batch;
-  StepRecord record;  ///< complete but for loss, norm and temperature
-  HostCopy numbers;   ///< f64 (3): loss, Σ g², ln of the temperature after the step
+  StepRecord record;  ///< complete but for loss, norm, temperature and moments
+  HostCopy numbers;   ///< f64 (4): loss, Σ g², ln of the temperature after the step, moments lost
 };
+
+/// const char* of an OnNan, and back; throws Error listing all for another.
+const char* name(OnNan);
+OnNan on_nan_from(const std::string&);
 
 /// One run: a model, an optimizer, a dataset and a place to report to. All must outlive it.
 class Trainer {
@@ -52,30 +66,38 @@ class Trainer {
   void resume(const Checkpoint&);
   void resume(const std::string& checkpoint) { resume(read_checkpoint(checkpoint)); }
   /// Trains to the end, or until a signal asks to stop after the current step (see Signals); saves
-  /// a checkpoint either way. Throws Error if the loss or a gradient is not finite (no step is
-  /// taken with it, nor any after it, nothing is saved), if a parameter is not at the end of an
-  /// epoch (it is not saved either), or if too many samples are bad. Returns the signal that asked
-  /// to stop; 0 if none did.
+  /// a checkpoint either way. A step whose loss or gradient is not finite is dealt with as OnNan
+  /// says; under amp_fp16, where the loss scale finds its limit by such steps, it is skipped.
+  /// Throws Error if one of them ends the run (nothing is saved), if too many come in a row, if a
+  /// parameter is not finite at the end of an epoch (it is not saved), or if too many samples are
+  /// bad. Returns the signal that asked to stop; 0 if none did.
   int run();
 
   /// Queues accumulate_gradients, clipping and AdamW, and waits for nothing: a device works on this
   /// step while the host prepares the next.
   QueuedStep queue_step(Batch);
-  /// Waits for the numbers of a step. Throws Error, naming the first bad gradient, if the loss or
-  /// the norm is not finite: then the parameters are what they were before that step, whatever was
-  /// queued since.
+  /// Waits for the numbers of a step. Throws Error, naming its samples, the first operator and the
+  /// first gradient that went wrong, if the loss or the norm is not finite: then the parameters are
+  /// what they were before that step, whatever was queued since.
   StepRecord finish(const QueuedStep&);
   const TrainingState& state() const { return state_; }
 
  private:
   bool run_epoch(Signals&);
   bool take_batches(Signals&);
+  void restore_state(const Checkpoint&);
+  StepRecord read(const QueuedStep&) const;
+  [[noreturn]] void give_up(const QueuedStep&, const StepRecord&);
   void settle();
+  void tell(const StepRecord&);
+  void pass_over(const QueuedStep&, StepRecord);
+  void roll_back(const QueuedStep&);
+  bool waits_for_each_step() const;
   void account_for(const Batch&);
   StepRecord record_of(int64_t batch_pairs, double lr);
   bool is_logged(int64_t step) const;
+  double loss_scale() const;
   Tensor accumulate(const Batch&);
-  std::string first_bad_gradient(const Batch&);
   void save();
   bool try_save();
   void say_end(int stopped_by);
@@ -91,6 +113,9 @@ class Trainer {
   TrainingState state_;
   std::optional<QueuedStep> last_;  // its numbers were not read yet
   int64_t saved_step_ = -1;
+  int64_t in_a_row_ = 0;   // steps passed over
+  int64_t rollbacks_ = 0;  // since a checkpoint was saved
+  bool warned_of_moments_ = false;
 
   // Since the last step that is logged.
   struct Window {

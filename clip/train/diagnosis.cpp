@@ -1,0 +1,40 @@
+// clip/train/diagnosis.cpp — every result of every operator, looked at.
+#include "clip/train/diagnosis.h"
+
+#include "tensor/finite.h"
+
+namespace diptych {
+namespace {
+
+// "layer_norm (64, 128) bf16, backward"
+std::string described(const char* op, const Tensor& x, bool backward) {
+  std::string text = op;
+  text += ' ';
+  append_text(text, x.shape());
+  return text + ' ' + name(x.dtype()) + (backward ? ", in the backward pass" : "");
+}
+
+std::string first_gradient(const Clip& model) {
+  for (const auto& entry : model.named_parameters()) {
+    const Tensor& g = grad(entry.tensor);
+    if (g.defined() && !all_finite(g)) return "; the gradient of " + entry.name + " is not finite";
+  }
+  return "";
+}
+
+}  // namespace
+
+std::string diagnosis(const Clip& model, const std::function<void()>& step) {
+  std::string first;
+  const auto look = [&first](const char* op, const Tensor& x, bool backward) {
+    if (!first.empty() || all_finite(x)) return;
+    first = "; the first operator with a result that is not finite: " + described(op, x, backward);
+  };
+  {
+    const OpWatch watch(look);
+    step();
+  }
+  return first + first_gradient(model);
+}
+
+}  // namespace diptych
