@@ -8,7 +8,7 @@ namespace {
 
 // 16-bit features as f32.
 Tensor wide(const Tensor& features) {
-  return features.dtype() == DType::f64 ? features : cast(features, DType::f32);
+  return size_of(features.dtype()) < 4 ? cast(features, DType::f32) : features;
 }
 
 // What would become infinite in f16; bf16 has the range of f32.

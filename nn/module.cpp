@@ -233,6 +233,7 @@ DType Module::compute_dtype(const Tensor& parameter) const {
 // Only a copy that is narrower than the parameter is worth its memory between two uses.
 Tensor Module::in(const Tensor& parameter) const {
   const DType dtype = compute_dtype(parameter);
+  if (dtype == parameter.dtype() && dtype == gradient_dtype(parameter)) return parameter;
   if (size_of(dtype) >= size_of(parameter.dtype())) return cast(parameter, dtype);
   const auto it = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& entry) {
     return entry.trained && entry.tensor.node() == parameter.node();

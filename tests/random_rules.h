@@ -81,8 +81,10 @@ inline Rule conv_rule(const Tensor& x, const Tensor& w, int64_t stride, int64_t 
 // Rows of D columns, and what goes with each column.
 inline bool columns_fit(const Tensor& x, const std::vector<Tensor>& each) {
   if (!floating(x) || x.rank() < 1) return false;
+  const DType wide = x.dtype() == DType::f64 ? DType::f64 : DType::f32;
   for (const Tensor& t : each)
-    if (!alike(x, t) || !has_shape(t, {x.dim(-1)})) return false;
+    if (!(alike(x, t) || (t.defined() && t.dtype() == wide)) || !has_shape(t, {x.dim(-1)}))
+      return false;
   return true;
 }
 

@@ -146,8 +146,9 @@ TEST_CASE("training: a loss that is not finite stops the run before it reaches t
   const std::string error =
       error_of([&] { train_squares(config, dir / "run", false, White(), blinded(tiny_config())); });
   CHECK(contains(error, "train: step 9: loss "));
-  CHECK(
-      contains(error, "; the gradient of logit_scale is not finite; no step was taken. A lower "));
+  CHECK(contains(error, "; the first operator with a result that is not finite: "));
+  CHECK(contains(error, "; the gradient of logit_scale is not finite; its samples: "));
+  CHECK(contains(error, "; no step was taken. A lower "));
   CHECK(contains(newest_checkpoint(dir / "run"), "step_00000008"));
   CHECK(logged_steps(dir / "run") == 8);
 }

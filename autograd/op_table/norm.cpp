@@ -9,6 +9,14 @@ OpFunction normalized(double eps) {
   return [eps](const Inputs& in) { return layer_norm(in[0], in[1], in[2], eps); };
 }
 
+// As mixed precision has it: rows of any type, gains in f32.
+OpFunction normalized_by_f32(double eps) {
+  return [eps](const Inputs& in) {
+    const DType dtype = in[0].dtype() == DType::f64 ? DType::f64 : DType::f32;
+    return layer_norm(in[0], cast(in[1], dtype), cast(in[2], dtype), eps);
+  };
+}
+
 OpFunction normalized_by_means(double eps) {
   return [eps](const Inputs& in) {
     const Tensor centered = in[0] - mean(in[0], -1, true);
@@ -31,20 +39,24 @@ std::vector<OpCase> layer_norm_rows() {
                      {f64({1e4, 1e4, -1e4}, {1, 3}), one, shift},
                      {f64({3}, {1, 1}), f64({2}, {1}), f64({-1}, {1})},
                      {f64({}, {2, 0}), f64({}, {0}), f64({}, {0})}};
-  rows[0].bad = {{"layer_norm: x (2, 3) needs weight and bias (3), got (2) and (3)",
-                  [] {
-                    return layer_norm(zeros({2, 3}), zeros({2}), zeros({3}));
-                  }},
-                 {"layer_norm: x (2, 3) needs weight and bias (3), got (3) and (1)",
-                  [] {
-                    return layer_norm(zeros({2, 3}), zeros({3}), zeros({1}));
-                  }},
-                 {"got f16 on cpu, f32 on cpu, f32 on cpu; cast() or move what differs",
-                  [] { return layer_norm(zeros({3}, DType::f16), zeros({3}), zeros({3})); }},
-                 {"layer_norm: needs at least one axis",
-                  [] { return layer_norm(zeros({}), zeros({1}), zeros({1})); }},
-                 {"layer_norm: needs a floating-point tensor",
-                  [] { return layer_norm(arange(3), arange(3), arange(3)); }}};
+  rows[0].bad = {
+      {"layer_norm: x (2, 3) needs weight and bias (3), got (2) and (3)",
+       [] {
+         return layer_norm(zeros({2, 3}), zeros({2}), zeros({3}));
+       }},
+      {"layer_norm: x (2, 3) needs weight and bias (3), got (3) and (1)",
+       [] {
+         return layer_norm(zeros({2, 3}), zeros({3}), zeros({1}));
+       }},
+      {"layer_norm: x is f32 on cpu; weight and bias must be there too, of that dtype or "
+       "f32, got f16 on cpu, f32 on cpu",
+       [] { return layer_norm(zeros({3}), zeros({3}, DType::f16), zeros({3})); }},
+      {"layer_norm: needs at least one axis",
+       [] { return layer_norm(zeros({}), zeros({1}), zeros({1})); }},
+      {"layer_norm: needs a floating-point tensor",
+       [] { return layer_norm(arange(3), arange(3), arange(3)); }}};
+  rows.push_back({"layer_norm", "gains in f32", normalized_by_f32(1e-5), normal({{5, 7}, {7}, {7}}),
+                  normalized_by_means(1e-5)});
   return rows;
 }
 

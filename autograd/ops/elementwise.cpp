@@ -69,7 +69,6 @@ Tensor cast(const Tensor& x, DType dtype) {
   check(is_float(x.dtype()) && is_float(dtype), "cast: from ", x.dtype(), " to ", dtype,
         "; only floating-point types are differentiable, use to()");
   const DType from = gradient_dtype(x);
-  if (dtype == x.dtype() && dtype == from) return x;
   return record("cast", x.to(dtype), {x},
                 [from](const Tensor& g) -> Grads { return {g.to(from)}; });
 }

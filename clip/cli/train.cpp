@@ -215,7 +215,6 @@ int run(const Flags& given) {
   Clip model(config);
   model.initialize(f.train.seed);
   model.to(f.train.device);
-  model.use(f.train.precision);
   describe(log, f, model, data, tokenizer);
   Trainer trainer(model, tokenizer, *data.dataset, f.train, log);
   trainer.set_settings(fingerprint(settings));

@@ -29,6 +29,12 @@ Tensor joined(const std::vector<Tensor>& numbers) {
   return all;
 }
 
+// Before the optimizer makes moments for its parameters.
+Clip& prepared(Clip& model, const PrecisionConfig& precision) {
+  model.use(precision);
+  return model;
+}
+
 }  // namespace
 
 TrainConfig resolved(const TrainConfig& config, int64_t pairs) {
@@ -52,7 +58,8 @@ Trainer::Trainer(Clip& model, const Tokenizer& tokenizer, const Dataset& dataset
       dataset_(dataset),
       config_(resolved(config, dataset.size())),
       log_(log),
-      optimizer_(model, adamw_config(config.adamw, config.precision, config.seed)),
+      optimizer_(prepared(model, config.precision),
+                 adamw_config(config.adamw, config.precision, config.seed)),
       loader_(dataset, tokenizer, loader_options(model, config)),
       pixel_table_(pixel_table(model.config().preprocess).to(model.device())) {
   check(tokenizer.vocab_size() <= model.config().text.vocab_size, "train: the tokenizer has ",
@@ -75,6 +82,7 @@ double Trainer::loss_scale() const { return state_.scaler ? state_.scaler->scale
 // What is not in the file because the precision was another stays as it begins.
 void Trainer::restore_state(const Checkpoint& checkpoint) {
   TrainingState state = restore(checkpoint, model_, optimizer_);
+  model_.use(config_.precision);  // which also looks at the values
   if (!state.scaler) state.scaler = state_.scaler;
   if (!state_.scaler) state.scaler.reset();
   state.precision = state_.precision;

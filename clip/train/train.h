@@ -55,7 +55,8 @@ struct QueuedStep {
 const char* name(OnNan);
 OnNan on_nan_from(const std::string&);
 
-/// One run: a model, an optimizer, a dataset and a place to report to. All must outlive it.
+/// One run: a model, which it brings into the precision of the configuration, an optimizer, a
+/// dataset and a place to report to. All must outlive it.
 class Trainer {
  public:
   Trainer(Clip&, const Tokenizer&, const Dataset&, const TrainConfig&, RunLog&);
