@@ -9,7 +9,8 @@
 namespace diptych {
 
 /// With open_clip's names and meaning. amp: parameters stay f32, products read 16-bit copies of
-/// them, and what flows between layers is 16 bits. pure: the parameters are 16 bits themselves.
+/// them, and what flows between layers is 16 bits. pure: the parameters are 16 bits themselves
+/// (open_clip rounds them to nearest, here that is a choice: see PrecisionConfig).
 enum class Precision : uint8_t { fp32, amp_bf16, amp_fp16, pure_bf16 };
 
 const char* name(Precision);
@@ -28,7 +29,7 @@ struct PrecisionConfig {
   Precision precision = Precision::fp32;
   DType adam_stats = DType::f32;    ///< f32, f16: of AdamW's moments
   DType text_weights = DType::f32;  ///< f32, f16, bf16: of the text tower's matrices and embeddings
-  bool round_to_nearest = false;    ///< those of 16 bits; else by chance
+  bool round_to_nearest = false;    ///< parameters of 16 bits; else by chance
   bool operator==(const PrecisionConfig&) const = default;
 };
 

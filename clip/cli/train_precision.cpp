@@ -23,9 +23,9 @@ void TrainPrecisionFlags::declare(Command command) {
       .choice("--text-weights", text_weights,
               "the only type of the text tower's matrices and embeddings (default f32)",
               {"f32", "f16", "bf16"})
-      .choice("--text-rounding", text_rounding,
-              "how they are rounded: by chance, so that small updates count on average (default), "
-              "or to nearest",
+      .choice("--rounding", rounding,
+              "how parameters of 16 bits are rounded: by chance, so that small updates count on "
+              "average (default), or to nearest",
               {"stochastic", "nearest"})
       .flag("--explain-precision", explain_precision,
             "print what runs and what is kept in which type, and do nothing else");
@@ -36,10 +36,10 @@ PrecisionConfig TrainPrecisionFlags::config(const PrecisionConfig& so_far) const
   if (!precision.empty()) c.precision = PrecisionFlag{precision}.precision().precision;
   c.adam_stats = half_from(adam_stats, c.adam_stats);
   c.text_weights = half_from(text_weights, c.text_weights);
-  if (!text_rounding.empty()) c.round_to_nearest = text_rounding == "nearest";
-  check_usage(text_rounding.empty() || size_of(text_dtype(c)) == 2,
-              "train: --text-rounding says nothing about text weights in f32; give --text-weights "
-              "f16 or bf16 as well");
+  if (!rounding.empty()) c.round_to_nearest = rounding == "nearest";
+  check_usage(rounding.empty() || size_of(text_dtype(c)) == 2,
+              "train: --rounding is of parameters of 16 bits, and there are none; give "
+              "--text-weights f16 or bf16, or --precision pure_bf16, as well");
   check_usage(c.precision != Precision::pure_bf16 || c.text_weights != DType::f16,
               "train: --precision pure_bf16 keeps all parameters in bf16; --text-weights f16 "
               "contradicts it");

@@ -7,11 +7,11 @@ namespace diptych::cli {
 
 /// Empty ones were not given.
 struct TrainPrecisionFlags {
-  std::string precision, adam_stats, text_weights, text_rounding;
+  std::string precision, adam_stats, text_weights, rounding;
   bool explain_precision = false;
 
   void declare(Command);
-  bool empty() const { return (precision + adam_stats + text_weights + text_rounding).empty(); }
+  bool empty() const { return (precision + adam_stats + text_weights + rounding).empty(); }
   /// What was given, and for the rest what the run has been trained in so far, or by default.
   /// Throws UsageError for an unknown name, or for flags that say nothing together.
   PrecisionConfig config(const PrecisionConfig& so_far = {}) const;

@@ -61,7 +61,7 @@ void Trainer::pass_over(const QueuedStep& step, StepRecord record) {
   if (overflow) state_.scaler->update(false);
   const bool exhausted = overflow && state_.scaler->exhausted();
   if (exhausted || in_a_row_ >= kMostInARow) {
-    log_.line(exhausted ? fmt::format("the loss scale fell to {:g}: not the scale is at fault",
+    log_.line(exhausted ? fmt::format("the loss scale fell to {:g}, where no overflow is its fault",
                                       state_.scaler->scale)
                         : fmt::format("{} steps in a row were not finite", in_a_row_));
     give_up(step, record);

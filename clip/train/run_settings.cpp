@@ -53,7 +53,7 @@ void sort(const PrecisionConfig& config, Sorted& out) {
   out.free["precision"] = name(precision);
   out.free["adam_stats"] = name(adam_stats);
   out.free["text_weights"] = name(text_weights);
-  out.free["text_rounding"] = round_to_nearest ? "nearest" : "stochastic";
+  out.free["rounding"] = round_to_nearest ? "nearest" : "stochastic";
 }
 
 void sort(const TrainConfig& config, Sorted& out) {
@@ -185,7 +185,7 @@ PrecisionConfig precision_of_run(const std::string& path) {
     fail("resume: '", path, "': ", key, " is ", stored, "; it must be f32, f16 or bf16");
   };
   return {precision_from(text("precision", "fp32")), dtype("adam_stats"), dtype("text_weights"),
-          text("text_rounding", "stochastic") == "nearest"};
+          text("rounding", "stochastic") == "nearest"};
 }
 
 std::string version_of_run(const std::string& path) {

@@ -269,7 +269,10 @@ void Trainer::say_end(int stopped_by) {
       "checkpoint in {}/checkpoints",
       all ? "done" : fmt::format("stopped by {}", signal_name(stopped_by)), state_.step,
       state_.samples, duration(seconds_now() - started_), log_.bad_samples().size(),
-      state_.truncated, state_.skipped ? fmt::format(", {} steps skipped", state_.skipped) : "",
+      state_.truncated,
+      state_.skipped
+          ? fmt::format(", {} step{} skipped", state_.skipped, state_.skipped == 1 ? "" : "s")
+          : "",
       log_.folder()));
   if (!all) log_.line("continue with the same flags and --resume latest");
   if (const std::string lost = log_.losses(); !lost.empty())
