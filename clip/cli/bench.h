@@ -28,7 +28,7 @@ struct Row {
 /// What the machine can do: GFLOP/s of multiply-adds in registers (on cuda: of a product of 8192 x
 /// 8192 matrices, f32, then bf16), GB/s of y += a x in memory.
 std::vector<Row> bench_peak(int64_t steps, Device);
-/// Sizes, milliseconds and GFLOP/s of a product per row.
+/// Sizes, milliseconds and GFLOP/s of a product per row; on the CPU in f32 and beside it in bf16.
 std::vector<Row> bench_gemm(int64_t steps, Device);
 /// GB/s of what is bound by memory: bytes that must be read and written, over time.
 std::vector<Row> bench_ops(int64_t steps, Device);

@@ -65,27 +65,39 @@ Tensor operand(int64_t batch, int64_t rows, int64_t columns, bool transposed, ui
   return transposed ? x.transpose(1, 2) : x;
 }
 
-Row bench_product(const Product& p, bool a_transposed, bool b_transposed, int64_t steps,
-                  Where where) {
+/// Which factors of a product are transposed.
+struct Layout {
+  bool a = false, b = false;
+  const char* name() const { return a ? "tn" : b ? "nt" : "nn"; }
+};
+
+double gflop(const Product& p) { return 2e-9 * static_cast<double>(p.batch * p.M * p.K * p.N); }
+
+// Gradients of weights (tn) are f32 on the CPU, whatever they are the products of.
+double seconds_of(const Product& p, Layout layout, int64_t steps, Where where) {
   const auto [device, dtype] = where;
-  const Tensor a = operand(p.batch, p.M, p.K, a_transposed, 1, where),
-               b = operand(p.batch, p.K, p.N, b_transposed, 2, where);
-  Tensor c = empty({p.batch, p.M, p.N}, dtype, device);
-  const double gflop = 2e-9 * static_cast<double>(p.batch * p.M * p.K * p.N);
+  const Tensor a = operand(p.batch, p.M, p.K, layout.a, 1, where),
+               b = operand(p.batch, p.K, p.N, layout.b, 2, where);
+  const DType sums = layout.a && device == Device::cpu ? DType::f32 : dtype;
+  Tensor c = empty({p.batch, p.M, p.N}, sums, device);
   // Small products are timed in groups of about a millisecond.
-  const auto repeats = std::max<int64_t>(1, static_cast<int64_t>(0.1 / gflop));
+  const auto repeats = std::max<int64_t>(1, static_cast<int64_t>(0.1 / gflop(p)));
   const Timing t = measure(steps, device, [&, here = device] {
     for (int64_t i = 0; i < repeats; ++i) kernel::matmul(here, a, b, {}, c);
   });
-  const double seconds = t.median / static_cast<double>(repeats);
-  const std::string layout = a_transposed ? "tn" : b_transposed ? "nt" : "nn";
-  return {dtype == DType::f32 ? layout : layout + " " + name(dtype),
+  return t.median / static_cast<double>(repeats);
+}
+
+Row bench_product(const Product& p, Layout layout, int64_t steps, Where where) {
+  const double seconds = seconds_of(p, layout, steps, where);
+  const std::string name = layout.name();
+  return {where.dtype == DType::f32 ? name : name + " " + diptych::name(where.dtype),
           {{"M", static_cast<double>(p.M)},
            {"K", static_cast<double>(p.K)},
            {"N", static_cast<double>(p.N)},
            {"batch", static_cast<double>(p.batch)},
            {"ms", 1e3 * seconds},
-           {"gflops", gflop / seconds}}};
+           {"gflops", gflop(p) / seconds}}};
 }
 
 #if defined(__AVX512F__)
@@ -127,7 +139,7 @@ double peak_of_cores(int64_t steps) {
 
 double peak_gflops(int64_t steps, Where where) {
   if (where.device == Device::cpu) return peak_of_cores(steps);
-  return bench_product({8192, 8192, 8192}, false, false, steps, where).values.back().second;
+  return bench_product({8192, 8192, 8192}, {}, steps, where).values.back().second;
 }
 
 // Larger than every cache: 128 MiB, on a GPU 1 GiB.
@@ -144,9 +156,9 @@ std::vector<Row> bench_layers(int64_t steps, Device device) {
   std::vector<Row> rows;
   for (const DType dtype : {DType::f32, DType::bf16}) {
     for (const auto& [R, in, out] : kLayersOfGpu) {
-      rows.push_back(bench_product({R, in, out}, false, true, steps, {device, dtype}));
-      rows.push_back(bench_product({R, out, in}, false, false, steps, {device, dtype}));
-      rows.push_back(bench_product({out, R, in}, true, false, steps, {device, dtype}));
+      rows.push_back(bench_product({R, in, out}, {false, true}, steps, {device, dtype}));
+      rows.push_back(bench_product({R, out, in}, {}, steps, {device, dtype}));
+      rows.push_back(bench_product({out, R, in}, {true, false}, steps, {device, dtype}));
     }
   }
   return rows;
@@ -197,11 +209,14 @@ std::vector<Row> bench_peak(int64_t steps, Device device) {
 std::vector<Row> bench_gemm(int64_t steps, Device device) {
   if (device != Device::cpu) return bench_layers(steps, device);
   std::vector<Row> rows;
-  for (const Product& p : kProducts) {
-    rows.push_back(bench_product(p, false, false, steps, {device}));
-    rows.push_back(bench_product(p, false, true, steps, {device}));
-    rows.push_back(bench_product(p, true, false, steps, {device}));
-  }
+  for (const Product& p : kProducts)
+    for (const Layout layout : {Layout{}, Layout{false, true}, Layout{true, false}}) {
+      Row row = bench_product(p, layout, steps, {device});
+      const double f32 = row.values.back().second;
+      const double bf16 = gflop(p) / seconds_of(p, layout, steps, {device, DType::bf16});
+      row.values.insert(row.values.end(), {{"bf16", bf16}, {"bf16/f32", bf16 / f32}});
+      rows.push_back(std::move(row));
+    }
   return rows;
 }
 

@@ -2,43 +2,88 @@
 // compute in.
 #pragma once
 
-#if defined(__F16C__)
-#include <immintrin.h>
-#endif
-
 #include <cstdint>
 #include <type_traits>
 
 #include "tensor/cast.h"
+#include "tensor/cpu/simd.h"
 
 namespace diptych::cpu {
+
+// N floats from 16-bit memory and back. The compiler vectorises neither rounding by itself.
+
+template <int N>
+using Floats = typename Vector<float, N>::type;
+
+namespace detail {
+// With a mask, since those without start from an undefined register, and g++ 12 warns.
+constexpr uint16_t kAll = 0xffff;
+template <int N>
+using Bits = typename Vector<uint32_t, N>::type;
+template <int N>
+using HalfBits = typename Vector<uint16_t, N>::type;
+}  // namespace detail
+
+template <int N>
+inline Floats<N> load_floats(const bf16* p) {
+  detail::HalfBits<N> bits;
+  std::memcpy(&bits, p, sizeof bits);
+  return reinterpret_cast<Floats<N>>(__builtin_convertvector(bits, detail::Bits<N>) << 16);
+}
+
+/// Not by vcvtneps2bf16, which returns zero for subnormal numbers.
+template <int N>
+inline void store_floats(bf16* p, const Floats<N>& v) {
+  const auto bits = reinterpret_cast<detail::Bits<N>>(v), upper = bits >> 16;
+  const auto nearest = (bits + 0x7fff + (upper & 1)) >> 16;
+  const auto chosen = (bits & 0x7fffffff) > 0x7f800000 ? (upper | 0x40) : nearest;
+  const auto rounded = __builtin_convertvector(chosen, detail::HalfBits<N>);
+  std::memcpy(static_cast<void*>(p), &rounded, sizeof rounded);
+}
+
+template <int N>
+inline Floats<N> load_floats(const f16* p) {
+  Floats<N> v;
+#if defined(__AVX512F__)
+  if constexpr (N == 16)
+    return _mm512_maskz_cvtph_ps(detail::kAll, _mm256_loadu_si256((const __m256i*)p));
+#endif
+#if defined(__F16C__) && defined(__AVX2__)
+  if constexpr (N == 8) return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)p));
+#endif
+  for (int l = 0; l < N; ++l) v[l] = p[l];
+  return v;
+}
+
+template <int N>
+inline void store_floats(f16* p, const Floats<N>& v) {
+  constexpr int kNearestEven = 0;
+#if defined(__AVX512F__)
+  if constexpr (N == 16)
+    return _mm256_storeu_si256((__m256i*)p, _mm512_maskz_cvtps_ph(detail::kAll, v, kNearestEven));
+#endif
+#if defined(__F16C__) && defined(__AVX2__)
+  if constexpr (N == 8) return _mm_storeu_si128((__m128i*)p, _mm256_cvtps_ph(v, kNearestEven));
+#endif
+  for (int l = 0; l < N; ++l) p[l] = f16(v[l]);
+}
 
 /// y[i] = x[i]; the arrays do not overlap.
 template <class From, class To>
 inline void convert(const From* __restrict x, int64_t n, To* __restrict y) {
-  for (int64_t i = 0; i < n; ++i) y[i] = cast<To>(x[i]);
-}
-
-#if defined(__F16C__)
-// The compiler does not vectorise the scalar conversions by itself.
-inline void convert(const f16* __restrict x, int64_t n, float* __restrict y) {
   int64_t i = 0;
-  for (; i + 8 <= n; i += 8) {
-    const __m128i half = _mm_loadu_si128(reinterpret_cast<const __m128i*>(x + i));
-    _mm256_storeu_ps(y + i, _mm256_cvtph_ps(half));
-  }
-  for (; i < n; ++i) y[i] = x[i];
+  const auto vectors = [&]<int N>(std::integral_constant<int, N>) {
+    [[maybe_unused]] Floats<N> v;
+    if constexpr (std::is_same_v<To, float> && sizeof(From) == 2) {
+      for (; i + N <= n; i += N) std::memcpy(y + i, &(v = load_floats<N>(x + i)), sizeof v);
+    } else if constexpr (std::is_same_v<From, float> && sizeof(To) == 2) {
+      for (; i + N <= n; i += N) store_floats<N>(y + i, load_vector<N>(x + i));
+    }
+  };
+  vectors(std::integral_constant<int, 16>{});
+  vectors(std::integral_constant<int, 8>{});
+  for (; i < n; ++i) y[i] = cast<To>(x[i]);
 }
-
-inline void convert(const float* __restrict x, int64_t n, f16* __restrict y) {
-  int64_t i = 0;
-  for (; i + 8 <= n; i += 8) {
-    const __m128i half = _mm256_cvtps_ph(_mm256_loadu_ps(x + i), _MM_FROUND_TO_NEAREST_INT);
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(y + i), half);
-  }
-  for (; i < n; ++i) y[i] = f16(x[i]);
-}
-#endif
 
 // Kernels are loops over f32 or f64. These three stand at both ends of such a loop: for f32 and f64
 // they cost nothing, for the 16-bit types they convert through `room`, n elements of scratch.

@@ -5,7 +5,7 @@
 #include <array>
 #include <utility>
 
-#include "tensor/cpu/simd.h"
+#include "tensor/cpu/factor.h"
 
 namespace diptych::cpu {
 
@@ -19,8 +19,8 @@ constexpr int kTileRows = 8, kTileVectors = 3;
 constexpr int kTileRows = 6, kTileVectors = 2;
 #endif
 
-/// Terms of a sum per pass over c, so that a panel of b (kPassDepth, kTileColumns) stays in the
-/// second-level cache.
+/// Elements of a column of b per pass over c, so that a panel of b (kPassDepth, kTileColumns) stays
+/// in the second-level cache.
 constexpr int64_t kPassDepth = 768;
 
 template <class T>
@@ -68,61 +68,70 @@ template <class T, int R, int V>
   }
 }
 
-/// a (R, depth) with any strides, b (depth, V vectors) with unit column stride.
-template <class T, int R, int V>
-void tile_product(int64_t depth, const T* a, int64_t row_a, int64_t step_a, const T* b,
-                  int64_t step_b, const TileOut<T>& out) {
-  prefetch_tile<T, R, V>(out);
-  vec<T> sum[R][V] = {};
-  for (int64_t k = 0; k < depth; ++k) {
-    vec<T> column[V];
+/// sum (R, V vectors) += a b for one element of each row of a and V vectors of b.
+template <class P, int R, int V, class Row>
+[[gnu::always_inline]] inline void add_step(const Row& row, const P* b,
+                                            vec<sum_t<P>> (&sum)[R][V]) {
+  vec<P> column[V];
 #pragma GCC unroll 8
-    for (int v = 0; v < V; ++v) column[v] = load(b + v * kLanes<T>);
+  for (int v = 0; v < V; ++v) column[v] = load(b + v * kLanes<P>);
 #pragma GCC unroll 16
-    for (int r = 0; r < R; ++r) {
-      const T x = a[r * row_a];
+  for (int r = 0; r < R; ++r) {
+    const auto x = spread(row(r));
 #pragma GCC unroll 8
-      for (int v = 0; v < V; ++v) sum[r][v] += x * column[v];
-    }
+    for (int v = 0; v < V; ++v) sum[r][v] = multiply_add(x, column[v], sum[r][v]);
+  }
+}
+
+/// a (R, depth) with any strides, b (depth, V vectors) with unit column stride; all in elements.
+template <class P, int R, int V>
+void tile_product(int64_t depth, const P* a, int64_t row_a, int64_t step_a, const P* b,
+                  int64_t step_b, const TileOut<sum_t<P>>& out) {
+  using A = sum_t<P>;
+  prefetch_tile<A, R, V>(out);
+  vec<A> sum[R][V] = {};
+  for (int64_t k = 0; k < depth; ++k) {
+    add_step<P, R, V>([&](int r) { return a + r * row_a; }, b, sum);
     a += step_a;
     b += step_b;
   }
-  store_tile<T, R, V>(sum, out);
+  store_tile<A, R, V>(sum, out);
 }
 
-template <class T>
-using TileProduct = void (*)(int64_t depth, const T* a, int64_t row_a, int64_t step_a, const T* b,
-                             int64_t step_b, const TileOut<T>& out);
+template <class P>
+using TileProduct = void (*)(int64_t depth, const P* a, int64_t row_a, int64_t step_a, const P* b,
+                             int64_t step_b, const TileOut<sum_t<P>>& out);
 
 namespace detail {
-template <class T, int... I>
+template <class P, int... I>
 constexpr auto tile_products(std::integer_sequence<int, I...>) {
-  return std::array<TileProduct<T>, sizeof...(I)>{
-      &tile_product<T, I / kTileVectors + 1, I % kTileVectors + 1>...};
+  return std::array<TileProduct<P>, sizeof...(I)>{
+      &tile_product<P, I / kTileVectors + 1, I % kTileVectors + 1>...};
 }
 }  // namespace detail
 
 /// The kernel for a block of `rows` ≤ kTileRows by `vectors` ≤ kTileVectors: blocks at the edge of
 /// c have kernels of their own, so that little is computed in vain.
-template <class T>
-inline TileProduct<T> tile_product_of(int64_t rows, int64_t vectors) {
+template <class P>
+inline TileProduct<P> tile_product_of(int64_t rows, int64_t vectors) {
   static constexpr auto kTable =
-      detail::tile_products<T>(std::make_integer_sequence<int, kTileRows * kTileVectors>{});
+      detail::tile_products<P>(std::make_integer_sequence<int, kTileRows * kTileVectors>{});
   return kTable[static_cast<size_t>((rows - 1) * kTileVectors + vectors - 1)];
 }
 
 /// A block of any width: `rows` ≤ kTileRows, b and c (…, vectors) in place, not packed. For
 /// products so small that their operands are in the first-level cache already.
-template <class T>
-inline void panel_product(int64_t rows, int64_t vectors, int64_t depth, const T* a, int64_t row_a,
-                          int64_t step_a, const T* b, int64_t step_b, const TileOut<T>& out) {
+template <class P>
+inline void panel_product(int64_t rows, int64_t vectors, int64_t depth, const P* a, int64_t row_a,
+                          int64_t step_a, const P* b, int64_t step_b,
+                          const TileOut<sum_t<P>>& out) {
   for (int64_t v = 0; v < vectors; v += kTileVectors) {
     const int64_t count = vectors - v < kTileVectors ? vectors - v : kTileVectors;
-    const int64_t at = v * kLanes<T>;
-    tile_product_of<T>(rows, count)(
+    const int64_t at = v * kLanes<P>;
+    tile_product_of<P>(rows, count)(
         depth, a, row_a, step_a, b + at, step_b,
         {out.c + at, out.stride, out.bias ? out.bias + at : nullptr,
-         out.add ? out.add + at : nullptr, v + count == vectors ? out.last : kLanes<T>});
+         out.add ? out.add + at : nullptr, v + count == vectors ? out.last : kLanes<P>});
   }
 }
 

@@ -14,28 +14,38 @@ struct Matrix {
   int64_t row, column;  // strides
 };
 
-/// What c = f(a b + bias + add) adds and applies: bias (N), add (M, N) as contiguous as c, and f
-/// over n values in place; row_sums (M) gets the sums of the rows of a. Each may be null.
-template <class T>
+/// What c = f(a b + bias + add), of type C, adds and applies: bias (N), add (M, N) as contiguous as
+/// c, and f over n values in place; row_sums (M) gets the sums of the rows of a. Each may be null.
+template <class C>
 struct ProductEnd {
-  const acc_t<T>* bias;
-  const T* add;
-  void (*f)(acc_t<T>* x, int64_t n);
-  acc_t<T>* row_sums;
+  const acc_t<C>* bias;
+  const C* add;
+  void (*f)(acc_t<C>* x, int64_t n);
+  acc_t<C>* row_sums;
 };
+
+template <class P>
+inline sum_t<P> sum_of_terms(const P& x) {
+  if constexpr (kTerms<P> == 2) {
+    return static_cast<float>(x.even) + static_cast<float>(x.odd);
+  } else {
+    return x;
+  }
+}
 
 /// The sums of at most kTileRows rows of `depth` elements, put into `out` or, unless they are the
 /// first, added to it. Four sums for each row: additions need not wait for one another.
-template <class A>
-void sum_rows(const Matrix<const A>& a, int64_t rows, int64_t depth, bool first, A* out) {
+template <class P>
+void sum_rows(const Matrix<const P>& a, int64_t rows, int64_t depth, bool first, sum_t<P>* out) {
+  using A = sum_t<P>;
   A sums[4][kTileRows] = {};
   for (int64_t k = 0; k < depth; ++k) {
-    const A* column = a.data + k * a.column;
+    const P* column = a.data + k * a.column;
     A* sum = sums[k % 4];
     if (rows == kTileRows && a.row == 1) {
-      for (int64_t r = 0; r < kTileRows; ++r) sum[r] += column[r];
+      for (int64_t r = 0; r < kTileRows; ++r) sum[r] += sum_of_terms(column[r]);
     } else {
-      for (int64_t r = 0; r < rows; ++r) sum[r] += column[r * a.row];
+      for (int64_t r = 0; r < rows; ++r) sum[r] += sum_of_terms(column[r * a.row]);
     }
   }
   for (int64_t r = 0; r < rows; ++r) {
@@ -43,6 +53,29 @@ void sum_rows(const Matrix<const A>& a, int64_t rows, int64_t depth, bool first,
     out[r] = first ? total : out[r] + total;
   }
 }
+
+/// n terms or, where the last element would not be full, one more.
+template <class P>
+inline int64_t whole_elements(int64_t n) {
+  return ceil_div(n, kTerms<P>) * kTerms<P>;
+}
+
+/// Terms [begin, end) of the sums in passes of at most kPassDepth elements, as even as possible.
+template <class P>
+struct Passes {
+  Passes(int64_t begin_, int64_t end_)
+      : begin(begin_),
+        end(end_),
+        count(std::max<int64_t>(1, ceil_div(end - begin, kPassDepth * kTerms<P>))),
+        depth(whole_elements<P>(ceil_div(end - begin, count))) {}
+
+  Range terms(int64_t pass) const {
+    const int64_t first = begin + pass * depth;
+    return {first, std::min(first + depth, end)};
+  }
+
+  int64_t begin, end, count, depth;
+};
 
 /// `width` columns in panels of whole vectors, at most kTileVectors each and as even as possible:
 /// four vectors are two panels of two, since a panel of one keeps few sums in registers.

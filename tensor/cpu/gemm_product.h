@@ -5,14 +5,15 @@
 // 2008) in the form of BLIS: blocks of a and b are copied ("packed") into the order in which the
 // innermost kernel reads them, each sized for the cache it lives in, and the kernel keeps a small
 // block of c in registers. Packing costs O(MK + KN) and makes strides, transpositions, broadcast
-// axes and 16-bit types the same case. tensor/cpu/README.md climbs there from three plain loops.
+// axes and 16-bit types the same case (factor.h). tensor/cpu/README.md climbs there from three
+// plain loops.
 //
-//   for each kDepth of K                    the same cuts for any number of threads
+//   for each pass over K                    the same cuts for any number of threads
 //     for each kWidth of N
-//       pack b (kDepth, kWidth)             shared, packed by all threads
+//       pack b (depth, kWidth)              shared, packed by all threads
 //       each thread, for its part of c:
 //         for each kRowPanels tiles of M
-//           pack a (…, kDepth)              of the thread, unless it can be read in place
+//           pack a (…, depth)               of the thread, unless it can be read in place
 //           for each panel of b, each panel of a: tile_product
 //
 // A small b every thread packs for itself, and the gradient of a weight is summed in two halves of
@@ -26,29 +27,31 @@
 #include "tensor/cpu/gemm_micro.h"
 #include "tensor/cpu/gemm_operands.h"
 #include "tensor/cpu/gemm_split.h"
-#include "tensor/cpu/pack.h"
+#include "tensor/cpu/pack_pairs.h"
+#include "tensor/cpu/row_groups.h"
 #include "tensor/cpu/scratch.h"
 
 namespace diptych::cpu {
 
-template <class T>
+/// a and b of type T become factors P; c is of type C, T or acc_t<T>.
+template <class T, class C = T, class P = factor_t<T>>
 class Product {
  public:
   using A = acc_t<T>;
 
-  Product(int64_t m, int64_t n, int64_t k, const ProductEnd<T>& end)
+  Product(int64_t m, int64_t n, int64_t k, const ProductEnd<C>& end)
       : m_(m), n_(n), k_(k), end_(end) {}
 
   /// The product of one a and b; `shift` elements into c and into what is added.
-  void run(Matrix<const T> a, Matrix<const T> b, T* c, int64_t shift) const {
+  void run(Matrix<const T> a, Matrix<const T> b, C* c, int64_t shift) const {
     if (is_halved(a, b)) return run_halves(a, b, c + shift);
     static thread_local Scratch sums;
-    const Passes passes(0, k_);
-    const T* add = end_.add ? end_.add + shift : nullptr;
+    const Passes<P> passes(0, k_);
+    const C* add = end_.add ? end_.add + shift : nullptr;
     Step step{a, b, c + shift, add, partial(c + shift, sums, passes.count), end_.row_sums, 0, 0,
               0, 0, true,      true};
     for (int64_t pass = 0; pass < passes.count; ++pass) {
-      passes.select(pass, step);
+      select(passes, pass, step);
       for (step.n0 = 0; step.n0 < n_; step.n0 += kWidth) {
         step.width = std::min(kWidth, n_ - step.n0);
         multiply(step);
@@ -57,39 +60,32 @@ class Product {
   }
 
  private:
-  static constexpr bool kNative = std::is_same_v<T, A>;
-  static constexpr int64_t kRowPanels = 16, kDepth = kPassDepth;
+  static constexpr bool kSumsInC = std::is_same_v<C, A>;  // no rounding at the end
+  static constexpr bool kAsItIs = std::is_same_v<P, T>;   // a and b may be read in place
+  static constexpr int64_t kRowPanels = 16;
   static constexpr int64_t kColumns = kTileColumns<A>, kWidth = kColumns * 64;
   static constexpr int64_t kGroup = 4;  // panels of b that a thread packs for itself at a time
 
   /// One pass over c: (m, depth) × (depth, width) is added to columns n0 … of c.
   struct Step {
     Matrix<const T> a, b;
-    T* c;
-    const T* add;
-    Matrix<A> partial;  // sums between passes: c itself, or f32 for the 16-bit types
+    C* c;
+    const C* add;
+    Matrix<A> partial;  // sums between passes: c itself, or f32 for a c of 16 bits
     A* row_sums;
     int64_t k0, depth, n0, width;
     bool first, last;
+
+    int64_t elements() const { return ceil_div(depth, kTerms<P>); }  // of a row of a
   };
 
-  /// Terms [begin, end) of the sums in passes of at most kDepth, as even as possible.
-  struct Passes {
-    Passes(int64_t begin_, int64_t end_)
-        : begin(begin_),
-          end(end_),
-          count(std::max<int64_t>(1, ceil_div(end - begin, kDepth))),
-          depth(ceil_div(end - begin, count)) {}
-
-    void select(int64_t pass, Step& step) const {
-      step.k0 = begin + pass * depth;
-      step.depth = std::min(depth, end - step.k0);
-      step.first = pass == 0;
-      step.last = pass == count - 1;
-    }
-
-    int64_t begin, end, count, depth;
-  };
+  static void select(const Passes<P>& passes, int64_t pass, Step& step) {
+    const Range terms = passes.terms(pass);
+    step.k0 = terms.begin;
+    step.depth = terms.end - terms.begin;
+    step.first = pass == 0;
+    step.last = pass == passes.count - 1;
+  }
 
   /// The gradient of a weight, gᵀ x, sums over the rows of two tall matrices. Threads have computed
   /// half of these rows each, and may be far apart: each sums over its half, and what they exchange
@@ -97,26 +93,26 @@ class Product {
   bool is_halved(const Matrix<const T>& a, const Matrix<const T>& b) const {
     constexpr int64_t kTall = 512, kMost = int64_t{1} << 18;
     const bool plain = !end_.bias && !end_.add && !end_.f;
-    return kNative && plain && a.row == 1 && b.column == 1 && k_ >= kTall && n_ <= kWidth &&
+    return kSumsInC && plain && a.row == 1 && b.column == 1 && k_ >= kTall && n_ <= kWidth &&
            m_ * n_ <= kMost;
   }
 
-  void run_halves(const Matrix<const T>& a, const Matrix<const T>& b, T* c) const {
-    if constexpr (kNative) {
+  void run_halves(const Matrix<const T>& a, const Matrix<const T>& b, C* c) const {
+    if constexpr (kSumsInC) {
       static thread_local Scratch scratch;
-      T *second = scratch.get<T>(m_ * n_ + m_), *second_sums = second + m_ * n_;
-      const int64_t down = ceil_div(m_, kTileRows), half = ceil_div(k_, 2);
+      A *second = scratch.get<A>(m_ * n_ + m_), *second_sums = second + m_ * n_;
+      const int64_t down = ceil_div(m_, kTileRows), half = whole_elements<P>(ceil_div(k_, 2));
       const ColumnPanels<A> panels(n_);
       const Grid grid = Grid::even(ceil_div(useful_threads(m_ * n_ * k_), 2), down, panels.count);
       parallel_for(2 * grid.parts(), 1, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) {
           const int64_t h = i / grid.parts(), part = i % grid.parts();
-          T* sum = h == 0 ? c : second;
-          T* row_sums = h == 0 || !end_.row_sums ? end_.row_sums : second_sums;
-          const Passes passes(h * half, std::min(k_, (h + 1) * half));
+          A* sum = h == 0 ? c : second;
+          A* row_sums = h == 0 || !end_.row_sums ? end_.row_sums : second_sums;
+          const Passes<P> passes(h * half, std::min(k_, (h + 1) * half));
           Step step{a, b, sum, nullptr, {sum, n_, 1}, row_sums, 0, 0, 0, n_, true, true};
           for (int64_t pass = 0; pass < passes.count; ++pass) {
-            passes.select(pass, step);
+            select(passes, pass, step);
             multiply_part(step, nullptr, grid.rows(part, down), grid.columns(part, panels.count));
           }
         }
@@ -128,8 +124,8 @@ class Product {
     }
   }
 
-  Matrix<A> partial(T* c, Scratch& sums, int64_t passes) const {
-    if constexpr (kNative) {
+  Matrix<A> partial(C* c, Scratch& sums, int64_t passes) const {
+    if constexpr (kSumsInC) {
       return {c, n_, 1};
     } else {
       return {passes > 1 ? sums.get<A>(m_ * padded<A>(n_)) : nullptr, padded<A>(n_), 1};
@@ -141,7 +137,7 @@ class Product {
     const int64_t down = ceil_div(m_, kTileRows);
     const int64_t threads = useful_threads(m_ * step.width * step.depth);
     const bool thin = down <= kRowPanels && panels.count >= threads;
-    const A* b = thin || packs_alone(step, threads) ? nullptr : packed_by_all(step, panels);
+    const P* b = thin || packs_alone(step, threads) ? nullptr : packed_by_all(step, panels);
     const Grid grid = thin ? Grid{1, threads} : Grid::even(threads, down, panels.count);
     for_each_part(grid, down, panels.count,
                   [&](Range rows, Range columns) { multiply_part(step, b, rows, columns); });
@@ -154,10 +150,10 @@ class Product {
     return m_ >= kRowsEach * threads && step.width * step.depth <= kMost;
   }
 
-  const A* packed_by_all(const Step& step, const ColumnPanels<A>& panels) const {
+  const P* packed_by_all(const Step& step, const ColumnPanels<A>& panels) const {
     static thread_local Scratch scratch;
-    A* b = scratch.get<A>(panels.vectors * kLanes<A> * step.depth);
-    const int64_t grain = std::max<int64_t>(1, 16384 / (kColumns * step.depth + 1));
+    P* b = scratch.get<P>(panels.vectors * kLanes<A> * step.elements());
+    const int64_t grain = std::max<int64_t>(1, 16384 / (kColumns * step.elements() + 1));
     parallel_for(panels.count, grain, [&](int64_t begin, int64_t end) {
       for (int64_t q = begin; q < end; ++q) pack_b(step, panels, q, b);
     });
@@ -165,11 +161,11 @@ class Product {
   }
 
   /// Panel q into its place in a buffer that begins with panel `first`.
-  void pack_b(const Step& step, const ColumnPanels<A>& panels, int64_t q, A* buffer,
+  void pack_b(const Step& step, const ColumnPanels<A>& panels, int64_t q, P* buffer,
               int64_t first = 0) const {
     pack_panel(columns_at(step, panels, q), step.b.row, step.b.column, step.depth,
                panels.columns_of(q), panels.vectors_of(q) * kLanes<A>,
-               buffer + (panels.begin(q) - panels.begin(first)) * step.depth);
+               buffer + (panels.begin(q) - panels.begin(first)) * step.elements());
   }
 
   const T* columns_at(const Step& step, const ColumnPanels<A>& panels, int64_t q) const {
@@ -178,7 +174,7 @@ class Product {
 
   int64_t rows_of(int64_t p) const { return std::min<int64_t>(kTileRows, m_ - p * kTileRows); }
 
-  void pack_a(const Step& step, int64_t p, A* panel) const {
+  void pack_a(const Step& step, int64_t p, P* panel) const {
     const Matrix<const T>& a = step.a;
     pack_panel(a.data + p * kTileRows * a.row + step.k0 * a.column, a.column, a.row, step.depth,
                rows_of(p), rows_of(p), panel);
@@ -187,19 +183,19 @@ class Product {
   /// Row panels `down` times column panels `across`. b: packed, or null: then it is packed here,
   /// once; if the outer loop has a single round, a few panels at a time, which finds the rest of a
   /// cache line still there.
-  void multiply_part(const Step& step, const A* b, Range down, Range across) const {
+  void multiply_part(const Step& step, const P* b, Range down, Range across) const {
     static thread_local Scratch packed_a, packed_b;
-    const int64_t panel = kTileRows * step.depth, all = across.end - across.begin;
+    const int64_t panel = kTileRows * step.elements(), all = across.end - across.begin;
     const int64_t group = b || down.end - down.begin > kRowPanels ? all : kGroup;
     const ColumnPanels<A> panels(step.width);
-    A* a = a_in_place(step) ? nullptr : packed_a.get<A>(kRowPanels * panel);
-    A* room = b ? nullptr : packed_b.get<A>(group * kColumns * step.depth);
+    P* a = a_in_place(step) ? nullptr : packed_a.get<P>(kRowPanels * panel);
+    P* room = b ? nullptr : packed_b.get<P>(group * kColumns * step.elements());
     for (int64_t top = down.begin; top < down.end; top += kRowPanels) {
       const int64_t bottom = std::min(down.end, top + kRowPanels);
       for (int64_t p = top; a && p < bottom; ++p) pack_a(step, p, a + (p - top) * panel);
       const bool sums = step.row_sums && step.n0 == 0 && across.begin == 0;
       for (int64_t p = top; sums && p < bottom; ++p)
-        sum_rows(rows_at(step, p, a + (p - top) * panel), rows_of(p), step.depth, step.first,
+        sum_rows(rows_at(step, p, a + (p - top) * panel), rows_of(p), step.elements(), step.first,
                  step.row_sums + p * kTileRows);
       for (int64_t left = across.begin; left < across.end; left += group) {
         const Range some{left, std::min(across.end, left + group)};
@@ -214,54 +210,54 @@ class Product {
     }
   }
 
-  /// The kernel reads a by single values: rows that are contiguous need no packing, nor do
-  /// contiguous columns that serve two panels of b at most.
+  /// The kernel reads a by single elements: rows that are contiguous need no packing if they divide
+  /// into elements, nor do contiguous columns that serve two panels of b at most.
   static bool a_in_place(const Step& step) {
-    const bool columns = step.a.row == 1 && step.width <= 2 * kColumns;
-    return kNative && (step.a.column == 1 || columns);
+    const Matrix<const T>& a = step.a;
+    const bool rows = a.column == 1 && a.row % kTerms<P> == 0 && step.depth % kTerms<P> == 0;
+    const bool columns = kAsItIs && a.row == 1 && step.width <= 2 * kColumns;
+    return sizeof(P) == kTerms<P> * sizeof(T) && (rows || columns);
   }
 
-  Matrix<const A> rows_at(const Step& step, int64_t p, const A* packed) const {
-    if constexpr (kNative) {
-      const Matrix<const T>& a = step.a;
-      if (a_in_place(step))
-        return {a.data + p * kTileRows * a.row + step.k0 * a.column, a.row, a.column};
-    }
-    return {packed, 1, rows_of(p)};
+  Matrix<const P> rows_at(const Step& step, int64_t p, const P* packed) const {
+    const Matrix<const T>& a = step.a;
+    if (!a_in_place(step)) return {packed, 1, rows_of(p)};
+    const T* first = a.data + p * kTileRows * a.row + step.k0 * a.column;
+    return {reinterpret_cast<const P*>(first), ceil_div(a.row, kTerms<P>), a.column};
   }
 
   /// Panel q in a buffer that begins with panel `first`.
-  Matrix<const A> packed_panel(const Step& step, const ColumnPanels<A>& panels, int64_t q,
-                               const A* b, int64_t first) const {
-    return {b + (panels.begin(q) - panels.begin(first)) * step.depth,
+  Matrix<const P> packed_panel(const Step& step, const ColumnPanels<A>& panels, int64_t q,
+                               const P* b, int64_t first) const {
+    return {b + (panels.begin(q) - panels.begin(first)) * step.elements(),
             panels.vectors_of(q) * kLanes<A>, 1};
   }
 
   /// Panels that serve two row panels at most do not pay for a copy. The kernel reads whole
   /// vectors.
   bool b_in_place(const Step& step, const ColumnPanels<A>& panels, int64_t q) const {
-    return kNative && step.b.column == 1 && panels.is_whole(q) && m_ <= 2 * kTileRows;
+    return kAsItIs && step.b.column == 1 && panels.is_whole(q) && m_ <= 2 * kTileRows;
   }
 
-  Matrix<const A> own_panel(const Step& step, const ColumnPanels<A>& panels, int64_t q,
-                            const A* room, int64_t first) const {
-    if constexpr (kNative) {
+  Matrix<const P> own_panel(const Step& step, const ColumnPanels<A>& panels, int64_t q,
+                            const P* room, int64_t first) const {
+    if constexpr (kAsItIs) {
       if (b_in_place(step, panels, q)) return {columns_at(step, panels, q), step.b.row, 1};
     }
     return packed_panel(step, panels, q, room, first);
   }
 
   void multiply_tile(const Step& step, const ColumnPanels<A>& panels, int64_t p, int64_t q,
-                     const Matrix<const A>& a, const Matrix<const A>& b) const {
+                     const Matrix<const P>& a, const Matrix<const P>& b) const {
     const int64_t rows = rows_of(p), columns = panels.columns_of(q), vectors = panels.vectors_of(q);
     const int64_t row = p * kTileRows, column = step.n0 + panels.begin(q);
-    const auto product = tile_product_of<A>(rows, vectors);
+    const auto product = tile_product_of<P>(rows, vectors);
     const auto compute = [&](const TileOut<A>& out) {
-      product(step.depth, a.data, a.row, a.column, b.data, b.row, out);
+      product(step.elements(), a.data, a.row, a.column, b.data, b.row, out);
     };
     A* sums = step.partial.data + row * step.partial.row + column;
-    const T* add = step.add ? step.add + row * n_ + column : nullptr;
-    if constexpr (kNative) {
+    const C* add = step.add ? step.add + row * n_ + column : nullptr;
+    if constexpr (kSumsInC) {
       const A* bias = end_.bias && step.first ? end_.bias + column : nullptr;
       compute({sums, n_, bias, step.first ? add : sums, columns - (vectors - 1) * kLanes<A>});
       if (end_.f && step.last)
@@ -278,21 +274,23 @@ class Product {
     }
   }
 
-  /// The last pass of a 16-bit product: everything is added in f32 and rounded once.
-  void round_row(Range columns, A* __restrict tile, const A* sums, const T* add, T* c) const {
-    const int64_t n = columns.end - columns.begin;
-    if (end_.bias)
-      for (int64_t j = 0; j < n; ++j) tile[j] += end_.bias[columns.begin + j];
-    if (sums)
-      for (int64_t j = 0; j < n; ++j) tile[j] += sums[j];
-    if (add)
-      for (int64_t j = 0; j < n; ++j) tile[j] += static_cast<A>(add[j]);
-    if (end_.f) end_.f(tile, n);
-    convert(tile, n, c);
+  /// The last pass of a product of 16 bits: everything is added in f32 and rounded once.
+  void round_row(Range columns, A* tile, const A* sums, const C* add, C* c) const {
+    const int64_t width = columns.end - columns.begin;
+    for_each_vector<A>(width, [&](int64_t j, int64_t n) {
+      vec<A> y = load(tile + j);  // a tile is whole vectors
+      if (end_.bias) y += load_wide(end_.bias + columns.begin + j, n);
+      if (sums) y += load(sums + j);
+      if (add) y += load_wide(add + j, n);
+      end_.f ? store(tile + j, y) : store_narrow(c + j, y, n);
+    });
+    if (!end_.f) return;
+    end_.f(tile, width);
+    convert(tile, width, c);
   }
 
   int64_t m_, n_, k_;
-  ProductEnd<T> end_;
+  ProductEnd<C> end_;
 };
 
 }  // namespace diptych::cpu

@@ -43,8 +43,8 @@ struct Batch {
   Shape extent, step_a, step_b;
 };
 
-template <class T>
-void matmul_of(const Tensor& a, const Tensor& b, const ProductEnd<T>& end, Tensor& c) {
+template <class T, class C>
+void matmul_of(const Tensor& a, const Tensor& b, const ProductEnd<C>& end, Tensor& c) {
   int64_t m = c.dim(-2), n = c.dim(-1), k = a.dim(-1);
   const Batch batch(a, b, c);
   int64_t products = batch.extent.numel();
@@ -55,12 +55,12 @@ void matmul_of(const Tensor& a, const Tensor& b, const ProductEnd<T>& end, Tenso
     m *= products;
     products = 1;
   }
-  const Product<T> product(m, n, k, end);
+  const Product<T, C> product(m, n, k, end);
   const auto run = [&](int64_t begin, int64_t last) {
     for (int64_t i = begin; i < last; ++i) {
       const auto at = products == 1 ? std::array<int64_t, 2>{} : batch.offsets(i);
       product.run({first_a.data + at[0], first_a.row, first_a.column},
-                  {first_b.data + at[1], first_b.row, first_b.column}, c.data<T>(), i * m * n);
+                  {first_b.data + at[1], first_b.row, first_b.column}, c.data<C>(), i * m * n);
     }
   };
   const int64_t work = m * n * std::max<int64_t>(1, k);
@@ -75,23 +75,33 @@ void matmul_of(const Tensor& a, const Tensor& b, const ProductEnd<T>& end, Tenso
 void sum_rows_alone(const Tensor& a, const Epilogue& end) {
   if (!end.row_sums.defined()) return;
   Tensor sums = end.row_sums.view({a.dim(0), 1});
-  reduce(Reduce::sum, a.contiguous().view({a.dim(0), a.dim(1), 1}), sums);
+  Tensor rows = empty(a.shape(), sums.dtype());
+  copy(a, rows);
+  reduce(Reduce::sum, rows.view({a.dim(0), a.dim(1), 1}), sums);
+}
+
+/// Calls f(Type<T>, Type<C>) with the types of a and c: C is T or, where c is so, acc_t<T>.
+template <class F>
+void visit_product(const Tensor& a, const Tensor& c, const F& f) {
+  visit_float(a.dtype(), [&]<class T>(Type<T> t) {
+    c.dtype() == a.dtype() ? f(t, t) : f(t, Type<acc_t<T>>{});
+  });
 }
 
 }  // namespace
 
 void matmul(const Tensor& a, const Tensor& b, const Epilogue& end, Tensor& c) {
   if (c.numel() == 0) return sum_rows_alone(a, end);
-  visit_float(c.dtype(), [&]<class T>(Type<T>) {
+  visit_product(a, c, [&]<class T, class C>(Type<T>, Type<C>) {
     using A = acc_t<T>;
     static thread_local Scratch bias_room, sums_room;
     const int64_t m = c.dim(-2), n = c.dim(-1);
     const A* bias =
         end.bias.defined() ? widen(end.bias.data<T>(), n, bias_room.get<A>(n)) : nullptr;
-    const T* add = end.add.defined() ? end.add.data<T>() : nullptr;
-    T* sums = end.row_sums.defined() ? end.row_sums.data<T>() : nullptr;
+    const C* add = end.add.defined() ? end.add.data<C>() : nullptr;
+    C* sums = end.row_sums.defined() ? end.row_sums.data<C>() : nullptr;
     A* room = sums ? landing(sums, sums_room.get<A>(m)) : nullptr;
-    matmul_of<T>(a, b, {bias, add, end.f ? in_place<A>(*end.f) : nullptr, room}, c);
+    matmul_of<T, C>(a, b, {bias, add, end.f ? in_place<A>(*end.f) : nullptr, room}, c);
     if (sums) narrow(room, m, sums);
   });
 }

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "tensor/cpu/convert.h"
+#include "tensor/cpu/factor.h"
 
 namespace diptych::cpu {
 
@@ -33,24 +34,33 @@ struct Square<double> {
   }
 };
 
-/// y[k * step_y + j] = x[j * step_x + k] for j, k < kSide. Zipping row i with row i + side/2,
-/// log₂ side times over, is a transposition: each round moves one bit of the row number into the
-/// column number.
-template <class T>
-inline void transpose_square(const T* x, int64_t step_x, acc_t<T>* y, int64_t step_y) {
-  using A = acc_t<T>;
-  using S = Square<A>;
+/// y[k * step_y + j] = element k of row j, which load(j) returns, for j, k < kSide. Zipping row i
+/// with row i + side/2, log₂ side times over, is a transposition: each round moves one bit of the
+/// row number into the column number.
+template <class S, class Load, class P>
+inline void transpose_square(const Load& load, P* y, int64_t step_y) {
   typename S::type row[S::kSide], zipped[S::kSide];
-  for (int j = 0; j < S::kSide; ++j) {
-    A values[S::kSide];
-    convert(x + j * step_x, S::kSide, values);
-    std::memcpy(&row[j], values, sizeof values);
-  }
+  for (int j = 0; j < S::kSide; ++j) row[j] = load(j);
   for (int round = 1; round < S::kSide; round *= 2) {
     for (int j = 0; j < S::kSide / 2; ++j) S::zip(row[j], row[j + S::kSide / 2], zipped + 2 * j);
     for (int j = 0; j < S::kSide; ++j) row[j] = zipped[j];
   }
-  for (int k = 0; k < S::kSide; ++k) std::memcpy(y + k * step_y, &row[k], sizeof row[k]);
+  for (int k = 0; k < S::kSide; ++k)
+    std::memcpy(static_cast<void*>(y + k * step_y), &row[k], sizeof row[k]);
+}
+
+/// y[k * step_y + j] = x[j * step_x + k] for j, k < kSide
+template <class T>
+inline void transpose_square(const T* x, int64_t step_x, acc_t<T>* y, int64_t step_y) {
+  using S = Square<acc_t<T>>;
+  const auto load = [&](int j) {
+    acc_t<T> values[S::kSide];
+    typename S::type row;
+    convert(x + j * step_x, S::kSide, values);
+    std::memcpy(&row, values, sizeof values);
+    return row;
+  };
+  transpose_square<S>(load, y, step_y);
 }
 
 /// y = x for short rows: blocks of constant length spare a call of memcpy for each.

@@ -18,9 +18,10 @@ inline vec<acc_t<T>> load_wide(const T* p, int64_t n) {
   if constexpr (std::is_same_v<T, A>) {
     return n == kLanes<A> ? load(p) : load_some(p, n);
   } else {
-    A wide[kLanes<A>] = {};
-    convert(p, n, wide);
-    return load(wide);
+    if (n == kLanes<A>) return load_floats<kLanes<A>>(p);
+    T some[kLanes<A>] = {};
+    for (int64_t l = 0; l < n; ++l) some[l] = p[l];
+    return load_floats<kLanes<A>>(some);
   }
 }
 
@@ -31,9 +32,10 @@ inline void store_narrow(T* p, const vec<acc_t<T>>& v, int64_t n) {
   if constexpr (std::is_same_v<T, A>) {
     n == kLanes<A> ? store(p, v) : store_some(p, v, n);
   } else {
-    A wide[kLanes<A>];
-    store(wide, v);
-    convert(wide, n, p);
+    if (n == kLanes<A>) return store_floats<kLanes<A>>(p, v);
+    T some[kLanes<A>];
+    store_floats<kLanes<A>>(some, v);
+    for (int64_t l = 0; l < n; ++l) p[l] = some[l];
   }
 }
 

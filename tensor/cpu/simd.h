@@ -36,11 +36,17 @@ inline int64_t padded(int64_t n) {
   return (n + kLanes<A> - 1) / kLanes<A> * kLanes<A>;
 }
 
-template <class T>
-inline vec<T> load(const T* p) {
-  vec<T> v;
+/// A vector of any length.
+template <int Lanes, class T>
+inline typename Vector<T, Lanes>::type load_vector(const T* p) {
+  typename Vector<T, Lanes>::type v;
   std::memcpy(&v, p, sizeof v);
   return v;
+}
+
+template <class T>
+inline vec<T> load(const T* p) {
+  return load_vector<kLanes<T>>(p);
 }
 
 template <class T>
