@@ -123,11 +123,11 @@ Json table(const Flags& flags, const std::vector<Row>& rows) {
 }
 
 void print_table(const std::vector<Row>& rows) {
-  print(fmt::format("{:<22}", ""));
+  print(fmt::format("{:<26}", ""));
   for (const auto& [key, value] : rows[0].values) print(fmt::format("{:>10}", key));
   print("\n");
   for (const Row& row : rows) {
-    print(fmt::format("{:<22}", row.name));
+    print(fmt::format("{:<26}", row.name));
     for (const auto& [key, value] : row.values) print(fmt::format("{:>10.5g}", value));
     print("\n");
   }

@@ -30,7 +30,8 @@ struct Row {
 std::vector<Row> bench_peak(int64_t steps, Device);
 /// Sizes, milliseconds and GFLOP/s of a product per row; on the CPU in f32 and beside it in bf16.
 std::vector<Row> bench_gemm(int64_t steps, Device);
-/// GB/s of what is bound by memory: bytes that must be read and written, over time.
+/// GB/s of what is bound by memory, in f32 and bf16: bytes that must be read and written, over
+/// time.
 std::vector<Row> bench_ops(int64_t steps, Device);
 /// Sizes of a 3 × 3 convolution at batch 8, and GFLOP/s forward and of both gradients.
 std::vector<Row> bench_conv(int64_t steps, Device);

@@ -9,24 +9,26 @@ namespace {
 
 constexpr int64_t kWidth = 1024;
 
-/// What the kernels work on: matrices larger than a cache, 64 MiB, on a GPU 512 MiB. Results share
-/// a block: only time is asked for.
+/// What the kernels work on: matrices larger than a cache, of f32 64 MiB, on a GPU 512 MiB. Results
+/// share a block: only time is asked for.
 struct Operands {
-  explicit Operands(Device device) : here(device) {}
+  Operands(Device device, DType t) : here(device), dtype(t) {}
 
-  Tensor constant(Shape of, double value) const { return full(of, value, DType::f32, here); }
-  Tensor normal(uint64_t stream) const { return randn(shape, {0, stream}, DType::f32, here); }
+  Tensor constant(Shape of, double value) const { return full(of, value, dtype, here); }
+  Tensor statistic(Shape of, double value) const { return full(of, value, DType::f32, here); }
+  Tensor normal(uint64_t stream) const { return randn(shape, {0, stream}, dtype, here); }
 
   Device here;
+  DType dtype;
   int64_t rows = here == Device::cpu ? 16384 : 131072;
   Shape shape{rows, kWidth}, row{kWidth}, column{rows};
   Tensor x = normal(1), g = normal(2);
   Tensor y = constant(shape, 0), z = constant(shape, 0);
   Tensor m = constant(shape, 0), v = constant(shape, 0);
-  Tensor gain = constant(row, 1), shift = constant(row, 0);
-  Tensor dgain = constant(row, 0), dshift = constant(row, 0);
-  Tensor mean = constant(column, 0), rstd = constant(column, 1);
-  Tensor column_mean = constant(row, 0), column_var = constant(row, 1);
+  Tensor gain = statistic(row, 1), shift = statistic(row, 0);
+  Tensor dgain = statistic(row, 0), dshift = statistic(row, 0);
+  Tensor mean = statistic(column, 0), rstd = statistic(column, 1);
+  Tensor column_mean = statistic(row, 0), column_var = statistic(row, 1);
   Tensor index = arange(rows, DType::i64, here);
   Tensor first = full(column, 0, DType::i64, here), squares = full({}, 1, DType::f64, here),
          vanished = zeros_like(squares);
@@ -40,7 +42,6 @@ struct Case {
 
 std::vector<Case> cases(Operands& o) {
   const Device here = o.here;
-  const AdamWStep step{1e-3, 0.9, 0.98, 1e-6, 0.2, 0, 1};
   return {
       {"add", 3, [&o, here] { kernel::binary(here, Binary::add, o.x, o.g, o.y); }},
       {"quick_gelu", 2, [&o, here] { kernel::unary(here, Unary::quick_gelu, o.x, o.y); }},
@@ -73,36 +74,26 @@ std::vector<Case> cases(Operands& o) {
       {"gather_rows", 2, [&o, here] { kernel::gather_rows(here, o.x, o.index, o.y); }},
       {"gather_rows, gradient", 2,
        [&o, here] { kernel::scatter_add_rows(here, o.g, o.index, o.y); }},
-      {"adamw_step", 7,
-       [&o, here, step] {
-         kernel::adamw_step(here, step, o.squares, {{o.g, o.m, o.v, o.z, true}}, o.vanished);
-       }},
+      {"axpy", 3, [&o, here] { kernel::axpy(here, 0.5, o.x, o.y); }},
       {"sum_squares", 1, [&o, here] { kernel::sum_squares(here, {o.x}, o.squares); }},
   };
 }
 
-// What takes care to keep a GPU's memory busy with: reads along columns, and attention over short
-// texts.
-std::vector<Case> cases_of_gpu(Operands& o) {
+Case adamw_step(Operands& o) {
+  const AdamWStep step{1e-3, 0.9, 0.98, 1e-6, 0.2, 0, 1};
+  return {"adamw_step", 7, [&o, step] {
+            kernel::adamw_step(o.here, step, o.squares, {{o.g, o.m, o.v, o.z, true}}, o.vanished);
+          }};
+}
+
+/// Over texts of 64 tokens, so short that their rows matter more than their products.
+std::vector<Case> attention_cases(Operands& o) {
   constexpr int64_t kHeads = 16;
   const Device here = o.here;
-  const auto zero = [here](Shape of) { return zeros(of, DType::f32, here); };
   const Ragged texts = Ragged::equal(o.rows / 64, 64, here);
-  const Tensor qkv = randn({o.rows, 3 * kWidth}, {0, 3}, DType::f32, here);
-  Tensor lse = zero({kHeads, o.rows});
+  const Tensor qkv = randn({o.rows, 3 * kWidth}, {0, 3}, o.dtype, here);
+  Tensor lse = zeros({kHeads, o.rows}, DType::f32, here);
   return {
-      {"copy, transposed", 2,
-       [&o, here, turned = zero({kWidth, o.rows}).transpose(0, 1)]() mutable {
-         kernel::copy(here, o.x, turned);
-       }},
-      {"sum, rows", 1,
-       [here, x = o.x.view({o.rows, kWidth, 1}), y = zero({o.rows, 1})]() mutable {
-         kernel::reduce(here, Reduce::sum, x, y);
-       }},
-      {"sum, columns", 1,
-       [here, x = o.x.view({1, o.rows, kWidth}), y = zero({1, kWidth})]() mutable {
-         kernel::reduce(here, Reduce::sum, x, y);
-       }},
       {"attention", 4,
        [&o, here, texts, qkv, lse]() mutable {
          kernel::attention(here, qkv, texts, kHeads, true, o.y, lse);
@@ -114,18 +105,51 @@ std::vector<Case> cases_of_gpu(Operands& o) {
   };
 }
 
+// What takes care to keep a GPU's memory busy with: reads along columns.
+std::vector<Case> cases_of_gpu(Operands& o) {
+  const Device here = o.here;
+  return {
+      {"copy, transposed", 2,
+       [&o, here, turned = o.constant({kWidth, o.rows}, 0).transpose(0, 1)]() mutable {
+         kernel::copy(here, o.x, turned);
+       }},
+      {"sum, rows", 1,
+       [here, x = o.x.view({o.rows, kWidth, 1}), y = o.constant({o.rows, 1}, 0)]() mutable {
+         kernel::reduce(here, Reduce::sum, x, y);
+       }},
+      {"sum, columns", 1,
+       [here, x = o.x.view({1, o.rows, kWidth}), y = o.constant({1, kWidth}, 0)]() mutable {
+         kernel::reduce(here, Reduce::sum, x, y);
+       }},
+  };
+}
+
+std::vector<Case> all_cases(Operands& o) {
+  std::vector<Case> all = cases(o);
+  for (Case& c : attention_cases(o)) all.push_back(std::move(c));
+  if (o.here != Device::cpu)
+    for (Case& c : cases_of_gpu(o)) all.push_back(std::move(c));
+  if (o.dtype == DType::f32) all.push_back(adamw_step(o));
+  return all;
+}
+
+Row bench_case(const Case& c, const Operands& o, int64_t steps) {
+  const double seconds = measure(steps, o.here, c.run).median;
+  const auto bytes = static_cast<double>(o.x.numel() * size_of(o.dtype));
+  const std::string name = c.name;
+  return {o.dtype == DType::f32 ? name : name + " " + diptych::name(o.dtype),
+          {{"ms", 1e3 * seconds}, {"gb_per_s", c.passes * 1e-9 * bytes / seconds}}};
+}
+
 }  // namespace
 
 std::vector<Row> bench_ops(int64_t steps, Device device) {
-  Operands operands(device);
-  const double gigabytes = 4e-9 * static_cast<double>(operands.x.numel());
+  Operands wide(device, DType::f32), half(device, DType::bf16);
+  const std::vector<Case> in_f32 = all_cases(wide), in_bf16 = all_cases(half);
   std::vector<Row> rows;
-  std::vector<Case> all = cases(operands);
-  if (device != Device::cpu)
-    for (Case& c : cases_of_gpu(operands)) all.push_back(std::move(c));
-  for (const Case& c : all) {
-    const double seconds = measure(steps, device, c.run).median;
-    rows.push_back({c.name, {{"ms", 1e3 * seconds}, {"gb_per_s", c.passes * gigabytes / seconds}}});
+  for (size_t i = 0; i < in_f32.size(); ++i) {
+    rows.push_back(bench_case(in_f32[i], wide, steps));
+    if (i < in_bf16.size()) rows.push_back(bench_case(in_bf16[i], half, steps));
   }
   return rows;
 }

@@ -118,7 +118,7 @@ def own_kernels(bench, ceiling):
     cells = []
     for row in result["rows"]:
         share = f"{row['gb_per_s'] / ceiling['gb_per_s']:.0%}" if ceiling else ""
-        cells.append(f"{row['name']:<20} {row['gb_per_s']:5.0f} {share:<5}")
+        cells.append(f"{row['name']:<26} {row['gb_per_s']:5.0f} {share:<5}")
     print("own kernels, GB/s and share of y += a x")
     for i in range(0, len(cells), 3):
         print(" ".join(cells[i:i + 3]).rstrip(), flush=True)

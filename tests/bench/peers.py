@@ -109,10 +109,10 @@ def best_env(python):
 
 def bench_ops(peak):
     rows = run([DIPTYCH, "bench", "ops", "--threads", str(THREADS), "--json"])["rows"]
-    print(f"\n{'bound by memory':<24} {'GB/s':>6} {'of y += a x':>12}")
+    print(f"\n{'bound by memory':<26} {'GB/s':>6} {'of y += a x':>12}")
     for row in rows:
         share = row["gb_per_s"] / peak["gb_per_s"]
-        print(f"{row['name']:<24} {row['gb_per_s']:6.1f} {share:12.0%}")
+        print(f"{row['name']:<26} {row['gb_per_s']:6.1f} {share:12.0%}")
     return rows
 
 
