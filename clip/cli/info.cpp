@@ -1,7 +1,10 @@
 // clip/cli/info.cpp — `diptych info`: what a model consists of, what it costs.
+#include "clip/cli/info.h"
+
 #include <fmt/core.h>
 
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <sstream>
 
 #include "clip/cli/command.h"
@@ -13,9 +16,29 @@ namespace diptych::cli {
 namespace {
 
 struct Flags : ModelFlags {
-  int64_t batch_size = 64, text_length = 0;
+  std::optional<int64_t> batch_size;
+  int64_t text_length = 0;
+  std::string precision = "fp32", device_on_paper;
   bool json = false;
+
+  int64_t pairs() const { return batch_size.value_or(64); }
 };
+
+void check_flags(const Flags& flags) {
+  const bool on_device = !flags.device_on_paper.empty();
+  check_usage(!on_device || flags.batch_size, "info: --device ", flags.device_on_paper,
+              " needs --batch-size: how long a step takes on it depends on that above all");
+  check_usage(on_device || flags.precision == "fp32", "info: --precision ", flags.precision,
+              " says how a step on --device is computed; without --device nothing reads it");
+}
+
+Precision precision_of(const Flags& flags) {
+  try {
+    return precision_from(flags.precision);
+  } catch (const Error& error) {
+    throw UsageError(error.what());
+  }
+}
 
 ModelConfig config_of(const Flags& flags) {
   if (is_there(flags.model)) return flags.open().model->config();
@@ -47,6 +70,8 @@ void print_layers(const Clip& model) {
 }
 
 int run(const Flags& flags) {
+  const Precision precision = precision_of(flags);
+  check_flags(flags);
   const ModelConfig known = config_of(flags);
   const nn::ShapesOnly shapes_only;  // the largest model would not fit most machines
   const Clip model(known);
@@ -54,13 +79,18 @@ int run(const Flags& flags) {
   const int64_t T = flags.text_length ? flags.text_length : config.text.context_length;
   check(T <= config.text.context_length, "info: --text-length ", T, ", the model reads ",
         config.text.context_length, " tokens");
-  const Cost cost = estimate_cost(config, model.parameter_count(), flags.batch_size, T);
+  if (!flags.device_on_paper.empty()) {
+    tell_step_on(flags.device_on_paper, flags.model, config, {flags.pairs(), T, precision},
+                 flags.json);
+    return 0;
+  }
+  const Cost cost = estimate_cost(config, model.parameter_count(), flags.pairs(), T);
   if (flags.json) {
     print_json(nlohmann::ordered_json{{"model", flags.model},
                                       {"purpose", preset_purpose(flags.model)},
                                       {"parameters", model.parameter_count()},
                                       {"gflops_per_pair", cost.forward_flops / 1e9},
-                                      {"batch_size", flags.batch_size},
+                                      {"batch_size", flags.pairs()},
                                       {"text_length", T},
                                       {"training_mib", cost.training_bytes >> 20},
                                       {"config", nlohmann::ordered_json::parse(to_json(config))}});
@@ -77,18 +107,31 @@ int run(const Flags& flags) {
   print(fmt::format(
       "about {} MiB to train at batch {}: {} MiB parameters, gradients and moments, {} MiB "
       "activations\n",
-      cost.training_bytes >> 20, flags.batch_size, cost.state_bytes >> 20,
+      cost.training_bytes >> 20, flags.pairs(), cost.state_bytes >> 20,
       (cost.training_bytes - cost.state_bytes) >> 20));
   return 0;
 }
 
+std::string listed(const std::vector<std::string>& names) {
+  std::string list;
+  for (const std::string& name : names) list += (list.empty() ? "" : ", ") + name;
+  return list;
+}
+
 void declare(Command command, Flags& flags) {
-  std::string names;
-  for (const std::string& name : preset_names()) names += (names.empty() ? "" : ", ") + name;
-  command.required("model", flags.model, "a file, the folder of a run, or one of " + names)
-      .option("--batch-size", flags.batch_size, "for the memory estimate", kAtLeastOne)
+  command
+      .required("model", flags.model,
+                "a file, the folder of a run, or one of " + listed(preset_names()))
+      .option("--batch-size", flags.batch_size,
+              "pairs per step, for what training takes (default: 64, none with --device)",
+              kAtLeastOne)
       .option("--text-length", flags.text_length, "tokens per caption (default: the whole context)",
               kNotNegative)
+      .choice("--device", flags.device_on_paper,
+              "a training step on paper: FLOPs, bytes, launches and floor of the time per family "
+              "of kernels, and what each fusion gains, under the assumptions printed with it",
+              paper_devices())
+      .option("--precision", flags.precision, "with --device: " + listed(precision_names()))
       .json(flags.json);
   flags.declare_options(command);
 }
