@@ -91,7 +91,7 @@ void* CachingAllocator::allocate(int64_t bytes) {
   if (guarded_) std::memset(memory.start, kUnwritten, memory.size);
   void* block = static_cast<char*>(memory.start) + guard;
   live_[block] = {memory.size, asked, guard};
-  stats_.live_bytes += static_cast<int64_t>(memory.size - 2 * guard);
+  stats_.live_bytes += bytes;
   stats_.peak_bytes = std::max(stats_.peak_bytes, stats_.live_bytes);
   return block;
 }
@@ -116,7 +116,7 @@ void CachingAllocator::release(void* block) noexcept {
   live_.erase(it);
   if (b.guard > 0) check_guards(block, b);
   void* start = static_cast<char*>(block) - b.guard;
-  stats_.live_bytes -= static_cast<int64_t>(b.size - 2 * b.guard);
+  stats_.live_bytes -= static_cast<int64_t>(b.bytes);
   cached_.emplace(b.size, start);
   cached_bytes_ += b.size;
   trim_locked(keep_);

@@ -11,9 +11,9 @@
 namespace diptych {
 
 struct MemoryStats {
-  int64_t live_bytes = 0;       ///< handed out now
+  int64_t live_bytes = 0;       ///< asked for and not given back
   int64_t peak_bytes = 0;       ///< largest live_bytes since the last reset_peak()
-  int64_t reserved_bytes = 0;   ///< live plus cached
+  int64_t reserved_bytes = 0;   ///< taken from the system: live, what blocks are larger, cached
   int64_t raw_allocations = 0;  ///< calls that reached the system
 };
 

@@ -238,10 +238,10 @@ TEST_CASE("allocator: a freed block serves the next request of its size, and sta
   void* b = memory.allocate(100);
   CHECK(memory.stats().raw_allocations == 2);
   const int64_t live = memory.stats().live_bytes;
-  CHECK(live >= 1100);
-  CHECK(memory.stats().reserved_bytes == live);
+  CHECK(live == 1100);  // what was asked for: blocks may be larger
+  CHECK(memory.stats().reserved_bytes >= live);
   memory.release(a);
-  CHECK(memory.stats().live_bytes < 1000);
+  CHECK(memory.stats().live_bytes == 100);
   CHECK(memory.stats().peak_bytes == live);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
   CHECK(memory.allocate(999) == a);

@@ -103,8 +103,8 @@ Json bench_model(const Flags& flags) {
               {"peak_rss_mib", peak_rss_mib()}};
   result["peak_tensor_mib"] = allocator(flags.device()).stats().peak_bytes >> 20;
   if (train || flags.part == "pair") {
-    const Cost cost = estimate_cost(config, model.parameter_count(), flags.batch_size, T);
-    result["gflops"] = (train ? 3 : 1) * B * cost.forward_flops / t.median / 1e9;
+    const double forward = forward_flops(config, T);
+    result["gflops"] = (train ? 3 : 1) * B * forward / t.median / 1e9;
   }
   return result;
 }

@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "clip/cli/command.h"
+#include "clip/cli/train_precision.h"
 #include "clip/console.h"
 #include "clip/cost.h"
 #include "tensor/io/file.h"
@@ -18,8 +19,9 @@ namespace {
 struct Flags : ModelFlags {
   std::optional<int64_t> batch_size;
   int64_t text_length = 0;
-  std::string precision = "fp32", device_on_paper;
-  bool json = false;
+  std::string device_on_paper;
+  TrainPrecisionFlags types;
+  bool json = false, checkpointing = false;
 
   int64_t pairs() const { return batch_size.value_or(64); }
 };
@@ -28,16 +30,11 @@ void check_flags(const Flags& flags) {
   const bool on_device = !flags.device_on_paper.empty();
   check_usage(!on_device || flags.batch_size, "info: --device ", flags.device_on_paper,
               " needs --batch-size: how long a step takes on it depends on that above all");
-  check_usage(on_device || flags.precision == "fp32", "info: --precision ", flags.precision,
-              " says how a step on --device is computed; without --device nothing reads it");
-}
-
-Precision precision_of(const Flags& flags) {
-  try {
-    return precision_from(flags.precision);
-  } catch (const Error& error) {
-    throw UsageError(error.what());
-  }
+  const bool memory =
+      flags.checkpointing || !(flags.types.adam_stats + flags.types.text_weights).empty();
+  check_usage(!on_device || !memory,
+              "info: --adam-stats, --text-weights and --checkpointing are about memory; the step "
+              "on paper that --device asks for does not know them");
 }
 
 ModelConfig config_of(const Flags& flags) {
@@ -70,7 +67,7 @@ void print_layers(const Clip& model) {
 }
 
 int run(const Flags& flags) {
-  const Precision precision = precision_of(flags);
+  const PrecisionConfig types = flags.types.config();
   check_flags(flags);
   const ModelConfig known = config_of(flags);
   const nn::ShapesOnly shapes_only;  // the largest model would not fit most machines
@@ -80,19 +77,20 @@ int run(const Flags& flags) {
   check(T <= config.text.context_length, "info: --text-length ", T, ", the model reads ",
         config.text.context_length, " tokens");
   if (!flags.device_on_paper.empty()) {
-    tell_step_on(flags.device_on_paper, flags.model, config, {flags.pairs(), T, precision},
+    tell_step_on(flags.device_on_paper, flags.model, config, {flags.pairs(), T, types.precision},
                  flags.json);
     return 0;
   }
-  const Cost cost = estimate_cost(config, model.parameter_count(), flags.pairs(), T);
+  const TrainingSetup setup{flags.pairs(), T, types, flags.checkpointing};
+  const double forward = forward_flops(config, T);
   if (flags.json) {
     print_json(nlohmann::ordered_json{{"model", flags.model},
                                       {"purpose", preset_purpose(flags.model)},
                                       {"parameters", model.parameter_count()},
-                                      {"gflops_per_pair", cost.forward_flops / 1e9},
+                                      {"gflops_per_pair", forward / 1e9},
                                       {"batch_size", flags.pairs()},
                                       {"text_length", T},
-                                      {"training_mib", cost.training_bytes >> 20},
+                                      {"training", training_json(config, setup)},
                                       {"config", nlohmann::ordered_json::parse(to_json(config))}});
     return 0;
   }
@@ -103,12 +101,8 @@ int run(const Flags& flags) {
   print(fmt::format(
       "{:.2f} GFLOP per pair and forward pass at {} text tokens (one multiply-add = 2); training "
       "takes three times that\n",
-      cost.forward_flops / 1e9, T));
-  print(fmt::format(
-      "about {} MiB to train at batch {}: {} MiB parameters, gradients and moments, {} MiB "
-      "activations\n",
-      cost.training_bytes >> 20, flags.pairs(), cost.state_bytes >> 20,
-      (cost.training_bytes - cost.state_bytes) >> 20));
+      forward / 1e9, T));
+  print_training(config, setup);
   return 0;
 }
 
@@ -131,7 +125,15 @@ void declare(Command command, Flags& flags) {
               "a training step on paper: FLOPs, bytes, launches and floor of the time per family "
               "of kernels, and what each fusion gains, under the assumptions printed with it",
               paper_devices())
-      .option("--precision", flags.precision, "with --device: " + listed(precision_names()))
+      .option("--precision", flags.types.precision,
+              "of training: " + listed(precision_names()) + " (default fp32)")
+      .choice("--adam-stats", flags.types.adam_stats, "type of AdamW's moments (default f32)",
+              {"f32", "f16"})
+      .choice("--text-weights", flags.types.text_weights,
+              "type of the text tower's matrices and embeddings (default f32)",
+              {"f32", "f16", "bf16"})
+      .flag("--checkpointing", flags.checkpointing,
+            "blocks are computed again in the backward pass instead of keeping their insides")
       .json(flags.json);
   flags.declare_options(command);
 }
