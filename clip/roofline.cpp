@@ -37,7 +37,8 @@ struct Fusion {
 };
 constexpr Fusion kFusions[] = {
     {"bias gradients ride on the weight gradients' products", &Fusions::bias_gradients, false},
-    {"16-bit weights written by AdamW, f32 gradients by products", &Fusions::casts, true},
+    {"16-bit weights written by AdamW", &Fusions::copies, true},
+    {"gradients of weights written in f32 by their products", &Fusions::wide_gradients, false},
     {"activations in the products, both ways", &Fusions::activation, false},
     {"normalised rows kept, not computed again", &Fusions::norms_kept, false},
     {"gradients of the residual stream joined in layer norm", &Fusions::joins, false},
@@ -59,21 +60,20 @@ void loss_on(PaperTape& tape, int64_t E) {
 }
 
 /// Per parameter: its gradient is read, 4, for the norm; AdamW reads it again and reads and writes
-/// both moments, 20, and the parameter, 8 or 4, and writes the 16-bit copy, 2. Without that fusion
-/// weights are cast to 16 bits, 6, and gradients to f32, 6, tensor by tensor.
+/// both moments, 20, and the parameter, 8 or 4, and writes the 16-bit copy, 2. Else that is a cast,
+/// 6, tensor by tensor, as is that of 16-bit gradients to f32.
 void optimizer_on(PaperTape& tape, const ModelConfig& config, Precision precision) {
   const nn::ShapesOnly shapes_only;
   const Clip model(config);
   const auto P = static_cast<double>(model.parameter_count());
   const auto tensors = static_cast<int64_t>(model.parameters().size());
   const bool half = compute_dtype(precision) != DType::f32;
-  const bool copies = half && parameter_dtype(precision) == DType::f32;
-  const int64_t kinds = (half ? 1 : 0) + (copies ? 1 : 0);
-  const bool casts = half && !tape.fused.casts;
-  if (casts) tape.pass(Family::casts, 6 * P * static_cast<double>(kinds), kinds * tensors);
+  const bool masters = half && parameter_dtype(precision) == DType::f32;
+  if (masters && !tape.fused.copies) tape.pass(Family::casts, 6 * P, tensors);
+  if (half && !tape.fused.wide_gradients) tape.pass(Family::casts, 6 * P, tensors);
   tape.fold(Family::gradient_norm, 4 * P, 2);
   const auto each = static_cast<double>(2 * size_of(parameter_dtype(precision)));
-  tape.pass(Family::adamw, (20 + each + (copies && !casts ? 2 : 0)) * P);
+  tape.pass(Family::adamw, (20 + each + (masters && tape.fused.copies ? 2 : 0)) * P);
 }
 
 PaperStage with(const Fusion& fusion, Fusions& fusions, const auto& step_of) {

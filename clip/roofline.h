@@ -54,10 +54,11 @@ const char* name(Family);
 /// What needs no pass over memory of its own.
 struct Fusions {
   bool bias_gradients = false;  ///< ride on the products of the weight gradients
-  bool casts = false;       ///< AdamW writes the 16-bit weights, products write gradients in f32
-  bool activation = false;  ///< in the products, both ways
-  bool norms_kept = false;  ///< normalised rows are kept instead of computed again
-  bool joins = false;       ///< gradients of the residual stream are added by layer norm's
+  bool copies = false;          ///< AdamW writes the 16-bit weights that products read
+  bool wide_gradients = false;  ///< products write gradients of weights in f32
+  bool activation = false;      ///< in the products, both ways
+  bool norms_kept = false;      ///< normalised rows are kept instead of computed again
+  bool joins = false;           ///< gradients of the residual stream are added by layer norm's
   /// Gradients of attention and of layer norm read their operands once, as all floors have it; the
   /// kernels of cuda/ read some of them again.
   bool one_reading = true;

@@ -94,7 +94,7 @@ PaperTape::PaperTape(const PaperBatch& batch, const PaperDevice& device, const F
       B(batch.pairs),
       T(batch.tokens),
       e(static_cast<double>(size_of(compute_dtype(batch.precision)))),
-      gradient(f.casts ? 4 : e),
+      gradient(f.wide_gradients ? 4 : e),
       device_(device),
       half_(size_of(compute_dtype(batch.precision)) == 2) {}
 
