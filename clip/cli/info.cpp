@@ -84,14 +84,15 @@ int run(const Flags& flags) {
   const TrainingSetup setup{flags.pairs(), T, types, flags.checkpointing};
   const double forward = forward_flops(config, T);
   if (flags.json) {
-    print_json(nlohmann::ordered_json{{"model", flags.model},
-                                      {"purpose", preset_purpose(flags.model)},
-                                      {"parameters", model.parameter_count()},
-                                      {"gflops_per_pair", forward / 1e9},
-                                      {"batch_size", flags.pairs()},
-                                      {"text_length", T},
-                                      {"training", training_json(config, setup)},
-                                      {"config", nlohmann::ordered_json::parse(to_json(config))}});
+    print_json(nlohmann::ordered_json{
+        {"model", flags.model},
+        {"purpose", preset_purpose(flags.model)},
+        {"parameters", model.parameter_count()},
+        {"gflops_per_pair", forward / 1e9},
+        {"batch_size", flags.pairs()},
+        {"text_length", T},
+        {"training", nlohmann::ordered_json::parse(training_json(config, setup))},
+        {"config", nlohmann::ordered_json::parse(to_json(config))}});
     return 0;
   }
   print_layers(model);

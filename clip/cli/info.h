@@ -1,7 +1,6 @@
 // clip/cli/info.h — what `diptych info` has to say beside the layers.
 #pragma once
 
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "clip/memory.h"
@@ -13,8 +12,8 @@ namespace diptych::cli {
 void tell_step_on(const std::string& device, const std::string& model, const ModelConfig&,
                   const PaperBatch&, bool json);
 
-/// What a training step keeps in memory.
+/// What a training step keeps in memory, as a table or as a JSON object.
 void print_training(const ModelConfig&, const TrainingSetup&);
-nlohmann::ordered_json training_json(const ModelConfig&, const TrainingSetup&);
+std::string training_json(const ModelConfig&, const TrainingSetup&);
 
 }  // namespace diptych::cli

@@ -51,7 +51,7 @@ void print_training(const ModelConfig& c, const TrainingSetup& setup) {
   print_parts(then(memory), "    ");
 }
 
-nlohmann::ordered_json training_json(const ModelConfig& c, const TrainingSetup& setup) {
+std::string training_json(const ModelConfig& c, const TrainingSetup& setup) {
   const TrainingMemory memory = training_memory(c, setup);
   nlohmann::ordered_json json{{"precision", name(setup.types.precision)},
                               {"adam_stats", name(setup.types.adam_stats)},
@@ -60,7 +60,7 @@ nlohmann::ordered_json training_json(const ModelConfig& c, const TrainingSetup& 
                               {"peak_mib", mib(memory.peak)}};
   for (const Part& part : whole(memory)) json["mib"][part.key] = mib(part.bytes);
   for (const Part& part : then(memory)) json["mib_at_peak"][part.key] = mib(part.bytes);
-  return json;
+  return json.dump();
 }
 
 }  // namespace diptych::cli
