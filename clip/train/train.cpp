@@ -7,6 +7,7 @@
 
 #include "clip/train/step.h"
 #include "nn/schedule.h"
+#include "tensor/allocator.h"
 
 namespace diptych {
 namespace {
@@ -274,6 +275,8 @@ void Trainer::say_end(int stopped_by) {
           ? fmt::format(", {} step{} skipped", state_.skipped, state_.skipped == 1 ? "" : "s")
           : "",
       log_.folder()));
+  log_.line(fmt::format("tensors took {} MiB at most",
+                        allocator(model_.device()).stats().peak_bytes >> 20));
   if (!all) log_.line("continue with the same flags and --resume latest");
   if (const std::string lost = log_.losses(); !lost.empty())
     log_.line("warning: the checkpoint is complete, the log is not; lost: " + lost);
