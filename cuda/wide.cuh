@@ -5,13 +5,18 @@
 
 namespace diptych::cuda {
 
-/// S values from p on, whose address is a multiple of 16 unless S is 1.
+/// S values from p on, whose address is a multiple of 16 unless S is 1, in accesses of at most 16
+/// bytes.
 template <int S, class T>
 __device__ Pack<acc_t<T>, S> load_wide(const T* p) {
-  const Pack<T, S> pack = *reinterpret_cast<const Pack<T, S>*>(p);
+  constexpr int kOnce = S < Pack<T>::kSize ? S : Pack<T>::kSize;
   Pack<acc_t<T>, S> wide;
   DIPTYCH_UNROLL
-  for (int i = 0; i < S; ++i) wide.at[i] = widen(pack.at[i]);
+  for (int k = 0; k < S; k += kOnce) {
+    const Pack<T, kOnce> pack = *reinterpret_cast<const Pack<T, kOnce>*>(p + k);
+    DIPTYCH_UNROLL
+    for (int i = 0; i < kOnce; ++i) wide.at[k + i] = widen(pack.at[i]);
+  }
   return wide;
 }
 

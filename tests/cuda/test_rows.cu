@@ -39,8 +39,9 @@ Results softmaxes(const Tensor& x) {
 Results norms(const Tensor& x) {
   const DType t = x.dtype();
   const Shape D{x.dim(1)};
-  const Tensor g = noise(x.shape(), t, 9), w = noise(D, acc_dtype(t), 10),
-               b = noise(D, acc_dtype(t), 11);
+  const Tensor g = noise(x.shape(), t, 9), b = noise(D, acc_dtype(t), 11),
+               padded = noise({4 + D[0]}, acc_dtype(t), 10),
+               w = padded.slice(0, 4, 4 + D[0]);  // at a multiple of 16 bytes, not of 32
   Results y = unwritten(4, x.shape(), t), s = unwritten(3, {x.dim(0)}, acc_dtype(t)),
           d = unwritten(2, D, acc_dtype(t));
   kernel::layer_norm(here, x, w, b, 1e-2, y[0], s[0], s[1]);
