@@ -111,6 +111,8 @@ template Command& Command::option(const std::string&, uint64_t&, const std::stri
 template Command& Command::option(const std::string&, double&, const std::string&, Bounds);
 template Command& Command::option(const std::string&, std::optional<int64_t>&, const std::string&,
                                   Bounds);
+template Command& Command::option(const std::string&, std::optional<uint64_t>&, const std::string&,
+                                  Bounds);
 template Command& Command::option(const std::string&, std::optional<double>&, const std::string&,
                                   Bounds);
 template Command& Command::option(const std::string&, std::vector<std::string>&, const std::string&,

@@ -128,5 +128,6 @@ void add_gradcheck(Commands&);
 void add_bench(Commands&);
 void add_info(Commands&);
 void add_convert(Commands&);
+void add_round(Commands&);
 
 }  // namespace diptych::cli

@@ -86,8 +86,9 @@ int run_command(int argc, char** argv) {
   app.require_subcommand(1);
   app.set_version_flag("--version", std::string("diptych ") + kVersion);
   Commands commands(app);
-  for (const auto add : {add_train, add_classify, add_embed, add_eval, add_step, add_tokenize,
-                         add_preprocess, add_gradcheck, add_bench, add_info, add_convert}) {
+  for (const auto add :
+       {add_train, add_classify, add_embed, add_eval, add_step, add_tokenize, add_preprocess,
+        add_gradcheck, add_bench, add_info, add_convert, add_round}) {
     add(commands);
   }
   try {
