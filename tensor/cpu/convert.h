@@ -18,6 +18,7 @@ using Floats = typename Vector<float, N>::type;
 namespace detail {
 // With a mask, since those without start from an undefined register, and g++ 12 warns.
 constexpr uint16_t kAll = 0xffff;
+constexpr int kNearestEven = 0;
 template <int N>
 using Bits = typename Vector<uint32_t, N>::type;
 template <int N>
@@ -31,9 +32,18 @@ inline Floats<N> load_floats(const bf16* p) {
   return reinterpret_cast<Floats<N>>(__builtin_convertvector(bits, detail::Bits<N>) << 16);
 }
 
-/// Not by vcvtneps2bf16, which returns zero for subnormal numbers.
 template <int N>
 inline void store_floats(bf16* p, const Floats<N>& v) {
+#if defined(__AVX512BF16__) && defined(__AVX512DQ__)
+  if constexpr (N == 16) {  // the instruction takes subnormal numbers for zero
+    constexpr int kSubnormal = 0x20;
+    if (_mm512_fpclass_ps_mask(v, kSubnormal) == 0) [[likely]] {
+      const auto rounded = _mm512_cvtneps_pbh(v);
+      std::memcpy(static_cast<void*>(p), &rounded, sizeof rounded);
+      return;
+    }
+  }
+#endif
   const auto bits = reinterpret_cast<detail::Bits<N>>(v), upper = bits >> 16;
   const auto nearest = (bits + 0x7fff + (upper & 1)) >> 16;
   const auto chosen = (bits & 0x7fffffff) > 0x7f800000 ? (upper | 0x40) : nearest;
@@ -57,13 +67,14 @@ inline Floats<N> load_floats(const f16* p) {
 
 template <int N>
 inline void store_floats(f16* p, const Floats<N>& v) {
-  constexpr int kNearestEven = 0;
 #if defined(__AVX512F__)
   if constexpr (N == 16)
-    return _mm256_storeu_si256((__m256i*)p, _mm512_maskz_cvtps_ph(detail::kAll, v, kNearestEven));
+    return _mm256_storeu_si256((__m256i*)p,
+                               _mm512_maskz_cvtps_ph(detail::kAll, v, detail::kNearestEven));
 #endif
 #if defined(__F16C__) && defined(__AVX2__)
-  if constexpr (N == 8) return _mm_storeu_si128((__m128i*)p, _mm256_cvtps_ph(v, kNearestEven));
+  if constexpr (N == 8)
+    return _mm_storeu_si128((__m128i*)p, _mm256_cvtps_ph(v, detail::kNearestEven));
 #endif
   for (int l = 0; l < N; ++l) p[l] = f16(v[l]);
 }
@@ -80,8 +91,8 @@ inline void convert(const From* __restrict x, int64_t n, To* __restrict y) {
       for (; i + N <= n; i += N) store_floats<N>(y + i, load_vector<N>(x + i));
     }
   };
-  vectors(std::integral_constant<int, 16>{});
-  vectors(std::integral_constant<int, 8>{});
+  vectors(std::integral_constant<int, kLanes<float>>{});
+  if constexpr (kLanes < float >> 8) vectors(std::integral_constant<int, 8>{});
   for (; i < n; ++i) y[i] = cast<To>(x[i]);
 }
 

@@ -4,6 +4,7 @@
 
 #include "tensor/cpu/gemm_micro.h"
 #include "tensor/cpu/gemm_split.h"
+#include "tensor/cpu/row_groups.h"
 #include "tensor/half.h"
 
 namespace diptych::cpu {
@@ -23,6 +24,24 @@ struct ProductEnd {
   void (*f)(acc_t<C>* x, int64_t n);
   acc_t<C>* row_sums;
 };
+
+/// The last pass of a product of 16 bits: everything is added in f32 and rounded once.
+template <class C>
+void round_row(const ProductEnd<C>& end, Range columns, acc_t<C>* tile, const acc_t<C>* sums,
+               const C* add, C* c) {
+  using A = acc_t<C>;
+  const int64_t width = columns.end - columns.begin;
+  for_each_vector<A>(width, [&](int64_t j, int64_t n) {
+    vec<A> y = load(tile + j);  // tiles and sums are whole vectors
+    if (end.bias) y += load_wide(end.bias + columns.begin + j, n);
+    if (sums) y += load(sums + j);
+    if (add) y += load_wide(add + j, n);
+    end.f ? store(tile + j, y) : store_narrow(c + j, y, n);
+  });
+  if (!end.f) return;
+  end.f(tile, width);
+  convert(tile, width, c);
+}
 
 template <class P>
 inline sum_t<P> sum_of_terms(const P& x) {

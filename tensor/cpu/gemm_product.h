@@ -28,7 +28,6 @@
 #include "tensor/cpu/gemm_operands.h"
 #include "tensor/cpu/gemm_split.h"
 #include "tensor/cpu/pack_pairs.h"
-#include "tensor/cpu/row_groups.h"
 #include "tensor/cpu/scratch.h"
 
 namespace diptych::cpu {
@@ -64,7 +63,6 @@ class Product {
   static constexpr bool kAsItIs = std::is_same_v<P, T>;   // a and b may be read in place
   static constexpr int64_t kRowPanels = 16;
   static constexpr int64_t kColumns = kTileColumns<A>, kWidth = kColumns * 64;
-  static constexpr int64_t kGroup = 4;  // panels of b that a thread packs for itself at a time
 
   /// One pass over c: (m, depth) × (depth, width) is added to columns n0 … of c.
   struct Step {
@@ -181,33 +179,46 @@ class Product {
   }
 
   /// Row panels `down` times column panels `across`. b: packed, or null: then it is packed here,
-  /// once; if the outer loop has a single round, a few panels at a time, which finds the rest of a
-  /// cache line still there.
+  /// once; if the outer loop has a single round, a panel at a time, while memory fetches the next.
   void multiply_part(const Step& step, const P* b, Range down, Range across) const {
     static thread_local Scratch packed_a, packed_b;
     const int64_t panel = kTileRows * step.elements(), all = across.end - across.begin;
-    const int64_t group = b || down.end - down.begin > kRowPanels ? all : kGroup;
+    const bool once = !b && down.end - down.begin <= kRowPanels;
     const ColumnPanels<A> panels(step.width);
     P* a = a_in_place(step) ? nullptr : packed_a.get<P>(kRowPanels * panel);
-    P* room = b ? nullptr : packed_b.get<P>(group * kColumns * step.elements());
+    P* room = b ? nullptr : packed_b.get<P>((once ? 1 : all) * kColumns * step.elements());
     for (int64_t top = down.begin; top < down.end; top += kRowPanels) {
-      const int64_t bottom = std::min(down.end, top + kRowPanels);
-      for (int64_t p = top; a && p < bottom; ++p) pack_a(step, p, a + (p - top) * panel);
-      const bool sums = step.row_sums && step.n0 == 0 && across.begin == 0;
-      for (int64_t p = top; sums && p < bottom; ++p)
-        sum_rows(rows_at(step, p, a + (p - top) * panel), rows_of(p), step.elements(), step.first,
-                 step.row_sums + p * kTileRows);
-      for (int64_t left = across.begin; left < across.end; left += group) {
-        const Range some{left, std::min(across.end, left + group)};
-        for (int64_t q = some.begin; !b && top == down.begin && q < some.end; ++q)
-          if (!b_in_place(step, panels, q)) pack_b(step, panels, q, room, some.begin);
-        for (int64_t q = some.begin; q < some.end; ++q)
-          for (int64_t p = top; p < bottom; ++p)
-            multiply_tile(step, panels, p, q, rows_at(step, p, a + (p - top) * panel),
-                          b ? packed_panel(step, panels, q, b, 0)
-                            : own_panel(step, panels, q, room, some.begin));
+      const Range some{top, std::min(down.end, top + kRowPanels)};
+      for (int64_t p = top; a && p < some.end; ++p) pack_a(step, p, a + (p - top) * panel);
+      if (step.row_sums && step.n0 == 0 && across.begin == 0) sum_rows_of(step, some, a);
+      for (int64_t q = across.begin; q < across.end; ++q) {
+        const int64_t first = once ? q : across.begin;
+        if (!b && top == down.begin && !b_in_place(step, panels, q))
+          pack_b(step, panels, q, room, first);
+        const auto columns =
+            b ? packed_panel(step, panels, q, b, 0) : own_panel(step, panels, q, room, first);
+        const auto next =
+            once && q + 1 < across.end ? upcoming(step, panels, q + 1) : Upcoming<T>{};
+        for (int64_t p = top; p < some.end; ++p) {
+          next.fetch(p - top, some.end - top);
+          multiply_tile(step, panels, p, q, rows_at(step, p, a + (p - top) * panel), columns);
+        }
       }
     }
+  }
+
+  void sum_rows_of(const Step& step, Range down, const P* a) const {
+    for (int64_t p = down.begin; p < down.end; ++p)
+      sum_rows(rows_at(step, p, a + (p - down.begin) * kTileRows * step.elements()), rows_of(p),
+               step.elements(), step.first, step.row_sums + p * kTileRows);
+  }
+
+  Upcoming<T> upcoming(const Step& step, const ColumnPanels<A>& panels, int64_t q) const {
+    const Matrix<const T>& b = step.b;
+    const int64_t columns = panels.columns_of(q);
+    const T* data = columns_at(step, panels, q);
+    if (b.row == 1) return {data, columns, b.column, step.depth};
+    return {data, b.column == 1 ? step.depth : 0, b.row, columns};
   }
 
   /// The kernel reads a by single elements: rows that are contiguous need no packing if they divide
@@ -266,27 +277,17 @@ class Product {
       const A* before = step.first ? nullptr : sums;
       if (!step.last) return compute({sums, step.partial.row, nullptr, before});
       alignas(64) A tile[kTileRows * kColumns];
+      C* c = step.c + row * n_ + column;
+      for (int64_t r = 0; r < rows; ++r) {
+        __builtin_prefetch(c + r * n_, 1);
+        __builtin_prefetch(c + r * n_ + columns - 1, 1);
+      }
       compute({tile, kColumns, nullptr, nullptr});
       for (int64_t r = 0; r < rows; ++r)
-        round_row({column, column + columns}, tile + r * kColumns,
+        round_row(end_, {column, column + columns}, tile + r * kColumns,
                   before ? before + r * step.partial.row : nullptr, add ? add + r * n_ : nullptr,
-                  step.c + (row + r) * n_ + column);
+                  c + r * n_);
     }
-  }
-
-  /// The last pass of a product of 16 bits: everything is added in f32 and rounded once.
-  void round_row(Range columns, A* tile, const A* sums, const C* add, C* c) const {
-    const int64_t width = columns.end - columns.begin;
-    for_each_vector<A>(width, [&](int64_t j, int64_t n) {
-      vec<A> y = load(tile + j);  // a tile is whole vectors
-      if (end_.bias) y += load_wide(end_.bias + columns.begin + j, n);
-      if (sums) y += load(sums + j);
-      if (add) y += load_wide(add + j, n);
-      end_.f ? store(tile + j, y) : store_narrow(c + j, y, n);
-    });
-    if (!end_.f) return;
-    end_.f(tile, width);
-    convert(tile, width, c);
   }
 
   int64_t m_, n_, k_;

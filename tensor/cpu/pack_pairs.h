@@ -2,21 +2,29 @@
 // element.
 #pragma once
 
+#include <utility>
+
 #include "tensor/cpu/pack.h"
 
 namespace diptych::cpu {
 
 namespace detail {
 
-/// y[j] = (even[j], odd[j]) for j < N
-template <int N>
-inline void zip_some(const bf16* even, const bf16* odd, BfPair* y) {
+/// y[j] = (even[j], odd[j]) for j < sizeof...(I) / 2
+template <int... I>
+inline void zip_some(const bf16* even, const bf16* odd, BfPair* y,
+                     std::integer_sequence<int, I...>) {
+  constexpr int N = sizeof...(I) / 2;
   HalfBits<N> low, high;
   std::memcpy(&low, even, sizeof low);
   std::memcpy(&high, odd, sizeof high);
-  const Bits<N> pairs =
-      __builtin_convertvector(low, Bits<N>) | __builtin_convertvector(high, Bits<N>) << 16;
+  const auto pairs = __builtin_shufflevector(low, high, (I / 2 + I % 2 * N)...);
   std::memcpy(static_cast<void*>(y), &pairs, sizeof pairs);
+}
+
+template <int N>
+inline void zip_some(const bf16* even, const bf16* odd, BfPair* y) {
+  zip_some(even, odd, y, std::make_integer_sequence<int, 2 * N>{});
 }
 
 inline void zip_rows(const bf16* even, const bf16* odd, int64_t n, BfPair* y) {
@@ -29,11 +37,7 @@ inline void zip_rows(const bf16* even, const bf16* odd, int64_t n, BfPair* y) {
 /// A square of pairs, moved as if they were floats.
 inline void transpose_pairs(const bf16* x, int64_t step_x, BfPair* y, int64_t step_y) {
   using S = Square<float>;
-  const auto load = [&](int j) {
-    S::type row;
-    std::memcpy(&row, x + j * step_x, sizeof row);
-    return row;
-  };
+  const auto load = [&](int j, S::type& row) { std::memcpy(&row, x + j * step_x, sizeof row); };
   transpose_square<S>(load, y, step_y);
 }
 
@@ -49,15 +53,19 @@ inline void pack_panel(const bf16* x, int64_t along, int64_t across, int64_t dep
   for (int64_t j = 0; depth % 2 != 0 && j < width; ++j)
     panel[pairs * pitch + j] = {x[(depth - 1) * along + j * across], bf16{}};
   if (across == 1) {
-    for (int64_t k = 0; k < pairs; ++k)
-      detail::zip_rows(x + 2 * k * along, x + (2 * k + 1) * along, width, panel + k * pitch);
+    for (int64_t k = 0; k < pairs; ++k) {
+      const bf16* even = x + 2 * k * along;
+      detail::fetch_ahead(even, along, width);
+      detail::fetch_ahead(even + along, along, width);
+      detail::zip_rows(even, even + along, width, panel + k * pitch);
+    }
     return;
   }
   const int64_t squares = along == 1 ? pairs / kSide * kSide : 0;
   const int64_t whole = squares > 0 ? width / kSide * kSide : 0;
-  for (int64_t j = 0; j < whole; j += kSide)
-    for (int64_t k = 0; k < squares; k += kSide)
-      detail::transpose_pairs(x + j * across + 2 * k, across, panel + k * pitch + j, pitch);
+  detail::for_each_square<kSide>(whole, squares, [&](int64_t j, int64_t k) {
+    detail::transpose_pairs(x + j * across + 2 * k, across, panel + k * pitch + j, pitch);
+  });
   for (int64_t k = 0; k < pairs; ++k)
     for (int64_t j = k < squares ? whole : 0; j < width; ++j) {
       const bf16* even = x + 2 * k * along + j * across;
