@@ -6,10 +6,10 @@
 namespace diptych::cpu {
 namespace {
 
-/// x = eˣ⁻ᵐ
+/// x = e^(scale x - m)
 template <class A>
-void exp_shifted(A* __restrict x, int64_t n, A m) {
-  for (int64_t j = 0; j < n; ++j) x[j] = scalar::exp(x[j] - m);
+void exp_shifted(A* __restrict x, int64_t n, A scale, A m) {
+  for (int64_t j = 0; j < n; ++j) x[j] = scalar::exp(scale * x[j] - m);
 }
 
 /// State of the online softmax of a sequence: Σ e^(S - most) v, Σ e^(S - most) and most.
@@ -28,8 +28,8 @@ void softmax_tile(const Head<T>& head, const Tile& tile, A* scores, const Runnin
     std::fill(row + seen, row + n, -std::numeric_limits<A>::infinity());
     std::fill(row + n, row + padded<A>(tile.keys), A(0));
     if (seen == 0) continue;
-    const A before = run.most[i], most = std::max(max<A>(n, row), before);
-    exp_shifted(row, n, most);
+    const A before = run.most[i], most = std::max(head.scale * max<A>(n, row), before);
+    exp_shifted(row, n, head.scale, most);
     const A shrink = tile.k0 == 0 ? A(0) : scalar::exp(before - most);
     run.most[i] = most;
     run.total[i] = run.total[i] * shrink + sum<A>(n, row);
@@ -38,35 +38,52 @@ void softmax_tile(const Head<T>& head, const Tile& tile, A* scores, const Runnin
   }
 }
 
+/// The packed operands and sums of the forward pass. A factor takes as much memory as a sum.
+template <class T>
+struct Buffers {
+  using A = acc_t<T>;
+  using P = factor_t<T>;
+
+  Buffers(const Head<T>& head, int64_t tile_pitch) {
+    static thread_local Scratch scratch;
+    const int64_t whole = (head.tokens + 1) * head.pitch, tile = kQueryTile * tile_pitch;
+    const int64_t transposed = head.elements(head.width) * head.keys_pitch;
+    Pieces<A> pieces(
+        scratch.get<A>(3 * whole + transposed + 2 * tile + 2 * padded<A>(head.tokens)));
+    const auto factor = [&](int64_t n) { return reinterpret_cast<P*>(pieces.take(n)); };
+    q = factor(whole), v = factor(whole), k = factor(transposed), weights = factor(tile);
+    scores = pieces.take(tile);
+    run = {pieces.take(whole), pieces.take(head.tokens), pieces.take(head.tokens)};
+    std::fill(run.y, run.y + head.tokens * head.pitch, A(0));
+    std::fill(run.total, run.total + head.tokens, A(0));
+    std::fill(run.most, run.most + head.tokens, -std::numeric_limits<A>::infinity());
+  }
+
+  P *q, *k, *v, *weights;
+  A* scores;
+  Running<A> run;
+};
+
 template <class T>
 void attend(const Head<T>& head, const T* q, T* y, acc_t<T>* lse) {
   using A = acc_t<T>;
-  static thread_local Scratch scratch;
-  const int64_t tokens = head.tokens, whole = tokens * head.pitch;
-  const int64_t tile_pitch = std::min(kKeyTile, head.keys_pitch);
-  Pieces<A> pieces(scratch.get<A>(3 * whole + head.width * head.keys_pitch +
-                                  kQueryTile * tile_pitch + 2 * padded<A>(tokens)));
-  A *pq = pieces.take(whole), *pk = pieces.take(head.width * head.keys_pitch);
-  A *pv = pieces.take(whole), *scores = pieces.take(kQueryTile * tile_pitch);
-  const Running<A> run{pieces.take(whole), pieces.take(tokens), pieces.take(tokens)};
-  head.pack_rows(q, 3 * head.row, head.scale, pq);
-  head.pack_transposed(q + head.row, 3 * head.row, pk);
-  head.pack_rows(q + 2 * head.row, 3 * head.row, A(1), pv);
-  std::fill(run.y, run.y + whole, A(0));
-  std::fill(run.total, run.total + tokens, A(0));
-  std::fill(run.most, run.most + tokens, -std::numeric_limits<A>::infinity());
+  const int64_t tokens = head.tokens, tile_pitch = std::min(kKeyTile, head.keys_pitch);
+  const Buffers<T> b(head, tile_pitch);
+  const auto queries = head.left_rows(q, 3 * head.row, b.q);
+  head.pack_transposed(q + head.row, 3 * head.row, b.k);
+  head.pack_rows(q + 2 * head.row, 3 * head.row, b.v);
   for (int64_t q0 = 0; q0 < tokens; q0 += kQueryTile) {
     const int64_t q1 = std::min(tokens, q0 + kQueryTile), keys = head.causal ? q1 : tokens;
     for (int64_t k0 = 0; k0 < keys; k0 += kKeyTile) {
       const Tile tile{q0, q1 - q0, k0, std::min(kKeyTile, keys - k0), tile_pitch};
-      score_tile(head, tile, pq, pk, scores);
-      softmax_tile(head, tile, scores, run);
-      add_over_keys(head, tile, scores, pv, run.y);
+      score_tile(head, tile, queries, b.k, b.scores);
+      softmax_tile(head, tile, b.scores, b.run);
+      add_over_keys(head, tile, over_keys(head, tile, b.scores, b.weights), b.v, b.run.y);
     }
   }
   for (int64_t i = 0; i < tokens; ++i) {
-    scale_row(run.y + i * head.pitch, head.width, A(1) / run.total[i], y + i * head.row);
-    lse[i] = run.most[i] + std::log(run.total[i]);
+    scale_row(b.run.y + i * head.pitch, head.width, A(1) / b.run.total[i], y + i * head.row);
+    lse[i] = b.run.most[i] + std::log(b.run.total[i]);
   }
 }
 

@@ -6,6 +6,9 @@
 // and, given G = ∂L/∂Y and δ_i = Σ_d G_id Y_id,
 //   dV = Pᵀ G,  dS = P ∘ (G Vᵀ - δ),  dQ = s dS K,  dK = s dSᵀ Q
 //
+// Where bf16 is multiplied as it is (factor.h) P and dS are rounded to it for the products they are
+// factors of; scores, sums and everything between them stay f32.
+//
 // Scores exist for one tile at a time. Under a causal mask, blocks of keys behind the last query of
 // a block are not computed at all.
 #pragma once
@@ -14,7 +17,7 @@
 #include <initializer_list>
 
 #include "tensor/cpu/gemm_micro.h"
-#include "tensor/cpu/pack.h"
+#include "tensor/cpu/pack_pairs.h"
 #include "tensor/cpu/scratch.h"
 #include "tensor/kernels.h"
 #include "tensor/parallel.h"
@@ -26,10 +29,20 @@ namespace diptych::cpu {
 inline constexpr int64_t kQueryTile = 8 * kTileRows;
 inline constexpr int64_t kKeyTile = 256;
 
+/// Rows of a left factor, `step` elements apart.
+template <class P>
+struct LeftRows {
+  const P* data;
+  int64_t step;
+  const P* row(int64_t i) const { return data + i * step; }
+};
+
 /// One head of one sequence: where its rows are, and its operands packed for the kernels.
 template <class T>
 struct Head {
   using A = acc_t<T>;
+  using P = factor_t<T>;
+  static constexpr bool kPairs = kTerms<P> == 2;
 
   int64_t tokens, width;      // T, D / H
   int64_t pitch, keys_pitch;  // both padded to whole vectors
@@ -37,14 +50,33 @@ struct Head {
   A scale;
   bool causal;
 
-  /// x (T, pitch) = factor times T rows of width elements, 0 behind them.
-  void pack_rows(const T* from, int64_t step, A factor, A* x) const {
-    if (width < pitch) std::fill(x, x + tokens * pitch, A(0));
-    for (int64_t i = 0; i < tokens; ++i) scale_row(from + i * step, width, factor, x + i * pitch);
+  /// Elements that hold n terms.
+  static int64_t elements(int64_t n) { return (n + kTerms<P> - 1) / kTerms<P>; }
+
+  /// T rows as the left factor of a product over the width: where they are, or converted into room
+  /// (T, elements of the width).
+  LeftRows<P> left_rows(const T* from, int64_t step, P* room) const {
+    const int64_t n = elements(width);
+    if constexpr (sizeof(P) == kTerms<P> * sizeof(T))
+      if (width % kTerms<P> == 0 && step % kTerms<P> == 0)
+        return {reinterpret_cast<const P*>(from), step / kTerms<P>};
+    for (int64_t i = 0; i < tokens; ++i) {
+      if constexpr (kPairs) {
+        pack_panel(from + i * step, 1, width, width, 1, 1, room + i * n);
+      } else {
+        convert(from + i * step, width, room + i * n);
+      }
+    }
+    return {room, n};
   }
 
-  /// x (width, keys_pitch) = the transposed rows.
-  void pack_transposed(const T* from, int64_t step, A* x) const {
+  /// x (elements of T, pitch) = the rows as the right factor of a product over tokens.
+  void pack_rows(const T* from, int64_t step, P* x) const {
+    pack_panel(from, step, int64_t{1}, tokens, width, pitch, x);
+  }
+
+  /// x (elements of the width, keys_pitch) = the transposed rows.
+  void pack_transposed(const T* from, int64_t step, P* x) const {
     pack_panel(from, int64_t{1}, step, width, tokens, keys_pitch, x);
   }
 
@@ -59,33 +91,70 @@ struct Tile {
   int64_t q0, queries, k0, keys, pitch;
 };
 
-/// scores (queries, keys) = a kᵀ for a tile: a (T, pitch), k transposed.
-template <class T, class A>
-void score_tile(const Head<T>& head, const Tile& tile, const A* a, const A* transposed, A* scores) {
+/// scores (queries, keys) = a kᵀ for a tile: a (T, width), k transposed.
+template <class T, class A, class P>
+void score_tile(const Head<T>& head, const Tile& tile, const LeftRows<P>& a, const P* transposed,
+                A* scores) {
   for (int64_t i = 0; i < tile.queries; i += kTileRows) {
     const int64_t rows = std::min<int64_t>(kTileRows, tile.queries - i);
     const int64_t limit = head.visible(tile.q0 + i + rows - 1, tile.k0, tile.keys);
-    panel_product<A>(rows, padded<A>(limit) / kLanes<A>, head.width, a + (tile.q0 + i) * head.pitch,
-                     head.pitch, 1, transposed + tile.k0, head.keys_pitch,
+    panel_product<P>(rows, padded<A>(limit) / kLanes<A>, head.elements(head.width),
+                     a.row(tile.q0 + i), a.step, 1, transposed + tile.k0, head.keys_pitch,
                      {scores + i * tile.pitch, tile.pitch, nullptr, nullptr});
   }
 }
 
-/// y (T, pitch) += w x over the keys of a tile: w (queries, keys), x (T, pitch).
-template <class T, class A>
-void add_over_keys(const Head<T>& head, const Tile& tile, const A* w, const A* x, A* y) {
+/// w (queries, keys) as the left factor of a product over keys, in room where it needs another
+/// form.
+template <class T, class A, class P>
+LeftRows<P> over_keys(const Head<T>&, const Tile& tile, const A* w, P* room) {
+  if constexpr (Head<T>::kPairs) {
+    const int64_t step = tile.pitch / kTerms<P>;
+    for (int64_t i = 0; i < tile.queries; ++i)
+      convert(w + i * tile.pitch, padded<A>(tile.keys), reinterpret_cast<T*>(room + i * step));
+    return {room, step};
+  } else {
+    return {w, tile.pitch};
+  }
+}
+
+/// wᵀ as the left factor of a product over queries: columns of w, `step` apart.
+template <class T, class A, class P>
+const P* over_queries(const Head<T>&, const Tile& tile, const A* w, P* room) {
+  if constexpr (Head<T>::kPairs) {
+    T even[kKeyTile], odd[kKeyTile];
+    const int64_t n = padded<A>(tile.keys);
+    for (int64_t i = 0; i < tile.queries; i += 2) {
+      convert(w + i * tile.pitch, n, even);
+      if (i + 1 < tile.queries) {
+        convert(w + (i + 1) * tile.pitch, n, odd);
+      } else {
+        std::fill(odd, odd + n, T{});
+      }
+      detail::zip_rows(even, odd, n, room + i / 2 * tile.pitch);
+    }
+    return room;
+  } else {
+    return w;
+  }
+}
+
+/// y (T, pitch) += w x over the keys of a tile: w over_keys, x pack_rows.
+template <class T, class A, class P>
+void add_over_keys(const Head<T>& head, const Tile& tile, const LeftRows<P>& w, const P* x, A* y) {
   for (int64_t i = 0; i < tile.queries; i += kTileRows) {
     const int64_t rows = std::min<int64_t>(kTileRows, tile.queries - i);
     const int64_t limit = head.visible(tile.q0 + i + rows - 1, tile.k0, tile.keys);
     A* out = y + (tile.q0 + i) * head.pitch;
-    panel_product<A>(rows, head.pitch / kLanes<A>, limit, w + i * tile.pitch, tile.pitch, 1,
-                     x + tile.k0 * head.pitch, head.pitch, {out, head.pitch, nullptr, out});
+    panel_product<P>(rows, head.pitch / kLanes<A>, head.elements(limit), w.row(i), w.step, 1,
+                     x + head.elements(tile.k0) * head.pitch, head.pitch,
+                     {out, head.pitch, nullptr, out});
   }
 }
 
-/// y (T, pitch) += wᵀ x over the queries of a tile: w (queries, keys), x (T, pitch).
-template <class T, class A>
-void add_over_queries(const Head<T>& head, const Tile& tile, const A* w, const A* x, A* y) {
+/// y (T, pitch) += wᵀ x over the queries of a tile: w over_queries, x pack_rows.
+template <class T, class A, class P>
+void add_over_queries(const Head<T>& head, const Tile& tile, const P* w, const P* x, A* y) {
   for (int64_t j = 0; j < tile.keys; j += kTileRows) {
     const int64_t rows = std::min<int64_t>(kTileRows, tile.keys - j);
     // The first query that sees key j; the blocks above it were not computed.
@@ -93,8 +162,9 @@ void add_over_queries(const Head<T>& head, const Tile& tile, const A* w, const A
         head.causal ? std::clamp<int64_t>(tile.k0 + j - tile.q0, 0, tile.queries) : 0;
     const int64_t first = skip / kTileRows * kTileRows;
     A* out = y + (tile.k0 + j) * head.pitch;
-    panel_product<A>(rows, head.pitch / kLanes<A>, tile.queries - first, w + first * tile.pitch + j,
-                     1, tile.pitch, x + (tile.q0 + first) * head.pitch, head.pitch,
+    panel_product<P>(rows, head.pitch / kLanes<A>, head.elements(tile.queries - first),
+                     w + head.elements(first) * tile.pitch + j, 1, tile.pitch,
+                     x + head.elements(tile.q0 + first) * head.pitch, head.pitch,
                      {out, head.pitch, nullptr, out});
   }
 }

@@ -1,6 +1,7 @@
 // tensor/cpu/attention_grad.cpp — multi-head attention over packed sequences, backward: P is
 // computed again from lse, tile by tile.
 #include "tensor/cpu/attention.h"
+#include "tensor/cpu/row_groups.h"
 
 namespace diptych::cpu {
 namespace {
@@ -9,6 +10,7 @@ namespace {
 template <class T, class A>
 void grad_tile(const Head<T>& head, const Tile& tile, const A* lse, const A* delta, A* scores,
                A* dp) {
+  const A scale = head.scale;
   for (int64_t r = 0; r < tile.queries; ++r) {
     const int64_t i = tile.q0 + r, seen = head.visible(i, tile.k0, tile.keys);
     const int64_t n = padded<A>(seen), end = padded<A>(tile.keys);
@@ -16,7 +18,7 @@ void grad_tile(const Head<T>& head, const Tile& tile, const A* lse, const A* del
     A* __restrict ds = dp + r * tile.pitch;
     const A shift = lse[i], mean = delta[i];
     for (int64_t j = 0; j < n; ++j) {
-      p[j] = scalar::exp(p[j] - shift);
+      p[j] = scalar::exp(scale * p[j] - shift);
       ds[j] = p[j] * (ds[j] - mean);
     }
     std::fill(p + seen, p + end, A(0));
@@ -25,33 +27,42 @@ void grad_tile(const Head<T>& head, const Tile& tile, const A* lse, const A* del
 }
 
 /// Σ g y over one row of a head.
-template <class T, class A>
-A dot(const Head<T>& head, const A* g, const T* y) {
-  A total = 0;
-  for (int64_t d = 0; d < head.width; ++d) total += g[d] * static_cast<A>(y[d]);
-  return total;
+template <class T, class A = acc_t<T>>
+A dot(const Head<T>& head, const T* g, const T* y) {
+  vec<A> total{};
+  for_each_vector<A>(head.width, [&](int64_t d, int64_t n) {
+    total += load_wide(g + d, n) * load_wide(y + d, n);
+  });
+  return sum_lanes<A>(total);
 }
 
-/// The packed operands and sums of the backward pass.
-template <class A>
+/// The packed operands and sums of the backward pass. A factor takes as much memory as a sum.
+template <class T>
 struct GradBuffers {
-  A *q, *k, *g, *k_transposed, *v_transposed, *dq, *dk, *dv, *scores, *dp, *delta;
-};
+  using A = acc_t<T>;
+  using P = factor_t<T>;
 
-template <class T, class A>
-GradBuffers<A> grad_buffers(const Head<T>& head, int64_t tile_pitch) {
-  static thread_local Scratch scratch;
-  const int64_t whole = head.tokens * head.pitch, transposed = head.width * head.keys_pitch;
-  const int64_t tile = kQueryTile * tile_pitch;
-  Pieces<A> p(scratch.get<A>(6 * whole + 2 * transposed + 2 * tile + padded<A>(head.tokens)));
-  GradBuffers<A> b{};
-  for (A** piece : {&b.q, &b.k, &b.g, &b.dq, &b.dk, &b.dv}) *piece = p.take(whole);
-  for (A** piece : {&b.k_transposed, &b.v_transposed}) *piece = p.take(transposed);
-  for (A** piece : {&b.scores, &b.dp}) *piece = p.take(tile);
-  b.delta = p.take(head.tokens);
-  std::fill(b.dq, b.dq + 3 * whole, A(0));  // dq, dk, dv
-  return b;
-}
+  GradBuffers(const Head<T>& head, int64_t tile_pitch) {
+    static thread_local Scratch scratch;
+    const int64_t whole = (head.tokens + 1) * head.pitch, tile = kQueryTile * tile_pitch;
+    const int64_t transposed = head.elements(head.width) * head.keys_pitch;
+    Pieces<A> pieces(
+        scratch.get<A>(8 * whole + 2 * transposed + 4 * tile + padded<A>(head.tokens)));
+    const auto factor = [&](int64_t n) { return reinterpret_cast<P*>(pieces.take(n)); };
+    for (P** piece : {&q, &k, &g, &left_q, &left_g}) *piece = factor(whole);
+    for (P** piece : {&k_transposed, &v_transposed}) *piece = factor(transposed);
+    for (P** piece : {&weights, &left_ds}) *piece = factor(tile);
+    for (A** piece : {&scores, &dp}) *piece = pieces.take(tile);
+    for (A** piece : {&dq, &dk, &dv}) {
+      *piece = pieces.take(whole);
+      std::fill(*piece, *piece + whole, A(0));
+    }
+    delta = pieces.take(head.tokens);
+  }
+
+  P *q, *k, *g, *left_q, *left_g, *k_transposed, *v_transposed, *weights, *left_ds;
+  A *dq, *dk, *dv, *scores, *dp, *delta;
+};
 
 template <class T>
 void write_rows(const Head<T>& head, const acc_t<T>* x, acc_t<T> factor, T* to) {
@@ -64,28 +75,29 @@ void attend_grad(const Head<T>& head, const T* q, const T* y, const acc_t<T>* ls
                  T* dq) {
   using A = acc_t<T>;
   const int64_t tokens = head.tokens, tile_pitch = std::min(kKeyTile, head.keys_pitch);
-  const GradBuffers<A> b = grad_buffers<T, A>(head, tile_pitch);
-  head.pack_rows(q, 3 * head.row, head.scale, b.q);
-  head.pack_rows(q + head.row, 3 * head.row, A(1), b.k);
-  head.pack_rows(g, head.row, A(1), b.g);
+  const GradBuffers<T> b(head, tile_pitch);
+  const auto queries = head.left_rows(q, 3 * head.row, b.left_q);
+  const auto gradients = head.left_rows(g, head.row, b.left_g);
+  head.pack_rows(q, 3 * head.row, b.q);
+  head.pack_rows(q + head.row, 3 * head.row, b.k);
+  head.pack_rows(g, head.row, b.g);
   head.pack_transposed(q + head.row, 3 * head.row, b.k_transposed);
   head.pack_transposed(q + 2 * head.row, 3 * head.row, b.v_transposed);
-  for (int64_t i = 0; i < tokens; ++i)
-    b.delta[i] = dot(head, b.g + i * head.pitch, y + i * head.row);
+  for (int64_t i = 0; i < tokens; ++i) b.delta[i] = dot(head, g + i * head.row, y + i * head.row);
   for (int64_t q0 = 0; q0 < tokens; q0 += kQueryTile) {
     const int64_t q1 = std::min(tokens, q0 + kQueryTile), keys = head.causal ? q1 : tokens;
     for (int64_t k0 = 0; k0 < keys; k0 += kKeyTile) {
       const Tile tile{q0, q1 - q0, k0, std::min(kKeyTile, keys - k0), tile_pitch};
-      score_tile(head, tile, b.q, b.k_transposed, b.scores);
-      score_tile(head, tile, b.g, b.v_transposed, b.dp);
+      score_tile(head, tile, queries, b.k_transposed, b.scores);
+      score_tile(head, tile, gradients, b.v_transposed, b.dp);
       grad_tile(head, tile, lse, b.delta, b.scores, b.dp);
-      add_over_keys(head, tile, b.dp, b.k, b.dq);
-      add_over_queries(head, tile, b.dp, b.q, b.dk);
-      add_over_queries(head, tile, b.scores, b.g, b.dv);
+      add_over_keys(head, tile, over_keys(head, tile, b.dp, b.left_ds), b.k, b.dq);
+      add_over_queries(head, tile, over_queries(head, tile, b.dp, b.weights), b.q, b.dk);
+      add_over_queries(head, tile, over_queries(head, tile, b.scores, b.weights), b.g, b.dv);
     }
   }
   write_rows(head, b.dq, head.scale, dq);
-  write_rows(head, b.dk, A(1), dq + head.row);  // q carries the scale already
+  write_rows(head, b.dk, head.scale, dq + head.row);
   write_rows(head, b.dv, A(1), dq + 2 * head.row);
 }
 
