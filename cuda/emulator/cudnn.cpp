@@ -144,6 +144,7 @@ extern "C" {
 
 const char* cudnnGetErrorString(Status) { return "see the emulator's report"; }
 Status cudnnCreate(cudnnHandle_t* handle) { return emu::create(handle); }
+Status cudnnDestroy(cudnnHandle_t handle) { return emu::destroy(handle); }
 Status cudnnSetStream(cudnnHandle_t handle, cudaStream_t stream) {
   handle->stream = stream;
   return CUDNN_STATUS_SUCCESS;

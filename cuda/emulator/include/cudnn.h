@@ -34,6 +34,7 @@ using cudnnConvolutionDescriptor_t = struct cudnnConvolutionStruct*;
 extern "C" {
 const char* cudnnGetErrorString(cudnnStatus_t);
 cudnnStatus_t cudnnCreate(cudnnHandle_t*);
+cudnnStatus_t cudnnDestroy(cudnnHandle_t);
 cudnnStatus_t cudnnSetStream(cudnnHandle_t, cudaStream_t);
 
 cudnnStatus_t cudnnCreateTensorDescriptor(cudnnTensorDescriptor_t*);
