@@ -10,6 +10,7 @@
 //
 // Floats that are not negative are ordered like their bits: the largest is found by atomicMax of
 // integers, whose result no order changes.
+#include <algorithm>
 #include <bit>
 
 #include "cuda/batch.cuh"
@@ -249,6 +250,24 @@ std::vector<Pieces> cut(const AdamWStep& step, const std::vector<AdamWSlot>& slo
   return all;
 }
 
+std::vector<Pieces> with_scales(const std::vector<Pieces>& all) {
+  std::vector<Pieces> scaled;
+  std::copy_if(all.begin(), all.end(), std::back_inserter(scaled),
+               [](const Pieces& slot) { return slot.m_scale != nullptr; });
+  return scaled;
+}
+
+/// The step of those slots that have parameters of type P and moments of type M.
+template <class P, class M>
+void step_kind(const std::vector<AdamWSlot>& slots, const std::vector<Pieces>& pieces,
+               const Step& step, unsigned long long* vanished) {
+  std::vector<Pieces> alike;
+  for (size_t i = 0; i < slots.size(); ++i)
+    if (slots[i].p.dtype() == dtype_of<P>() && slots[i].m.dtype() == dtype_of<M>())
+      alike.push_back(pieces[i]);
+  launch_all(&step_pieces<P, M>, alike, step, vanished);
+}
+
 }  // namespace
 
 void step_narrow(const AdamWStep& step, const Tensor& squares, const std::vector<AdamWSlot>& slots,
@@ -261,22 +280,13 @@ void step_narrow(const AdamWStep& step, const Tensor& squares, const std::vector
   const Step told{step, AdamWConstants<float>(step), squares.data<double>()};
   auto* const count = reinterpret_cast<unsigned long long*>(lost.data<int64_t>());
 
-  std::vector<Pieces> scaled;
-  std::copy_if(all.begin(), all.end(), std::back_inserter(scaled),
-               [](const Pieces& slot) { return slot.m_scale != nullptr; });
+  const std::vector<Pieces> scaled = with_scales(all);
   launch_all(&find_largest, scaled, told);
-  const auto step_kind = [&]<class P, class M>(Type<P>, Type<M>) {
-    std::vector<Pieces> alike;
-    for (size_t i = 0; i < all.size(); ++i)
-      if (slots[i].p.dtype() == dtype_of<P>() && slots[i].m.dtype() == dtype_of<M>())
-        alike.push_back(all[i]);
-    launch_all(&step_pieces<P, M>, alike, told, count);
-  };
-  step_kind(Type<float>{}, Type<f16>{});
-  step_kind(Type<f16>{}, Type<f16>{});
-  step_kind(Type<bf16>{}, Type<f16>{});
-  step_kind(Type<f16>{}, Type<float>{});
-  step_kind(Type<bf16>{}, Type<float>{});
+  step_kind<float, f16>(slots, all, told, count);
+  step_kind<f16, f16>(slots, all, told, count);
+  step_kind<bf16, f16>(slots, all, told, count);
+  step_kind<f16, float>(slots, all, told, count);
+  step_kind<bf16, float>(slots, all, told, count);
   launch_all(&store_scales, scaled, told, count, data_or_null<double>(vanished));
 }
 
