@@ -62,10 +62,12 @@ AdamW::AdamW(const Module& module, const AdamWConfig& config, const void* object
   fault_ = zeros_like(vanished_);
 }
 
-// A copy that is out of date is nobody's; it is made anew when somebody asks for it.
+// A copy that is out of date is nobody's; it is made anew when somebody asks for it. So is one of a
+// parameter in f64.
 AdamWSlot AdamW::arrays(const Slot& slot) const {
   const NarrowCopy& copy = *slot.copy;
-  const bool fresh = copy.tensor.defined() && copy.version == slot.parameter.version();
+  const bool fresh = slot.parameter.dtype() == DType::f32 && copy.tensor.defined() &&
+                     copy.version == slot.parameter.version();
   return {grad(slot.parameter),   slot.m.values,
           slot.v.values,          slot.parameter,
           decays(slot.parameter), slot.bounds.low,

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "autograd/graph.h"
+#include "nn/layers.h"
 #include "nn/optim.h"
 #include "tensor/factory.h"
 #include "tests/files.h"
@@ -195,6 +196,26 @@ TEST_CASE("moments: kept alike they are copied bit for bit, kept otherwise conve
   Moment wide = zero_moment(rows.values, false, false);
   CHECK(contains(error_of([&] { assign({rows.values}, wide); }), "f16 has no scales"));
   CHECK(contains(error_of([&] { assign({zeros({2, 2})}, wide); }), "(2, 2)"));
+}
+
+TEST_CASE("AdamW in 16 bits: what products read follows a step, also of parameters in f64") {
+  for (const DType parameters : {DType::f32, DType::f64}) {
+    for (const DType products : {DType::f32, DType::f16, DType::bf16}) {
+      Linear layer(3, 2), other(3, 2);
+      for (Linear* l : {&layer, &other}) {
+        l->initialize(1);
+        l->to(parameters);
+        l->compute_in(products);
+      }
+      AdamW optimizer(layer, {});
+      const Tensor x = full({1, 3}, 1, products), before = layer(x).detach();
+      for (const Tensor& p : layer.parameters()) set_grad(p, full(p.shape(), 1, parameters));
+      optimizer.step(0.1, grad_squares(layer));
+      other.load_state(copied(layer.state_dict()));
+      CHECK(same_bits(layer(x), other(x)));
+      CHECK(!same_bits(layer(x), before));
+    }
+  }
 }
 
 TEST_CASE("AdamW in 16 bits: 40 small steps arrive on average, and to nearest none does") {

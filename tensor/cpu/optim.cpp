@@ -25,19 +25,19 @@ void copy_range(const float* p, const Tensor& copy, int64_t begin, int64_t end) 
               [&]<class T>(Type<T>) { convert(p + begin, end - begin, copy.data<T>() + begin); });
 }
 
-/// A copy in 16 bits is written while the parameter is still in the cache.
+/// A copy in 16 bits, which f64 has none of, is written while the parameter is still in the cache.
 template <class T>
-void step_and_copy(const AdamWUpdate<T>& update, const AdamWArrays<T>& a, const Tensor& copy,
-                   int64_t begin, int64_t end) {
-  constexpr int64_t kBlock = 4096;
-  if (!copy.defined()) return step_range(update, a, begin, end);
+void step_and_copy(const AdamWUpdate<T>& update, const AdamWArrays<T>& a,
+                   [[maybe_unused]] const Tensor& copy, int64_t begin, int64_t end) {
   if constexpr (std::is_same_v<T, float>) {
-    for (int64_t i = begin; i < end; i += kBlock) {
-      const int64_t last = std::min(end, i + kBlock);
-      step_range(update, a, i, last);
-      copy_range(a.p, copy, i, last);
+    constexpr int64_t kBlock = 4096;
+    for (; copy.defined() && begin < end; begin += kBlock) {
+      const int64_t last = std::min(end, begin + kBlock);
+      step_range(update, a, begin, last);
+      copy_range(a.p, copy, begin, last);
     }
   }
+  step_range(update, a, begin, end);
 }
 
 /// Every thread takes its share of every parameter, not some parameters: the share that the same
