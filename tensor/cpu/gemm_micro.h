@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "tensor/cpu/factor.h"
+#include "tensor/cpu/upcoming.h"
 
 namespace diptych::cpu {
 
@@ -23,6 +24,8 @@ constexpr int kTileRows = 6, kTileVectors = 2;
 /// in the second-level cache.
 constexpr int64_t kPassDepth = 768;
 
+constexpr int64_t kFetchSteps = 32;
+
 template <class T>
 constexpr int kTileColumns = kTileVectors* kLanes<T>;
 
@@ -36,6 +39,7 @@ struct TileOut {
   const T* bias;
   const T* add;
   int64_t last = kLanes<T>;
+  Upcoming* next = nullptr;  ///< fetched along with the work, by a call every kFetchSteps steps
 };
 
 /// The start of every kernel: the block of c is on its way from memory while the sums are formed.
@@ -90,7 +94,11 @@ void tile_product(int64_t depth, const P* a, int64_t row_a, int64_t step_a, cons
   using A = sum_t<P>;
   prefetch_tile<A, R, V>(out);
   vec<A> sum[R][V] = {};
-  for (int64_t k = 0; k < depth; ++k) {
+  for (int64_t k = 0, stop = 0; k < depth; ++k) {
+    if (k == stop) {
+      if (out.next) out.next->fetch_some();
+      stop += kFetchSteps;
+    }
     add_step<P, R, V>([&](int r) { return a + r * row_a; }, b, sum);
     a += step_a;
     b += step_b;

@@ -197,12 +197,9 @@ class Product {
           pack_b(step, panels, q, room, first);
         const auto columns =
             b ? packed_panel(step, panels, q, b, 0) : own_panel(step, panels, q, room, first);
-        const auto next =
-            once && q + 1 < across.end ? upcoming(step, panels, q + 1) : Upcoming<T>{};
-        for (int64_t p = top; p < some.end; ++p) {
-          next.fetch(p - top, some.end - top);
-          multiply_tile(step, panels, p, q, rows_at(step, p, a + (p - top) * panel), columns);
-        }
+        Upcoming next = upcoming(step, panels, q + 1, once && q + 1 < across.end, some);
+        for (int64_t p = top; p < some.end; ++p)
+          multiply_tile(step, panels, p, q, rows_at(step, p, a + (p - top) * panel), columns, next);
       }
     }
   }
@@ -213,12 +210,16 @@ class Product {
                step.elements(), step.first, step.row_sums + p * kTileRows);
   }
 
-  Upcoming<T> upcoming(const Step& step, const ColumnPanels<A>& panels, int64_t q) const {
+  /// Panel q of b, if it is the next to be packed, while row panels `down` are worked on.
+  Upcoming upcoming(const Step& step, const ColumnPanels<A>& panels, int64_t q, bool follows,
+                    Range down) const {
     const Matrix<const T>& b = step.b;
-    const int64_t columns = panels.columns_of(q);
+    if (!follows || step.depth == 0 || (b.row != 1 && b.column != 1)) return {};
+    const int64_t columns = panels.columns_of(q), bytes = sizeof(T);
+    const int64_t calls = (down.end - down.begin) * ceil_div(step.elements(), kFetchSteps);
     const T* data = columns_at(step, panels, q);
-    if (b.row == 1) return {data, columns, b.column, step.depth};
-    return {data, b.column == 1 ? step.depth : 0, b.row, columns};
+    if (b.row == 1) return {data, columns, b.column * bytes, step.depth * bytes, calls};
+    return {data, step.depth, b.row * bytes, columns * bytes, calls};
   }
 
   /// The kernel reads a by single elements: rows that are contiguous need no packing if they divide
@@ -259,11 +260,12 @@ class Product {
   }
 
   void multiply_tile(const Step& step, const ColumnPanels<A>& panels, int64_t p, int64_t q,
-                     const Matrix<const P>& a, const Matrix<const P>& b) const {
+                     const Matrix<const P>& a, const Matrix<const P>& b, Upcoming& next) const {
     const int64_t rows = rows_of(p), columns = panels.columns_of(q), vectors = panels.vectors_of(q);
     const int64_t row = p * kTileRows, column = step.n0 + panels.begin(q);
     const auto product = tile_product_of<P>(rows, vectors);
-    const auto compute = [&](const TileOut<A>& out) {
+    const auto compute = [&](TileOut<A> out) {
+      out.next = &next;
       product(step.elements(), a.data, a.row, a.column, b.data, b.row, out);
     };
     A* sums = step.partial.data + row * step.partial.row + column;

@@ -117,20 +117,6 @@ inline void copy_short(const T* x, int64_t n, acc_t<T>* y) {
 
 }  // namespace detail
 
-/// Runs of `length` contiguous values, `step` apart, that will be packed soon: they are fetched
-/// slice by slice along with other work, while memory has nothing else to do.
-template <class T>
-struct Upcoming {
-  const T* data = nullptr;
-  int64_t runs = 0, step = 0, length = 0;
-
-  void fetch(int64_t slice, int64_t slices) const {
-    constexpr int64_t kLine = 64 / sizeof(T);
-    for (int64_t i = runs * slice / slices; i < runs * (slice + 1) / slices; ++i)
-      for (int64_t j = 0; j < length; j += kLine) __builtin_prefetch(data + i * step + j, 0, 2);
-  }
-};
-
 /// panel[k * pitch + j] = x[k * along + j * across] for k < depth, j < width ≤ pitch, converted to
 /// the arithmetic type; columns width … pitch-1 become 0.
 template <class T>
