@@ -11,14 +11,14 @@ Tensor wide(const Tensor& features) {
   return size_of(features.dtype()) < 4 ? cast(features, DType::f32) : features;
 }
 
-// What would become infinite in f16; bf16 has the range of f32.
+// What would become infinite; bf16 ends just below f32.
 void check_range(const nn::Module::Entry& entry, DType dtype) {
-  constexpr double kMost = 65504;
-  if (dtype != DType::f16 || entry.tensor.numel() == 0) return;
+  if (size_of(dtype) != 2 || entry.tensor.numel() == 0) return;
   const NoGrad no_grad;
   const double most = max(abs(reshape(entry.tensor, {-1})), 0).item();
-  check(!(most > kMost), "precision: ", entry.name, " holds ", most, ", f16 ends at ", kMost,
-        "; choose bf16");
+  const double limit = dtype == DType::f16 ? 65504 : 0x1.fep127;
+  check(!(most > limit), "precision: ", entry.name, " holds ", most, ", ", dtype, " ends at ",
+        limit, "; choose ", dtype == DType::f16 ? "bf16" : "f32");
 }
 
 }  // namespace

@@ -94,6 +94,10 @@ DType text_dtype(const PrecisionConfig& c) {
   return c.text_weights == DType::f32 ? parameter_dtype(c.precision) : c.text_weights;
 }
 
+bool is_consistent(const PrecisionConfig& c) {
+  return c.precision != Precision::pure_bf16 || c.text_weights != DType::f16;
+}
+
 std::string explain(const PrecisionConfig& c) {
   const Types& types = types_of(c.precision);
   std::string text = fmt::format("precision {}\n", types.name);

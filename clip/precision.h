@@ -35,6 +35,8 @@ struct PrecisionConfig {
 
 /// That of the text tower's matrices and embeddings.
 DType text_dtype(const PrecisionConfig&);
+/// Whether that can be had: pure_bf16 leaves nothing to be f16.
+bool is_consistent(const PrecisionConfig&);
 /// What runs in which type, one line each: a table for people.
 std::string explain(const PrecisionConfig&);
 

@@ -23,6 +23,8 @@ struct GradScaler {
   }
   /// No gradient can be so large; something else is wrong.
   bool exhausted() const { return scale < 1; }
+  /// Whether a run that goes on can have come to it.
+  bool is_possible() const { return scale >= 1 && scale <= kMost; }
 };
 
 }  // namespace diptych::nn

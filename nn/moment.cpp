@@ -1,6 +1,8 @@
 // nn/moment.cpp — making and converting moments.
 #include "nn/moment.h"
 
+#include <algorithm>
+
 #include "autograd/ops.h"
 #include "tensor/adamw.h"
 
@@ -26,6 +28,22 @@ void narrow(const Tensor& values, Moment& to) {
   to.values.copy_((rows / scale.view({scale.numel(), 1})).view(to.values.shape()));
 }
 
+// Of a file: nothing is known of them but that they are tensors.
+void check_scales(const std::string& name, const Moment& moment) {
+  const bool half = moment.values.dtype() == DType::f16;
+  check(moment.scale.defined() == half, "optimizer: ", name, " in ", moment.values.dtype(),
+        half ? " has no scales" : " has scales, which only f16 needs");
+  if (!half) return;
+  const Tensor& scale = moment.scale;
+  const bool of_rows = moment.values.rank() > 0 && scale.numel() == moment.values.dim(0);
+  check(scale.rank() == 1 && (scale.numel() == 1 || of_rows), "optimizer: ", name, ' ',
+        moment.values.shape(), " has scales ", scale.shape(),
+        "; it needs one, or one for each row");
+  const std::vector<double> values = scale.to_vector<double>();
+  check(std::all_of(values.begin(), values.end(), [](double s) { return s >= 0; }),
+        "optimizer: a scale of ", name, " is negative or NaN");
+}
+
 }  // namespace
 
 Moment zero_moment(const Tensor& parameter, bool half, bool rows) {
@@ -38,11 +56,10 @@ Moment zero_moment(const Tensor& parameter, bool half, bool rows) {
           zeros({R}).to(parameter.device())};
 }
 
-void assign(const Moment& from, Moment& to) {
-  check(from.values.shape() == to.values.shape(), "optimizer: a moment is ", from.values.shape(),
+void assign(const std::string& name, const Moment& from, Moment& to) {
+  check(from.values.shape() == to.values.shape(), "optimizer: ", name, " is ", from.values.shape(),
         ", its parameter ", to.values.shape());
-  check(from.values.dtype() != DType::f16 || from.scale.defined(),
-        "optimizer: a moment in f16 has no scales");
+  check_scales(name, from);
   const bool alike = from.values.dtype() == to.values.dtype() &&
                      (!to.scale.defined() || from.scale.shape() == to.scale.shape());
   const NoGrad no_grad;

@@ -1,6 +1,8 @@
 // nn/moment.h — a moment of AdamW for one parameter, in f32 or in f16 with scales.
 #pragma once
 
+#include <string>
+
 #include "tensor/tensor.h"
 
 namespace diptych::nn {
@@ -15,8 +17,9 @@ struct Moment {
 
 /// Zeros for a parameter: f16 if `half`, else f32, or f64 for f64. Scales by row if `rows`.
 Moment zero_moment(const Tensor& parameter, bool half, bool rows);
-/// `to` becomes `from`, bit for bit where both are kept alike, else converted. Throws Error if the
-/// shapes differ, or if f16 values come without scales.
-void assign(const Moment& from, Moment& to);
+/// `to` becomes `from`, called `name`, bit for bit where both are kept alike, else converted.
+/// Throws Error if the shapes differ, or unless f16 values, and no others, come with scales that
+/// fit them.
+void assign(const std::string& name, const Moment& from, Moment& to);
 
 }  // namespace diptych::nn

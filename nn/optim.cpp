@@ -148,7 +148,8 @@ void AdamW::load_state(const std::vector<NamedTensor>& values, int64_t steps) {
   const auto read = [&](const char* kind, const std::string& name, Moment& moment) {
     const auto it = given.find(kind + ('.' + name)), scale = given.find(kind + ("_scale." + name));
     check(it != given.end(), "optimizer: no ", kind, '.', name, " in the checkpoint");
-    assign({it->second, scale == given.end() ? Tensor() : scale->second}, moment);
+    assign(kind + ('.' + name), {it->second, scale == given.end() ? Tensor() : scale->second},
+           moment);
   };
   for (Slot& slot : slots_) {
     read("m", slot.name, slot.m);

@@ -40,7 +40,7 @@ PrecisionConfig TrainPrecisionFlags::config(const PrecisionConfig& so_far) const
   check_usage(rounding.empty() || size_of(text_dtype(c)) == 2,
               "train: --rounding is of parameters of 16 bits, and there are none; give "
               "--text-weights f16 or bf16, or --precision pure_bf16, as well");
-  check_usage(c.precision != Precision::pure_bf16 || c.text_weights != DType::f16,
+  check_usage(is_consistent(c),
               "train: --precision pure_bf16 keeps all parameters in bf16; --text-weights f16 "
               "contradicts it");
   return c;

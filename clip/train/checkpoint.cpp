@@ -48,6 +48,10 @@ void check_finite(const Clip& model, const nn::AdamW& optimizer) {
         "may help");
 }
 
+bool is_one_of(const std::string& name, const std::vector<std::string>& names) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
 Tensor as_bytes(const std::string& text) {
   return from_vector<uint8_t>({text.begin(), text.end()}, {static_cast<int64_t>(text.size())});
 }
@@ -85,14 +89,16 @@ void read_precision(Checkpoint& c, const Json& position, const std::string& path
   c.state.skipped = position.contains("skipped") ? count(position, "skipped", path) : 0;
   const auto precision = position.find("precision"), scale = position.find("loss_scale");
   if (precision == position.end()) return;
-  check(precision->is_string(), "resume: '", path, "': precision is no name");
-  c.state.precision = precision->get<std::string>();
+  c.state.precision = precision->is_string() ? precision->get<std::string>() : "";
+  check(is_one_of(c.state.precision, precision_names()), "resume: '", path, "': precision is ",
+        precision->dump(), ", and there is none of that name; resume from another checkpoint");
   if (precision_from(c.state.precision) != Precision::amp_fp16) return;
-  check(scale != position.end() && scale->is_number() && scale->get<double>() > 0, "resume: '",
-        path,
-        "' is of a run in amp_fp16 and has no loss_scale, without which its gradients would "
-        "overflow or vanish; resume from another checkpoint");
-  c.state.scaler = nn::GradScaler{scale->get<double>()};
+  const bool there = scale != position.end() && scale->is_number();
+  const nn::GradScaler scaler{there ? scale->get<double>() : 0};
+  check(scaler.is_possible(), "resume: '", path, "' is of a run in amp_fp16 and has ",
+        there ? "a damaged" : "no", " loss_scale, without which its gradients would overflow or ",
+        "vanish; resume from another checkpoint");
+  c.state.scaler = scaler;
 }
 
 void read_position(Checkpoint& c, const std::string& path) {

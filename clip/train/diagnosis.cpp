@@ -14,6 +14,13 @@ std::string described(const char* op, const Tensor& x, bool backward) {
   return text + ' ' + name(x.dtype()) + (backward ? ", in the backward pass" : "");
 }
 
+// A copy of it in 16 bits is then the first result, which has no name.
+std::string first_value(const Clip& model) {
+  for (const NamedTensor& value : model.state_dict())
+    if (!all_finite(value.tensor)) return "; " + value.name + " is not finite itself";
+  return "";
+}
+
 std::string first_gradient(const Clip& model) {
   for (const auto& entry : model.named_parameters()) {
     const Tensor& g = grad(entry.tensor);
@@ -26,6 +33,7 @@ std::string first_gradient(const Clip& model) {
 
 std::string diagnosis(const Clip& model, const std::function<void()>& step) {
   std::string first;
+  const std::string value = first_value(model);  // before running statistics follow the step
   const auto look = [&first](const char* op, const Tensor& x, bool backward) {
     if (!first.empty() || all_finite(x)) return;
     first = "; the first operator with a result that is not finite: " + described(op, x, backward);
@@ -34,7 +42,7 @@ std::string diagnosis(const Clip& model, const std::function<void()>& step) {
     const OpWatch watch(look);
     step();
   }
-  return first + first_gradient(model);
+  return first + value + first_gradient(model);
 }
 
 }  // namespace diptych

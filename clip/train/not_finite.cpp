@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "clip/train/diagnosis.h"
 #include "clip/train/train.h"
@@ -16,9 +17,13 @@ constexpr int64_t kMostInARow = 50, kMostRollbacks = 10;
 constexpr std::pair<OnNan, const char*> kPolicies[] = {
     {OnNan::stop, "stop"}, {OnNan::skip, "skip"}, {OnNan::rollback, "rollback"}};
 
+// A NaN's sign, which differs between machines, says nothing.
+std::string number(double x) { return std::isnan(x) ? "nan" : fmt::format("{:g}", x); }
+
 // "step 7: loss 2.1, gradient norm inf"
 std::string numbers_of(const StepRecord& r) {
-  return fmt::format("step {}: loss {:g}, gradient norm {:g}", r.step, r.loss, r.grad_norm);
+  return fmt::format("step {}: loss {}, gradient norm {}", r.step, number(r.loss),
+                     number(r.grad_norm));
 }
 
 // "; its samples: a.png, b.png and 62 more"
@@ -45,6 +50,21 @@ OnNan on_nan_from(const std::string& text) {
 // What passes a step over must know before the next one whether that is so.
 bool Trainer::waits_for_each_step() const { return state_.scaler || config_.on_nan != OnNan::stop; }
 
+// The forward pass changes them, whatever becomes of its step.
+std::vector<Tensor> Trainer::statistics() const {
+  std::vector<Tensor> values;
+  if (!waits_for_each_step()) return values;
+  for (const auto& entry : model_.state())
+    if (!entry.trained) values.push_back(entry.tensor.clone());
+  return values;
+}
+
+void Trainer::restore_statistics(const std::vector<Tensor>& before) {
+  auto value = before.begin();
+  for (nn::Module::Entry& entry : model_.state())
+    if (!entry.trained) entry.tensor.copy_(*value++);
+}
+
 // The parameters are those that the batch met, so it goes wrong in the same place again.
 void Trainer::give_up(const QueuedStep& step, const StepRecord& record) {
   model_.zero_grad();
@@ -67,6 +87,7 @@ void Trainer::pass_over(const QueuedStep& step, StepRecord record) {
     give_up(step, record);
   }
   if (!overflow && config_.on_nan == OnNan::rollback) return roll_back(step);
+  restore_statistics(step.statistics);
   optimizer_.forget_step();
   record.skipped = ++state_.skipped;
   log_.line(fmt::format("{}: skipped{}", numbers_of(record),
@@ -76,7 +97,7 @@ void Trainer::pass_over(const QueuedStep& step, StepRecord record) {
 
 // The position in the data stays behind the bad batch, or it would come again.
 void Trainer::roll_back(const QueuedStep& step) {
-  const std::string newest = newest_checkpoint(log_.folder());
+  const std::string newest = newest_checkpoint(log_.folder(), state_.step);
   if (newest.empty() || ++rollbacks_ > kMostRollbacks) {
     log_.line(newest.empty()
                   ? "there is no checkpoint to roll back to"

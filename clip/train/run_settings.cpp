@@ -173,19 +173,23 @@ void check_same_run(const std::string& path, const RunSettings& now) {
 
 PrecisionConfig precision_of_run(const std::string& path) {
   const Json params = read_params(path), &free = params.at(kFree);
-  const auto text = [&](const char* key, const char* otherwise) {
+  // The first name is that of runs of before there was a choice. Returns which it is.
+  const auto chosen = [&](const char* key, const std::vector<std::string>& names) {
     const auto it = free.find(key);
-    check(it == free.end() || it->is_string(), "resume: '", path, "': ", key, " is no name");
-    return it == free.end() ? std::string(otherwise) : it->get<std::string>();
+    if (it == free.end()) return size_t{0};
+    const auto found = std::find(names.begin(), names.end(), *it);
+    check(found != names.end(), "resume: '", path, "': ", key, " is ", it->dump(),
+          ", and there is none of that name");
+    return static_cast<size_t>(found - names.begin());
   };
-  const auto dtype = [&](const char* key) {
-    const std::string stored = text(key, "f32");
-    for (const DType t : {DType::f32, DType::f16, DType::bf16})
-      if (stored == name(t)) return t;
-    fail("resume: '", path, "': ", key, " is ", stored, "; it must be f32, f16 or bf16");
-  };
-  return {precision_from(text("precision", "fp32")), dtype("adam_stats"), dtype("text_weights"),
-          text("rounding", "stochastic") == "nearest"};
+  constexpr DType kTypes[] = {DType::f32, DType::f16, DType::bf16};
+  const PrecisionConfig c{precision_from(precision_names()[chosen("precision", precision_names())]),
+                          kTypes[chosen("adam_stats", {"f32", "f16"})],
+                          kTypes[chosen("text_weights", {"f32", "f16", "bf16"})],
+                          chosen("rounding", {"stochastic", "nearest"}) == 1};
+  check(is_consistent(c), "resume: '", path, "': precision is ", name(c.precision),
+        ", which text_weights ", name(c.text_weights), " contradict");
+  return c;
 }
 
 std::string version_of_run(const std::string& path) {

@@ -82,8 +82,9 @@ double Trainer::loss_scale() const { return state_.scaler ? state_.scaler->scale
 
 // What is not in the file because the precision was another stays as it begins.
 void Trainer::restore_state(const Checkpoint& checkpoint) {
+  model_.use({});  // f32 holds every value of the file, and use() looks at them
   TrainingState state = restore(checkpoint, model_, optimizer_);
-  model_.use(config_.precision);  // which also looks at the values
+  model_.use(config_.precision);
   if (!state.scaler) state.scaler = state_.scaler;
   if (!state_.scaler) state.scaler.reset();
   state.precision = state_.precision;
@@ -101,6 +102,7 @@ QueuedStep Trainer::queue_step(Batch batch) {
   batch.captions = batch.captions.to(model_.device());
   const double lr =
       nn::cosine_with_warmup(state_.step, config_.lr, config_.warmup, config_.max_steps);
+  std::vector<Tensor> before = statistics();
   const Tensor loss = accumulate(batch);
   const Tensor squares = nn::grad_squares(model_);
   optimizer_.step(lr, spoiled(squares, loss), config_.grad_clip_norm, loss_scale());
@@ -109,7 +111,8 @@ QueuedStep Trainer::queue_step(Batch batch) {
   ++state_.step;
   state_.samples += pairs;
   return {std::move(batch), record_of(pairs, lr),
-          HostCopy(joined({loss, squares, model_.logit_scale(), optimizer_.vanished()}))};
+          HostCopy(joined({loss, squares, model_.logit_scale(), optimizer_.vanished()})),
+          std::move(before)};
 }
 
 StepRecord Trainer::read(const QueuedStep& step) const {

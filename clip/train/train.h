@@ -49,6 +49,7 @@ struct QueuedStep {
   Batch batch;
   StepRecord record;  ///< complete but for loss, norm, temperature and moments
   HostCopy numbers;   ///< f64 (4): loss, Σ g², ln of the temperature after the step, moments lost
+  std::vector<Tensor> statistics = {};  ///< of batch norms, before it; if it may be passed over
 };
 
 /// const char* of an OnNan, and back; throws Error listing all for another.
@@ -94,6 +95,8 @@ class Trainer {
   void pass_over(const QueuedStep&, StepRecord);
   void roll_back(const QueuedStep&);
   bool waits_for_each_step() const;
+  std::vector<Tensor> statistics() const;
+  void restore_statistics(const std::vector<Tensor>& before);
   void account_for(const Batch&);
   StepRecord record_of(int64_t batch_pairs, double lr);
   bool is_logged(int64_t step) const;

@@ -214,9 +214,10 @@ void verify_if_checkpoint(const InputFile& model) {
         " does not name it, so nothing tells whether it ", "is damaged; move it elsewhere");
 }
 
-std::string newest_checkpoint(const std::string& run) {
+std::string newest_checkpoint(const std::string& run, int64_t last) {
   const std::vector<std::string> all = checkpoints(run);
   for (auto it = all.rbegin(); it != all.rend(); ++it) {
+    if (step_of_checkpoint(*it) > last) continue;
     try {
       verify(*it);
       return *it;

@@ -40,9 +40,9 @@ void verify_if_checkpoint(const InputFile& model);
 /// The step that a checkpoint's folder is named for, if it is.
 std::optional<int64_t> step_of_checkpoint(const std::string& checkpoint);
 
-/// The newest checkpoint of a run whose manifest verifies, as a path; empty if there is none. A
-/// damaged one is reported on stderr and passed over.
-std::string newest_checkpoint(const std::string& run);
+/// The newest checkpoint of a run, of those up to the step `last`, whose manifest verifies, as a
+/// path; empty if there is none. A damaged one is reported on stderr and passed over.
+std::string newest_checkpoint(const std::string& run, int64_t last = INT64_MAX);
 
 /// Puts the finished folder `building` where the checkpoint of that step belongs. One that is there
 /// already is replaced: whatever happens, one of the two is there, or will be after tidy_run().
