@@ -64,7 +64,7 @@ ModelConfig model_for(const Place& place) {
 }
 
 std::vector<PrecisionConfig> some_precisions() {
-  return {{}, {Precision::amp_bf16, DType::f16, DType::bf16}, {Precision::pure_bf16}};
+  return {{}, {Precision::amp_bf16, DType::f16, DType::bf16}};
 }
 
 std::string joined(const std::vector<std::string>& names) {

@@ -179,7 +179,7 @@ TEST_CASE("not finite: the program says so, and exits with 1") {
   const std::pair<const char*, const char*> policies[] = {
       {"stop", "--on-nan skip or rollback would go on"},
       {"skip", "50 steps in a row were not finite"},
-      {"rollback", "10 rollbacks led to no new checkpoint"}};
+      {"rollback", "there is no checkpoint to roll back to"}};
   for (const auto& [policy, words] : policies) {
     CAPTURE(policy);
     const TempDir dir;
