@@ -72,13 +72,13 @@ Moment by_thousands() {
 
 Moment half_of(const Moment& moment, bool rows) {
   Moment half = zero_moment(moment.values, true, rows);
-  assign(moment, half);
+  assign("w", moment, half);
   return half;
 }
 
 std::vector<float> wide_of(const Moment& half) {
   Moment wide = zero_moment(half.values, false, false);
-  assign(half, wide);
+  assign("w", half, wide);
   CHECK(wide.values.dtype() == DType::f32);
   return wide.values.to_vector<float>();
 }
@@ -187,15 +187,15 @@ TEST_CASE("moments: f16 with a scale for each row keeps rows that one for all wo
 TEST_CASE("moments: kept alike they are copied bit for bit, kept otherwise converted") {
   const Moment rows = half_of(by_thousands(), true);
   Moment same = zero_moment(rows.values, true, true);
-  assign(rows, same);
+  assign("w", rows, same);
   CHECK(same_bits(same.values, rows.values));
   CHECK(same_bits(same.scale, rows.scale));
   const Moment one = half_of(rows, false);  // other groups
   CHECK(one.scale.numel() == 1);
   CHECK(wide_of(one)[0] == doctest::Approx(wide_of(rows)[0]).epsilon(0x1p-9));
   Moment wide = zero_moment(rows.values, false, false);
-  CHECK(contains(error_of([&] { assign({rows.values}, wide); }), "f16 has no scales"));
-  CHECK(contains(error_of([&] { assign({zeros({2, 2})}, wide); }), "(2, 2)"));
+  CHECK(contains(error_of([&] { assign("w", {rows.values}, wide); }), "f16 has no scales"));
+  CHECK(contains(error_of([&] { assign("w", {zeros({2, 2})}, wide); }), "(2, 2)"));
 }
 
 TEST_CASE("AdamW in 16 bits: what products read follows a step, also of parameters in f64") {

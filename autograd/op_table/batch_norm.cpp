@@ -76,7 +76,8 @@ std::vector<OpCase> batch_norm_rows() {
        [] {
          return batch_norm(zeros({2, 3}), zeros({2}), zeros({3})).y;
        }},
-      {"batch_norm: x is f32 on cpu; weight and bias must be there too, of that dtype or f32, got f64",
+      {"batch_norm: x is f32 on cpu; weight and bias must be there too, of that dtype or f32, got "
+       "f64",
        [] {
          return batch_norm(zeros({2, 3}), zeros({3}, DType::f64), zeros({3})).y;
        }},
