@@ -112,6 +112,7 @@ TEST_CASE("not finite: skip passes over the batch, or ends when 50 in a row are 
     const auto spoil = run.data.before;
     run.data.before = [&](int64_t batch) {
       if (batch == kSpoiled + 1) CHECK(run.bytes() == before);
+      if (batch == kSpoiled + 2) CHECK((run.bytes() == before) == place.stays);
       spoil(batch);
       if (batch == kSpoiled) before = run.bytes();
     };

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <csignal>
 
 #include "tests/precisions.h"
 #include "tests/program.h"
@@ -71,6 +72,27 @@ TEST_CASE("not finite: a rollback brings moments, steps and scales back, and no 
   }
 }
 
+TEST_CASE("not finite: a run that was rolled back is stopped and resumed with the same bits") {
+  const auto end = [](int64_t stop) {
+    Spoiled run(OnNan::rollback, 3), later(OnNan::rollback, 3);
+    run.data.before = [&](int64_t batch) {
+      if (batch == 10) set_grad(run.parameter("logit_scale"), full({}, HUGE_VAL));
+      if (batch == stop) std::raise(SIGTERM);
+    };
+    CHECK(run.run() == "");
+    if (stop > 0) {
+      run.log.reset();
+      later.log = std::make_unique<RunLog>(run.dir / "run", true, /*echo=*/false);
+      Trainer trainer(later.model, later.tokenizer, later.data, later.config, *later.log);
+      trainer.resume(run.newest());
+      trainer.run();
+    }
+    return get_file(run.newest() + '/' + kModelFile) + get_file(run.newest() + '/' + kTrainingFile);
+  };
+  const std::string whole = end(0);
+  for (const int64_t stop : {10, 11, 13}) CHECK(end(stop) == whole);
+}
+
 TEST_CASE("not finite: without a checkpoint there is nothing to roll back to, and the run stops") {
   Spoiled run(OnNan::rollback, 3);
   spoil(run, 3);
@@ -87,6 +109,15 @@ TEST_CASE("not finite: ten rollbacks to one checkpoint are the most") {
   CHECK(contains(run.told(), "10 rollbacks led to no new checkpoint"));
   CHECK(run.state().skipped == 10);
   CHECK(run.steps().back() == 8);
+  // Nor do they end where the last batch of every epoch is bad, and the position is saved again.
+  Spoiled last(OnNan::rollback, 3);
+  last.data.before = [&](int64_t batch) {
+    if (batch > 300) std::raise(SIGTERM);  // it would not end
+    if (batch > 8 && batch % 8 == 0)
+      set_grad(last.parameter("logit_scale"), full({}, std::nan("")));
+  };
+  CHECK(last.run().starts_with("train: step 16: loss "));
+  CHECK(contains(last.told(), "10 rollbacks led to no new checkpoint"));
   // A checkpoint between them begins a new count: every fourth batch is spoiled, for ever.
   Spoiled on(OnNan::rollback, 9);
   on.data.before = [&](int64_t batch) {

@@ -90,6 +90,7 @@ void Trainer::restore_state(const Checkpoint& checkpoint) {
   state.precision = state_.precision;
   state_ = std::move(state);
   saved_step_ = state_.step;
+  saved_skipped_ = state_.skipped;
 }
 
 Tensor Trainer::accumulate(const Batch& batch) {
@@ -193,12 +194,13 @@ void Trainer::tell(const StepRecord& record) {
 }
 
 void Trainer::save() {
-  if (saved_step_ == state_.step) return;
+  if (saved_step_ == state_.step && saved_skipped_ == state_.skipped) return;
   state_.bad_samples = log_.bad_samples().lines();
   const std::string left =
       save_checkpoint(log_.folder(), model_, tokenizer_, optimizer_, state_, config_.keep);
+  if (saved_step_ != state_.step) rollbacks_ = 0;
   saved_step_ = state_.step;
-  rollbacks_ = 0;
+  saved_skipped_ = state_.skipped;
   if (!left.empty()) log_.line("warning: step " + std::to_string(state_.step) + " is saved" + left);
 }
 

@@ -115,10 +115,10 @@ class Trainer {
   Loader loader_;
   Tensor pixel_table_;  // on the model's device
   TrainingState state_;
-  std::optional<QueuedStep> last_;  // its numbers were not read yet
-  int64_t saved_step_ = -1;
-  int64_t in_a_row_ = 0;   // steps passed over
-  int64_t rollbacks_ = 0;  // since a checkpoint was saved
+  std::optional<QueuedStep> last_;               // its numbers were not read yet
+  int64_t saved_step_ = -1, saved_skipped_ = 0;  // as the newest checkpoint has them
+  int64_t in_a_row_ = 0;                         // steps passed over
+  int64_t rollbacks_ = 0;                        // since a checkpoint was saved
   bool warned_of_moments_ = false;
 
   // Since the last step that is logged.
