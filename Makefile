@@ -240,12 +240,12 @@ demo: all
 ifneq ($(filter check,$(MAKECMDGOALS)),)
 test: check
 	@$(MAKE) test
-else ifneq ($(filter asan tsan,$(MODE)),)
+else ifeq ($(T),)
 test: $(TESTS) $(BINARY)
 	@DIPTYCH=$(BINARY) tests/in_shards.sh $(TESTS) $(JOBS)
 else
 test: $(TESTS) $(BINARY)
-	@DIPTYCH=$(BINARY) $(TESTS) $(if $(T),-tc='*$(T)*') | tee $(OUT)/test.log; status=$${PIPESTATUS[0]}; \
+	@DIPTYCH=$(BINARY) $(TESTS) -tc='*$(T)*' | tee $(OUT)/test.log; status=$${PIPESTATUS[0]}; \
 	  sed -n 's/.*test cases:[^|]*| *\([0-9]*\) passed | *\([0-9]*\) failed.*/\1 passed, \2 failed/p' $(OUT)/test.log; exit $$status
 endif
 

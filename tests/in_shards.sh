@@ -1,5 +1,5 @@
 #!/bin/bash
-# tests/in_shards.sh — a test program in pieces, several at a time: a sanitizer keeps one core busy.
+# tests/in_shards.sh — a test program in pieces, several at a time: many tests keep one core busy, or wait for a disk.
 #
 #   tests/in_shards.sh PROGRAM JOBS        LOG of each piece: PROGRAM.shards/N.log
 #

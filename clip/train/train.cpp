@@ -270,6 +270,8 @@ int Trainer::run() {
 
 void Trainer::say_end(int stopped_by) {
   const bool all = state_.step == config_.max_steps;
+  log_.line(fmt::format("tensors took {} MiB at most",
+                        allocator(model_.device()).stats().peak_bytes >> 20));
   log_.line(fmt::format(
       "{} after {} steps, {} pairs, {}; {} bad samples, {} captions truncated{}; "
       "checkpoint in {}/checkpoints",
@@ -280,8 +282,6 @@ void Trainer::say_end(int stopped_by) {
           ? fmt::format(", {} step{} skipped", state_.skipped, state_.skipped == 1 ? "" : "s")
           : "",
       log_.folder()));
-  log_.line(fmt::format("tensors took {} MiB at most",
-                        allocator(model_.device()).stats().peak_bytes >> 20));
   if (!all) log_.line("continue with the same flags and --resume latest");
   if (const std::string lost = log_.losses(); !lost.empty())
     log_.line("warning: the checkpoint is complete, the log is not; lost: " + lost);
