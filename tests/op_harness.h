@@ -42,7 +42,7 @@ inline PhiloxStream generator(const OpCase& row, uint64_t purpose) {
 // -- running a row
 // ---------------------------------------------------------------------------------
 
-struct Outcome {
+struct Computed {
   Tensor y;
   std::vector<Tensor> grads;  // undefined where the input was not tracked
 };
@@ -60,14 +60,14 @@ inline Tensor random_seed(const Tensor& y, PhiloxStream rng) {
 }
 
 // Tracks the inputs whose bit is set. A gradient that never came is zero.
-inline Outcome run(const OpFunction& f, const Inputs& inputs, const Tensor& seed,
+inline Computed run(const OpFunction& f, const Inputs& inputs, const Tensor& seed,
                    unsigned subset = ~0u) {
   Inputs leaves;
   for (size_t i = 0; i < inputs.size(); ++i) {
     leaves.push_back(inputs[i].detach());
     if (subset >> i & 1u) track(leaves[i]);
   }
-  Outcome out;
+  Computed out;
   out.y = f(leaves);
   backward(out.y, seed.defined() ? seed.to(out.y.dtype())
                                  : full(out.y.shape(), 1, out.y.dtype(), out.y.device()));
@@ -86,7 +86,7 @@ inline Outcome run(const OpFunction& f, const Inputs& inputs, const Tensor& seed
 struct Sample {
   Inputs inputs;
   Tensor seed;
-  Outcome truth;
+  Computed truth;
 };
 
 inline Sample sample(const OpCase& row, DType dtype, Device device) {
@@ -122,14 +122,14 @@ inline void check_close(const std::string& which, const Tensor& a, const Tensor&
                 " of the largest value, allowed ", most);
 }
 
-inline void check_outcome(const Outcome& out, const Outcome& truth, double nmse) {
+inline void check_computed(const Computed& out, const Computed& truth, double nmse) {
   check_close("value", out.y, truth.y, nmse);
   for (size_t i = 0; i < out.grads.size(); ++i) {
     check_close("gradient of input " + std::to_string(i), out.grads[i], truth.grads[i], 10 * nmse);
   }
 }
 
-inline void check_same_bits(const Outcome& a, const Outcome& b, const std::string& when) {
+inline void check_same_bits(const Computed& a, const Computed& b, const std::string& when) {
   CHECK_MESSAGE(same_bits(a.y, b.y), "other values ", when);
   for (size_t i = 0; i < a.grads.size(); ++i) {
     CHECK_MESSAGE(same_bits(a.grads[i], b.grads[i]), "another gradient of input ", i, " ", when);

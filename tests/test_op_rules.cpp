@@ -18,10 +18,10 @@ using namespace diptych::test;
 TEST_CASE("op table: each subset of tracked inputs gets the same gradients, the rest none") {
   for_each_row([](const OpCase& row, Device device) {
     const Sample s = sample(row, DType::f32, device);
-    const Outcome all = run(row.f, s.inputs, s.seed);
+    const Computed all = run(row.f, s.inputs, s.seed);
     const unsigned full_set = (1u << s.inputs.size()) - 1;
     for (unsigned subset = 1; subset < full_set; ++subset) {
-      Outcome some = run(row.f, s.inputs, s.seed, subset);
+      Computed some = run(row.f, s.inputs, s.seed, subset);
       for (size_t i = 0; i < some.grads.size(); ++i) {
         const bool tracked = subset >> i & 1u;
         CHECK_MESSAGE(some.grads[i].defined() == tracked, "subset ", subset, ", input ", i);
@@ -55,7 +55,7 @@ TEST_CASE("op table: same bits twice and for any number of threads") {
   const int before = num_threads();
   for_each_dtype([before](const OpCase& row, Device device, DType dtype) {
     const Sample s = sample(row, dtype, device);
-    const Outcome first = run(row.f, s.inputs, s.seed);
+    const Computed first = run(row.f, s.inputs, s.seed);
     check_same_bits(run(row.f, s.inputs, s.seed), first, "the second time");
     if (device != Device::cpu) return;  // other devices have no threads of ours
     for (int threads : {1, 2, 3}) {

@@ -30,7 +30,7 @@ TEST_CASE("op table: gradients match central differences") {
 TEST_CASE("op table: every dtype agrees with f64 on the cpu") {
   for_each_dtype([](const OpCase& row, Device device, DType dtype) {
     const Sample s = sample(row, dtype, device);
-    check_outcome(run(row.f, s.inputs, s.seed), s.truth, tolerance(dtype) * row.slack);
+    check_computed(run(row.f, s.inputs, s.seed), s.truth, tolerance(dtype) * row.slack);
   });
 }
 
@@ -41,14 +41,14 @@ TEST_CASE("op table: the fused operator is the composition of simpler ones") {
     const Inputs inputs = converted(s.inputs, DType::f64, Device::cpu);
     Inputs leaves = inputs;
     for (Tensor& x : leaves) track(x = x.detach());
-    Outcome simple, fused = run(row.f, s.inputs, s.seed);
+    Computed simple, fused = run(row.f, s.inputs, s.seed);
     if (needs_grad(row.reference(leaves))) {
       simple = run(row.reference, inputs, s.seed.to(Device::cpu));
     } else {
       simple.y = row.reference(inputs);
       fused.grads.clear();
     }
-    check_outcome(fused, simple, 100 * kSameInF64 * row.slack);
+    check_computed(fused, simple, 100 * kSameInF64 * row.slack);
   });
 }
 
@@ -111,7 +111,7 @@ TEST_CASE("op table: the layout of the inputs does not matter") {
         laid.push_back(layout.apply(x));
         packed.push_back(laid.back().clone());
       }
-      check_outcome(run(row.f, laid, s.seed), run(row.f, packed, s.seed),
+      check_computed(run(row.f, laid, s.seed), run(row.f, packed, s.seed),
                     tolerance(dtype) * row.slack);
     }
   });
@@ -120,7 +120,7 @@ TEST_CASE("op table: the layout of the inputs does not matter") {
 TEST_CASE("op table: empty, single and extreme inputs give no NaN and no infinite gradient") {
   for_each_dtype([](const OpCase& row, Device device, DType dtype) {
     for (size_t k = 0; k < row.special.size(); ++k) {
-      const Outcome out = run(row.f, converted(row.special[k], dtype, device), {});
+      const Computed out = run(row.f, converted(row.special[k], dtype, device), {});
       for (double v : out.y.to_vector<double>()) {
         CHECK_MESSAGE(!std::isnan(v), "special input ", k, ": NaN in the value");
       }
