@@ -1,7 +1,10 @@
 #!/bin/bash
-# tests/in_shards.sh — a test program in pieces, several at a time: many tests keep one core busy, or wait for a disk.
+# tests/in_shards.sh — a test program in pieces, several at a time: many tests keep one core busy,
+# or wait for a disk.
 #
-#   tests/in_shards.sh PROGRAM JOBS [LEFT_OUT]        LEFT_OUT: doctest's filter; LOG of each piece: PROGRAM.shards/N.log
+#   tests/in_shards.sh PROGRAM JOBS [LEFT_OUT]     LEFT_OUT: doctest's filter
+#
+# The log of each piece goes to PROGRAM.shards/N.log.
 #
 # Prints the logs of pieces that failed, then "N passed, N failed".
 program=$1 jobs=$2 left_out=${3:-}

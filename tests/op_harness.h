@@ -61,7 +61,7 @@ inline Tensor random_seed(const Tensor& y, PhiloxStream rng) {
 
 // Tracks the inputs whose bit is set. A gradient that never came is zero.
 inline Computed run(const OpFunction& f, const Inputs& inputs, const Tensor& seed,
-                   unsigned subset = ~0u) {
+                    unsigned subset = ~0u) {
   Inputs leaves;
   for (size_t i = 0; i < inputs.size(); ++i) {
     leaves.push_back(inputs[i].detach());

@@ -112,7 +112,7 @@ TEST_CASE("op table: the layout of the inputs does not matter") {
         packed.push_back(laid.back().clone());
       }
       check_computed(run(row.f, laid, s.seed), run(row.f, packed, s.seed),
-                    tolerance(dtype) * row.slack);
+                     tolerance(dtype) * row.slack);
     }
   });
 }
