@@ -33,10 +33,10 @@ void check_picture(const char* op, const Tensor& x);
 /// a device the test would cost a synchronisation per call.
 void check_index(const char* what, const Tensor& index, int64_t n);
 
-/// The dtype in which kernels keep statistics of x: f64 for f64, else f32.
-inline DType statistics_dtype(const Tensor& x) {
-  return x.dtype() == DType::f64 ? DType::f64 : DType::f32;
-}
+/// The dtype in which kernels keep statistics of x, and modules gradients and moments: f64 for f64,
+/// else f32.
+inline DType statistics_dtype(DType x) { return x == DType::f64 ? DType::f64 : DType::f32; }
+inline DType statistics_dtype(const Tensor& x) { return statistics_dtype(x.dtype()); }
 
 /// What a norm scales and shifts x by, as kernels want it: contiguous, of the dtype of statistics.
 /// Throws Error naming `op` unless both are (D), on x's device, of its dtype or of that one.

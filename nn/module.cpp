@@ -9,6 +9,7 @@
 #include <set>
 #include <sstream>
 
+#include "autograd/operands.h"
 #include "autograd/ops.h"
 
 namespace diptych::nn {
@@ -70,7 +71,7 @@ constexpr const char* kNotRegistered =
 DType dtype_of(const Module::Entry& entry, DType dtype) {
   if (entry.trained) return dtype;
   if (!is_float(entry.tensor.dtype())) return entry.tensor.dtype();
-  return dtype == DType::f64 ? DType::f64 : DType::f32;
+  return statistics_dtype(dtype);
 }
 
 // What is wrong with a state dict, a line each. A hostile file can be wrong a million times.
@@ -95,20 +96,17 @@ class Problems {
   int64_t count_ = 0;
 };
 
-DType gradients_of(DType parameter) { return parameter == DType::f64 ? DType::f64 : DType::f32; }
-
 void move(const Module::Entry& entry, const Tensor& data) {
   Tensor tensor = entry.tensor;
   if (!entry.trained) return tensor.set_data(data);
-  move_leaf(tensor, data, gradients_of(data.dtype()));
+  move_leaf(tensor, data, statistics_dtype(data));
   *entry.copy = {};
 }
 
 // As it is, or as it becomes now.
 const Tensor& refreshed(NarrowCopy& copy, const Tensor& parameter, DType dtype) {
-  const bool fresh =
-      copy.tensor.defined() && copy.tensor.dtype() == dtype && copy.version == parameter.version();
-  if (!fresh) copy = {parameter.detach().to(dtype), parameter.version()};
+  if (!copy.is_of(parameter) || copy.tensor.dtype() != dtype)
+    copy = {parameter.detach().to(dtype), parameter.version()};
   return copy.tensor;
 }
 

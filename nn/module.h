@@ -25,6 +25,10 @@ struct Bounds {
 struct NarrowCopy {
   Tensor tensor;         ///< undefined until somebody asks
   uint64_t version = 0;  ///< of the parameter it was made from
+  /// It is there, and the parameter is as it was then.
+  bool is_of(const Tensor& parameter) const {
+    return tensor.defined() && version == parameter.version();
+  }
 };
 
 /// Owns its parameters, buffers and children and names everything once, at construction. Names

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "autograd/operands.h"
 #include "autograd/ops.h"
 #include "tensor/adamw.h"
 
@@ -47,10 +48,7 @@ void check_scales(const std::string& name, const Moment& moment) {
 }  // namespace
 
 Moment zero_moment(const Tensor& parameter, bool half, bool rows) {
-  if (!half) {
-    const DType dtype = parameter.dtype() == DType::f64 ? DType::f64 : DType::f32;
-    return {zeros(parameter.shape(), dtype).to(parameter.device())};
-  }
+  if (!half) return {zeros(parameter.shape(), statistics_dtype(parameter), parameter.device())};
   const int64_t R = rows ? parameter.dim(0) : 1;
   return {zeros(parameter.shape(), DType::f16).to(parameter.device()),
           zeros({R}).to(parameter.device())};

@@ -1,5 +1,6 @@
 // autograd/op_table/batch_norm.cpp — rows of the operator table: batch normalisation.
 #include "autograd/op_table/parts.h"
+#include "autograd/operands.h"
 
 namespace diptych::table {
 namespace {
@@ -23,7 +24,7 @@ OpFunction normed_by_means(double eps, bool relu) {
 
 // Given moments, which count as constants.
 Inputs moments_of(const Tensor& x) {
-  const DType dtype = x.dtype() == DType::f64 ? DType::f64 : DType::f32;
+  const DType dtype = statistics_dtype(x);
   std::vector<double> mean, var;
   for (int64_t j = 0; j < x.dim(-1); ++j) {
     mean.push_back(0.3 * static_cast<double>(j) - 0.5);

@@ -1,6 +1,7 @@
 // autograd/op_table/norm.cpp — rows of the operator table: layer normalisation and L2
 // normalisation.
 #include "autograd/op_table/parts.h"
+#include "autograd/operands.h"
 
 namespace diptych::table {
 namespace {
@@ -12,7 +13,7 @@ OpFunction normalized(double eps) {
 // As mixed precision has it: rows of any type, gains in f32.
 OpFunction normalized_by_f32(double eps) {
   return [eps](const Inputs& in) {
-    const DType dtype = in[0].dtype() == DType::f64 ? DType::f64 : DType::f32;
+    const DType dtype = statistics_dtype(in[0]);
     return layer_norm(in[0], cast(in[1], dtype), cast(in[2], dtype), eps);
   };
 }
