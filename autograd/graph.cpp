@@ -10,7 +10,6 @@ namespace {
 
 thread_local bool grad_enabled = true;
 thread_local InputLog* input_log = nullptr;
-thread_local OpLog* op_log = nullptr;
 thread_local OpWatch* op_watch = nullptr;
 
 std::atomic<uint64_t> nodes_made{0};
@@ -56,7 +55,6 @@ void note_inputs(const std::vector<Tensor>& inputs) {
 
 Tensor record(const char* op, const Tensor& y, const std::vector<Tensor>& inputs,
               Backward backward) {
-  if (op_log) op_log->names_.insert(op);
   OpWatch::show(op, y, false);
   note_inputs(inputs);
   bool needed = false;
@@ -132,7 +130,9 @@ void OpWatch::show(const char* op, const Tensor& x, bool backward) {
   if (op_watch && x.defined()) op_watch->see_(op, x, backward);
 }
 
-OpLog::OpLog() : before_(std::exchange(op_log, this)) {}
-OpLog::~OpLog() { op_log = before_; }
+OpLog::OpLog()
+    : watch_([this](const char* op, const Tensor&, bool backward) {
+        if (!backward) names_.insert(op);
+      }) {}
 
 }  // namespace diptych

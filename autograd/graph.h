@@ -148,15 +148,11 @@ class OpWatch {
 class OpLog {
  public:
   OpLog();
-  ~OpLog();
-  OpLog(const OpLog&) = delete;
-  OpLog& operator=(const OpLog&) = delete;
   const std::set<std::string>& names() const { return names_; }
 
  private:
-  friend Tensor record(const char*, const Tensor&, const std::vector<Tensor>&, Backward);
   std::set<std::string> names_;
-  OpLog* before_;
+  OpWatch watch_;
 };
 
 }  // namespace diptych
