@@ -38,7 +38,7 @@ void softmax_tile(const Head<T>& head, const Tile& tile, A* scores, const Runnin
   }
 }
 
-/// The packed operands and sums of the forward pass. A factor takes as much memory as a sum.
+/// The packed operands and sums of the forward pass.
 template <class T>
 struct Buffers {
   using A = acc_t<T>;
@@ -46,14 +46,13 @@ struct Buffers {
 
   Buffers(const Head<T>& head, int64_t tile_pitch) {
     static thread_local Scratch scratch;
-    const int64_t whole = (head.tokens + 1) * head.pitch, tile = kQueryTile * tile_pitch;
-    const int64_t transposed = head.elements(head.width) * head.keys_pitch;
+    const HeadSizes of(head, tile_pitch);
     Pieces<A> pieces(
-        scratch.get<A>(3 * whole + transposed + 2 * tile + 2 * padded<A>(head.tokens)));
+        scratch.get<A>(3 * of.rows + of.transposed + 2 * of.tile + 2 * padded<A>(head.tokens)));
     const auto factor = [&](int64_t n) { return reinterpret_cast<P*>(pieces.take(n)); };
-    q = factor(whole), v = factor(whole), k = factor(transposed), weights = factor(tile);
-    scores = pieces.take(tile);
-    run = {pieces.take(whole), pieces.take(head.tokens), pieces.take(head.tokens)};
+    q = factor(of.rows), v = factor(of.rows), k = factor(of.transposed), weights = factor(of.tile);
+    scores = pieces.take(of.tile);
+    run = {pieces.take(of.rows), pieces.take(head.tokens), pieces.take(head.tokens)};
     std::fill(run.y, run.y + head.tokens * head.pitch, A(0));
     std::fill(run.total, run.total + head.tokens, A(0));
     std::fill(run.most, run.most + head.tokens, -std::numeric_limits<A>::infinity());

@@ -86,6 +86,18 @@ struct Head {
   }
 };
 
+/// Elements of what is kept of a head while it is worked on: its rows, its transposed rows, a tile
+/// of scores. A factor takes as much memory as a sum.
+struct HeadSizes {
+  template <class T>
+  HeadSizes(const Head<T>& head, int64_t tile_pitch)
+      : rows((head.tokens + 1) * head.pitch),
+        transposed(head.elements(head.width) * head.keys_pitch),
+        tile(kQueryTile * tile_pitch) {}
+
+  int64_t rows, transposed, tile;
+};
+
 /// A tile of queries × keys. Blocks of kTileRows queries compute `limit` keys and leave the rest.
 struct Tile {
   int64_t q0, queries, k0, keys, pitch;

@@ -36,7 +36,7 @@ A dot(const Head<T>& head, const T* g, const T* y) {
   return sum_lanes<A>(total);
 }
 
-/// The packed operands and sums of the backward pass. A factor takes as much memory as a sum.
+/// The packed operands and sums of the backward pass.
 template <class T>
 struct GradBuffers {
   using A = acc_t<T>;
@@ -44,18 +44,17 @@ struct GradBuffers {
 
   GradBuffers(const Head<T>& head, int64_t tile_pitch) {
     static thread_local Scratch scratch;
-    const int64_t whole = (head.tokens + 1) * head.pitch, tile = kQueryTile * tile_pitch;
-    const int64_t transposed = head.elements(head.width) * head.keys_pitch;
+    const HeadSizes of(head, tile_pitch);
     Pieces<A> pieces(
-        scratch.get<A>(8 * whole + 2 * transposed + 4 * tile + padded<A>(head.tokens)));
+        scratch.get<A>(8 * of.rows + 2 * of.transposed + 4 * of.tile + padded<A>(head.tokens)));
     const auto factor = [&](int64_t n) { return reinterpret_cast<P*>(pieces.take(n)); };
-    for (P** piece : {&q, &k, &g, &left_q, &left_g}) *piece = factor(whole);
-    for (P** piece : {&k_transposed, &v_transposed}) *piece = factor(transposed);
-    for (P** piece : {&weights, &left_ds}) *piece = factor(tile);
-    for (A** piece : {&scores, &dp}) *piece = pieces.take(tile);
+    for (P** piece : {&q, &k, &g, &left_q, &left_g}) *piece = factor(of.rows);
+    for (P** piece : {&k_transposed, &v_transposed}) *piece = factor(of.transposed);
+    for (P** piece : {&weights, &left_ds}) *piece = factor(of.tile);
+    for (A** piece : {&scores, &dp}) *piece = pieces.take(of.tile);
     for (A** piece : {&dq, &dk, &dv}) {
-      *piece = pieces.take(whole);
-      std::fill(*piece, *piece + whole, A(0));
+      *piece = pieces.take(of.rows);
+      std::fill(*piece, *piece + of.rows, A(0));
     }
     delta = pieces.take(head.tokens);
   }
