@@ -60,7 +60,7 @@ struct AdamWSlot {
   /// times m_scale[r]. A step sets scales of 1e-8 + max |m| / 65504 (openai/jukebox
   /// jukebox/utils/fp16.py). Undefined for other moments.
   Tensor m_scale = {}, v_scale = {};
-  Tensor copy = {};     ///< 16 bits: becomes p rounded to nearest; or undefined
+  Tensor copy = {};     ///< 16 bits: becomes p, f32, to nearest; or undefined
   uint64_t stream = 0;  ///< of the parameter's random numbers
 };
 

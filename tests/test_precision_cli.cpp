@@ -113,6 +113,16 @@ TEST_CASE("precision: flags that say nothing together, or nothing known, are ref
   }
 }
 
+TEST_CASE("precision: bench refuses what it would not measure") {
+  REQUIRE_BINARY();
+  for (const char* flags :
+       {"gemm --precision amp_bf16", "ops --text-weights f16", "conv --checkpointing",
+        "infer --adam-stats f16", "infer --checkpointing", "train --explain-precision"}) {
+    CAPTURE(flags);
+    CHECK(diptych_run(std::string("bench ") + flags).exit_code == 2);
+  }
+}
+
 TEST_CASE("precision: --explain-precision prints the table of explain() and does nothing else") {
   REQUIRE_BINARY();
   for (const PrecisionConfig& c : all_precisions()) {

@@ -143,12 +143,23 @@ int run_kernels(const Flags& flags) {
   return 0;
 }
 
+bool measures_kernels(const Flags& flags) { return flags.what != "train" && flags.what != "infer"; }
+
+// Nothing that was asked for is passed over.
+void check_flags(const Flags& flags) {
+  const TrainPrecisionFlags& t = flags.types;
+  const bool of_training = flags.checkpointing || !t.adam_stats.empty();
+  check_usage(!measures_kernels(flags) || (!of_training && (t.precision + t.text_weights).empty()),
+              "bench: ", flags.what,
+              " measures kernels, which no precision or checkpointing changes");
+  check_usage(flags.what == "train" || !of_training,
+              "bench: --adam-stats and --checkpointing change nothing but training");
+}
+
 int run(const Flags& flags) {
   flags.require();
-  const bool kernels = flags.what != "train" && flags.what != "infer";
-  check_usage(!kernels || flags.types.empty(), "bench: ", flags.what,
-              " measures kernels, which no precision or checkpointing changes");
-  if (kernels) return run_kernels(flags);
+  check_flags(flags);
+  if (measures_kernels(flags)) return run_kernels(flags);
   const Json result = bench_model(flags);
   if (flags.json) {
     print_json(result);
@@ -175,7 +186,7 @@ void declare(Command command, Flags& flags) {
       .device(flags)
       .json(flags.json)
       .threads();
-  flags.types.declare(command);
+  flags.types.declare_types(command);
 }
 
 }  // namespace

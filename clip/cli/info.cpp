@@ -126,16 +126,10 @@ void declare(Command command, Flags& flags) {
               "a training step on paper: FLOPs, bytes, launches and floor of the time per family "
               "of kernels, and what each fusion gains, under the assumptions printed with it",
               paper_devices())
-      .option("--precision", flags.types.precision,
-              "of training: " + listed(precision_names()) + " (default fp32)")
-      .choice("--adam-stats", flags.types.adam_stats, "type of AdamW's moments (default f32)",
-              {"f32", "f16"})
-      .choice("--text-weights", flags.types.text_weights,
-              "type of the text tower's matrices and embeddings (default f32)",
-              {"f32", "f16", "bf16"})
       .flag("--checkpointing", flags.checkpointing,
             "blocks are computed again in the backward pass instead of keeping their insides")
       .json(flags.json);
+  flags.types.declare_types(command);
   flags.declare_options(command);
 }
 

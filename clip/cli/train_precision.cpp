@@ -15,14 +15,17 @@ DType half_from(const std::string& name, DType otherwise) {
 
 }  // namespace
 
-void TrainPrecisionFlags::declare(Command command) {
-  command
-      .option("--precision", precision,
-              "fp32, amp_bf16, amp_fp16 or pure_bf16 (default fp32); see --explain-precision")
+void TrainPrecisionFlags::declare_types(Command command) {
+  command.option("--precision", precision, "fp32, amp_bf16, amp_fp16 or pure_bf16 (default fp32)")
       .choice("--adam-stats", adam_stats, "type of AdamW's moments (default f32)", {"f32", "f16"})
       .choice("--text-weights", text_weights,
               "the only type of the text tower's matrices and embeddings (default f32)",
-              {"f32", "f16", "bf16"})
+              {"f32", "f16", "bf16"});
+}
+
+void TrainPrecisionFlags::declare(Command command) {
+  declare_types(command);
+  command
       .choice("--rounding", rounding,
               "how parameters of 16 bits are rounded: by chance, so that small updates count on "
               "average (default), or to nearest",

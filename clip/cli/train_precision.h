@@ -10,8 +10,8 @@ struct TrainPrecisionFlags {
   std::string precision, adam_stats, text_weights, rounding;
   bool explain_precision = false;
 
-  void declare(Command);
-  bool empty() const { return (precision + adam_stats + text_weights + rounding).empty(); }
+  void declare(Command);        ///< all
+  void declare_types(Command);  ///< --precision, --adam-stats, --text-weights
   /// What was given, and for the rest what the run has been trained in so far, or by default.
   /// Throws UsageError for an unknown name, or for flags that say nothing together.
   PrecisionConfig config(const PrecisionConfig& so_far = {}) const;

@@ -6,7 +6,7 @@
 namespace diptych {
 namespace {
 
-// "layer_norm (64, 128) bf16, backward"
+// "layer_norm (64, 128) bf16, in the backward pass"
 std::string described(const char* op, const Tensor& x, bool backward) {
   std::string text = op;
   text += ' ';
