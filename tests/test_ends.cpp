@@ -150,6 +150,15 @@ TEST_CASE("ends: one line on stderr says why, and how to go on") {
   CHECK(contains(end.err, "the log is not; lost: 6 lines of '"));
 }
 
+TEST_CASE("ends: what was ignored around the tests is not ignored in the runs that they trace") {
+  REQUIRE_BINARY();
+  if (!can_trace()) return;
+  const Ordeal run(3);
+  const auto before = std::signal(SIGHUP, SIG_IGN);
+  CHECK(run.traced(signals(SIGHUP)).exit_code == 129);
+  std::signal(SIGHUP, before);
+}
+
 TEST_CASE("ends: a limit on the size of files leaves the checkpoints of before") {
   REQUIRE_BINARY();
   if (!can_trace()) return;

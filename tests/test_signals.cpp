@@ -55,13 +55,13 @@ TEST_CASE("signals: handlers last as long as the object, and nohup is respected"
     ::sigaction(n, nullptr, &after);
     CHECK((after.sa_handler == before.sa_handler));
   }
-  std::signal(SIGHUP, SIG_IGN);
+  const auto before = std::signal(SIGHUP, SIG_IGN);
   {
     const Signals signals;
     std::raise(SIGHUP);
     CHECK(signals.stop() == 0);
   }
-  std::signal(SIGHUP, SIG_DFL);
+  std::signal(SIGHUP, before);
 }
 
 TEST_CASE("signals: SIGINT as often as the environment says" * doctest::skip()) {

@@ -89,6 +89,14 @@ void set_register(pid_t thread, size_t offset, uint64_t value) {
   ::ptrace(PTRACE_POKEUSER, thread, offset, value);
 }
 
+// As a shell at a terminal leaves them: nohup, or a shell in the background, has some ignored.
+void reset_signals() {
+  for (int n = 1; n < NSIG; ++n) std::signal(n, SIG_DFL);
+  sigset_t none;
+  ::sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+}
+
 [[noreturn]] void become(const std::vector<std::string>& command, const std::string& err) {
   std::vector<char*> words;
   for (const std::string& word : command) words.push_back(const_cast<char*>(word.c_str()));
@@ -98,6 +106,7 @@ void set_register(pid_t thread, size_t offset, uint64_t value) {
   ::dup2(null, STDIN_FILENO);
   ::dup2(null, STDOUT_FILENO);
   ::dup2(::open(err.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600), STDERR_FILENO);
+  reset_signals();
   ::ptrace(PTRACE_TRACEME, 0, 0, 0);
   ::execvp(words[0], words.data());
   ::_exit(127);

@@ -32,7 +32,8 @@ struct TracedEnd {
 /// Whether this machine can: x86-64 Linux that allows ptrace.
 bool can_trace();
 
-/// Runs a program to its end, and asks `decide` before each system call of each of its threads.
+/// Runs a program to its end, with signals as a terminal leaves them, and asks `decide` before each
+/// system call of each of its threads.
 TracedEnd trace(const std::vector<std::string>& command,
                 const std::function<Fate(const SystemCall&)>& decide);
 
