@@ -23,6 +23,12 @@ bool tells(const TempDir& dir, const std::string& key, const std::string& value)
   return contains(get_file(dir / "run/params.json"), '"' + key + "\": \"" + value + '"');
 }
 
+// As a run that died after that step.
+void forget_after(const TempDir& dir, int64_t step) {
+  for (int64_t later = step + 1; later <= 16; ++later)
+    fs::remove_all(checkpoint_path(dir / "run", later));
+}
+
 // saved_model() with one weight too large for f16.
 std::string too_large(const TempDir& dir) {
   const std::string path = saved_model(dir);
@@ -77,18 +83,41 @@ TEST_CASE("precision: resuming in another one is said, and params.json tells the
        "nearest"},
   };
   const TempDir dir;
-  const std::string flags = small_run(dir, 1);
+  const std::string flags = small_run(dir, 8) + "--keep 8 ";
   REQUIRE(diptych_run(flags).exit_code == 0);
+  int64_t step = 2;
   for (const Change& c : changes) {
     CAPTURE(c.flags);
+    forget_after(dir, step);
     const Outcome r = diptych_run(flags + "--resume latest " + c.flags);
     CAPTURE(r.err);
     CHECK(r.exit_code == 0);
     CHECK(contains(r.err, c.sentence));
     CHECK(tells(dir, c.key, c.value));
+    forget_after(dir, step += 2);
     CHECK(!contains(diptych_run(flags + "--resume latest").err, "resume: "));
     CHECK(tells(dir, c.key, c.value));
   }
+}
+
+TEST_CASE("precision: what is converted is told by the checkpoint") {
+  REQUIRE_BINARY();
+  const TempDir dir;
+  const std::string flags = small_run(dir, 1), resume = flags + "--resume latest ",
+                    other = "--precision amp_bf16 --adam-stats f16 --text-weights f16 ";
+  const std::string sentence =
+      "resume: precision fp32 becomes amp_bf16: parameters f32 become f32, products read bf16; "
+      "text weights f32 are converted to f16, to nearest; moments f32 are converted to f16; "
+      "updates of 16-bit parameters are rounded to nearest from now on\n";
+  REQUIRE(diptych_run(flags).exit_code == 0);
+  // Nothing is left to do, so nothing is saved: as if they died before.
+  CHECK(contains(diptych_run(resume + other + "--rounding nearest").err, sentence));
+  CHECK(tells(dir, "precision", "amp_bf16"));
+  CHECK(contains(diptych_run(resume).err, sentence));
+  const Outcome back = diptych_run(resume + "--precision fp32 --adam-stats f32 --text-weights f32");
+  CAPTURE(back.err);
+  CHECK(!contains(back.err, "resume: "));
+  CHECK(tells(dir, "precision", "fp32"));
 }
 
 TEST_CASE("precision: flags that say nothing together, or nothing known, are refused") {

@@ -137,6 +137,28 @@ TEST_CASE("precision: a checkpoint is converted to every other precision, to nea
   }
 }
 
+TEST_CASE("precision: a checkpoint tells in which it is") {
+  for (PrecisionConfig c : all_precisions()) {
+    CAPTURE(label(c));
+    c.round_to_nearest = c.adam_stats == DType::f16;
+    const TempDir runs;
+    const PrecisionConfig told = read_checkpoint(short_run(runs, c)).precision();
+    CHECK(told.precision == c.precision);
+    CHECK(told.adam_stats == c.adam_stats);
+    CHECK(text_dtype(told) == text_dtype(c));
+    CHECK(told.round_to_nearest == c.round_to_nearest);
+  }
+}
+
+TEST_CASE("precision: a checkpoint that was converted tells the new one") {
+  const TempDir dir;
+  train_squares(twelve_steps({}), dir / "run", false, Stopping(4));
+  REQUIRE(read_checkpoint(newest_checkpoint(dir / "run")).precision() == PrecisionConfig{});
+  const PrecisionConfig to{Precision::amp_fp16, DType::f16, DType::bf16, true};
+  train_squares(twelve_steps(to), dir / "run", true);
+  CHECK(read_checkpoint(newest_checkpoint(dir / "run")).precision() == to);
+}
+
 TEST_CASE("precision: the loss scale goes on where it was, or begins") {
   const TempDir dir;
   const std::string checkpoint = short_run(dir, {Precision::amp_fp16});
@@ -175,6 +197,8 @@ TEST_CASE("precision: damaged numbers in a checkpoint are refused by name") {
   for (const nlohmann::json& precision :
        {nlohmann::json("fp8"), nlohmann::json("AMP_FP16"), nlohmann::json(""), nlohmann::json(16)})
     refused("precision", precision, "precision");
+  for (const nlohmann::json& rounding : {nlohmann::json("up"), nlohmann::json(true)})
+    refused("rounding", rounding, "rounding");
   for (const nlohmann::json& skipped :
        {nlohmann::json(-1), nlohmann::json(0.5), nlohmann::json("1")})
     refused("skipped", skipped, "skipped");
@@ -185,11 +209,11 @@ TEST_CASE("precision: a run of before there were precisions is of fp32") {
   const TempDir dir;
   const std::string checkpoint = short_run(dir, {});
   edit_position(checkpoint, [](nlohmann::json& p) {
-    p.erase("precision");
-    p.erase("skipped");
+    for (const char* key : {"precision", "skipped", "rounding"}) p.erase(key);
   });
   Clip model = model_of(checkpoint);
   TrainingState state;
+  CHECK(read_checkpoint(checkpoint).precision() == PrecisionConfig{});
   CHECK(resumed_in({}, checkpoint, model, &state) == "");
   CHECK(state.precision == "fp32");
   CHECK(state.skipped == 0);

@@ -124,9 +124,11 @@ TEST_CASE("resume: the folder of the run is as good as latest, and another versi
   REQUIRE(contains(params, version));
   params.replace(params.find(version), version.size(), "\"diptych\": \"0.0.7");
   put_file(dir / "run/params.json", params);
-  const Outcome r = diptych_run(flags + "--resume latest");
-  CHECK(r.exit_code == 0);
-  CHECK(contains(r.err, "begun by diptych 0.0.7"));
+  for (const char* more : {"", "--precision amp_bf16"}) {  // of which the second writes it anew
+    const Outcome r = diptych_run(flags + "--resume latest " + more);
+    CHECK(r.exit_code == 0);
+    CHECK(contains(r.err, "begun by diptych 0.0.7"));
+  }
 }
 
 TEST_CASE("resume: a table that moved with its pictures is the same data") {

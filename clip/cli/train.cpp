@@ -12,7 +12,6 @@
 #include "clip/console.h"
 #include "clip/data_source.h"
 #include "clip/train/run_settings.h"
-#include "clip/version.h"
 #include "clip/weights/run_folder.h"
 #include "clip/weights/vocabulary.h"
 #include "tensor/io/file.h"
@@ -121,23 +120,23 @@ RunSettings settings_of(const Flags& f, const ModelConfig& config, const DataSou
           config};
 }
 
+// What is converted is told by the checkpoint: params.json may be of an attempt that saved nothing.
+void go_on(RunLog& log, const std::string& params, const RunSettings& settings,
+           const Checkpoint& from) {
+  check_same_run(params, settings);
+  const PrecisionConfig& now = settings.train.precision;
+  const std::string what = conversion(from.precision(), now);
+  const std::string notes[] = {what.empty() ? "" : "resume: " + what,
+                               version_note(version_of_run(params))};
+  for (const std::string& note : notes)
+    if (!note.empty()) log.line(note);
+  if (precision_of_run(params) != now) write_file_atomically(params, to_json(settings));
+}
+
 // Writes params.json, or refuses to go on under other settings than it tells.
-void begin(RunLog& log, const RunSettings& settings, bool resume) {
+void begin(RunLog& log, const RunSettings& settings, const Checkpoint* from) {
   const std::string path = log.folder() + "/params.json";
-  if (resume) {
-    check_same_run(path, settings);
-    if (const std::string what = conversion(precision_of_run(path), settings.train.precision);
-        !what.empty()) {
-      log.line("resume: " + what);
-      write_file_atomically(path, to_json(settings));
-    }
-    if (const std::string version = version_of_run(path); version != kVersion)
-      log.line(
-          fmt::format("warning: the run was begun by diptych {}, this is {}: its last bits may "
-                      "come out differently",
-                      version, kVersion));
-    return;
-  }
+  if (from) return go_on(log, path, settings, *from);
   const bool again = std::filesystem::exists(path);
   for (const char* record : {"/metrics.jsonl", "/bad_samples.tsv"})
     check(again || !std::filesystem::exists(log.folder() + record), "train: '", log.folder(),
@@ -211,7 +210,7 @@ int run(const Flags& given) {
                                    : make_tokenizer(f, data.captions, config.text.vocab_size);
   config.text.vocab_size = tokenizer.vocab_size();
   const RunSettings settings = settings_of(f, config, data, tokenizer);
-  begin(log, settings, from.has_value());
+  begin(log, settings, from ? &*from : nullptr);
   Clip model(config);
   model.initialize(f.train.seed);
   model.to(f.train.device);

@@ -1,4 +1,4 @@
-// clip/cli/train_notes.cpp — warnings about captions and data.
+// clip/cli/train_notes.cpp — warnings about captions, data and version.
 #include "clip/cli/train_notes.h"
 
 #include <fmt/core.h>
@@ -7,6 +7,7 @@
 
 #include "clip/cli/account.h"
 #include "clip/config.h"
+#include "clip/version.h"
 #include "data/text/lengths.h"
 #include "tensor/io/file.h"
 
@@ -49,6 +50,14 @@ std::string cut_captions_note(const std::string& model, const Tokenizer& words,
       found.texts, stride > 1 ? " looked at" : "", context, model,
       words.vocab_size() == Tokenizer::kSmallest ? ", each letter one," : "",
       in_quotes(found.first_longer), found.longest, advice(found.longest, context));
+}
+
+std::string version_note(const std::string& begun_by) {
+  if (begun_by == kVersion) return {};
+  return fmt::format(
+      "warning: the run was begun by diptych {}, this is {}: its last bits may come out "
+      "differently",
+      begun_by, kVersion);
 }
 
 std::string left_out_note(const DataSource& data) {

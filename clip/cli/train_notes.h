@@ -13,6 +13,9 @@ namespace diptych::cli {
 std::string cut_captions_note(const std::string& model, const Tokenizer&, const Texts& captions,
                               int64_t context);
 
+/// "warning: the run was begun by diptych 0.1 …"; empty if that is this version.
+std::string version_note(const std::string& begun_by);
+
 /// What of the data's folder is used and what is not, by name; empty if all is.
 std::string left_out_note(const DataSource&);
 

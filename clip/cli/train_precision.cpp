@@ -65,7 +65,7 @@ std::string conversion(const PrecisionConfig& before, const PrecisionConfig& now
   if (before.adam_stats != now.adam_stats)
     note(fmt::format("moments {} are converted to {}", name(before.adam_stats),
                      name(now.adam_stats)));
-  if (before.round_to_nearest != now.round_to_nearest)
+  if (before.round_to_nearest != now.round_to_nearest && size_of(text_dtype(now)) == 2)
     note(fmt::format("updates of 16-bit parameters are rounded {} from now on",
                      now.round_to_nearest ? "to nearest" : "by chance"));
   return text;

@@ -24,7 +24,7 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-constexpr const char* kBadSamples = "bad_samples";
+constexpr const char *kBadSamples = "bad_samples", *kNearest = "nearest", *kByChance = "stochastic";
 
 // A rename is on disk once its folder is. Some file systems cannot and say EINVAL.
 void sync_folder(const fs::path& folder) {
@@ -62,6 +62,7 @@ void save_training(const std::string& path, const nn::AdamW& optimizer,
                 {"batch", state.batch},         {"samples", state.samples},
                 {"truncated", state.truncated}, {"skipped", state.skipped},
                 {"precision", state.precision}, {"adamw_steps", optimizer.steps()}};
+  position["rounding"] = state.round_to_nearest ? kNearest : kByChance;
   if (state.scaler) position["loss_scale"] = state.scaler->scale;
   std::vector<NamedTensor> tensors = optimizer.state();
   // Not metadata: there is no limit to how many samples may be bad.
@@ -82,6 +83,14 @@ int64_t count(const Json& position, const char* key, const std::string& path) {
   check(it != position.end() && it->is_number_unsigned(), "resume: '", path, "': ", key,
         " is missing or no count; was it written by another version?");
   return it->get<int64_t>();
+}
+
+void read_rounding(Checkpoint& c, const Json& position, const std::string& path) {
+  const auto it = position.find("rounding");
+  if (it == position.end()) return;  // of before there was a choice
+  check(*it == kNearest || *it == kByChance, "resume: '", path, "': rounding is ", it->dump(),
+        ", and there is none of that name; resume from another checkpoint");
+  c.state.round_to_nearest = *it == kNearest;
 }
 
 // Runs of before there were precisions are of fp32.
@@ -111,6 +120,7 @@ void read_position(Checkpoint& c, const std::string& path) {
   c.state.samples = read("samples");
   c.state.truncated = read("truncated");
   read_precision(c, position, path);
+  read_rounding(c, position, path);
   c.state.settings = metadata_value(c.training, "settings", path);
   c.adamw_steps = read("adamw_steps");
   if (const Tensor* bad = c.training.find(kBadSamples)) {
@@ -160,6 +170,17 @@ std::string save_checkpoint(const std::string& run, const Clip& model, const Tok
 
 Tokenizer Checkpoint::tokenizer() const {
   return Tokenizer::from_merges(metadata_value(model, "vocabulary", folder + '/' + kModelFile));
+}
+
+PrecisionConfig Checkpoint::precision() const {
+  const Tensor *text = model.find("token_embedding.weight"),
+               *moment = training.find("m.logit_scale");
+  PrecisionConfig c;
+  if (!state.precision.empty()) c.precision = precision_from(state.precision);
+  if (moment && moment->dtype() == DType::f16) c.adam_stats = DType::f16;
+  if (text) c.text_weights = text->dtype();
+  c.round_to_nearest = state.round_to_nearest;
+  return c;
 }
 
 Checkpoint read_checkpoint(const std::string& folder) {

@@ -15,15 +15,16 @@ namespace diptych {
 /// Where a run stands. With parameters and moments this is everything: order, crops and tints are
 /// functions of (seed, epoch, index), so nothing else has to be saved.
 struct TrainingState {
-  int64_t step = 0;              ///< optimizer steps taken
-  int64_t epoch = 0;             ///< the epoch of the next batch
-  int64_t batch = 0;             ///< the next batch in it
-  int64_t samples = 0;           ///< pairs seen
-  int64_t truncated = 0;         ///< captions that lost their tail
-  int64_t skipped = 0;           ///< steps passed over, their gradients were not finite
-  std::string bad_samples = {};  ///< the lines of bad_samples.tsv
-  std::string settings = {};     ///< fingerprint() of the run's settings
-  std::string precision = {};    ///< name of the Precision
+  int64_t step = 0;               ///< optimizer steps taken
+  int64_t epoch = 0;              ///< the epoch of the next batch
+  int64_t batch = 0;              ///< the next batch in it
+  int64_t samples = 0;            ///< pairs seen
+  int64_t truncated = 0;          ///< captions that lost their tail
+  int64_t skipped = 0;            ///< steps passed over, their gradients were not finite
+  std::string bad_samples = {};   ///< the lines of bad_samples.tsv
+  std::string settings = {};      ///< fingerprint() of the run's settings
+  std::string precision = {};     ///< name of the Precision
+  bool round_to_nearest = false;  ///< see PrecisionConfig
   std::optional<nn::GradScaler> scaler = {};  ///< under amp_fp16
 };
 
@@ -47,6 +48,9 @@ struct Checkpoint {
 
   /// The vocabulary that its embedding was trained for.
   Tokenizer tokenizer() const;
+  /// In which types it was computed and is kept, as its tensors are; fp32 if it is of before there
+  /// were others.
+  PrecisionConfig precision() const;
 };
 
 /// Throws Error unless the folder's manifest verifies and all that a checkpoint has is there.

@@ -66,6 +66,7 @@ Trainer::Trainer(Clip& model, const Tokenizer& tokenizer, const Dataset& dataset
   check(tokenizer.vocab_size() <= model.config().text.vocab_size, "train: the tokenizer has ",
         tokenizer.vocab_size(), " tokens, the model knows ", model.config().text.vocab_size);
   state_.precision = name(config.precision.precision);
+  state_.round_to_nearest = config.precision.round_to_nearest;
   if (config.precision.precision == Precision::amp_fp16) state_.scaler.emplace();
   model_.train();
   log_.line(optimizer_.groups());
@@ -88,6 +89,7 @@ void Trainer::restore_state(const Checkpoint& checkpoint) {
   if (!state.scaler) state.scaler = state_.scaler;
   if (!state_.scaler) state.scaler.reset();
   state.precision = state_.precision;
+  state.round_to_nearest = state_.round_to_nearest;
   state_ = std::move(state);
   saved_step_ = state_.step;
   saved_skipped_ = state_.skipped;
