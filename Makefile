@@ -7,7 +7,6 @@
 # (`make cuda`).
 
 .DEFAULT_GOAL := all
-.SECONDARY:  # keep objects
 SHELL := /bin/bash
 MODE ?= release
 ARCH ?= native
@@ -86,6 +85,7 @@ $(OUT)/%.o: %.cpp $(OUT)/flags | deps
 	@mkdir -p $(@D)
 	@echo "  $(CONFIG)  $<"
 	@$(CXX) $(CXXFLAGS) $(FILE_FLAGS) $(CPPFLAGS) -c $< -o $@
+.PRECIOUS: $(OUT)/%.o  # also those of examples; .SECONDARY would take a missing one for made
 
 $(LIBRARY): $(call objects,$(LIB_SOURCES))
 	@rm -f $@ && ar rcs $@ $^

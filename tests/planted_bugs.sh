@@ -116,11 +116,13 @@ for row in "${rows[@]}"; do
 done
 wait
 
-caught=0
+missed=()
 for name in "${names[@]}"; do
   verdict=$(cat "$scratch/$name/verdict")
-  [[ $verdict != caught* ]] || caught=$((caught + 1))
+  [[ $verdict == caught* ]] || missed+=("$name: $verdict")
   printf '%-30s %s\n' "$name" "$verdict"
 done
-echo "$caught of ${#names[@]} planted bugs caught"
-[ "$caught" -eq "${#names[@]}" ]
+# Once more, last: of a long log people see the end.
+[ ${#missed[@]} -eq 0 ] || printf '%s\n' "${missed[@]}"
+echo "$((${#names[@]} - ${#missed[@]})) of ${#names[@]} planted bugs caught"
+[ ${#missed[@]} -eq 0 ]
