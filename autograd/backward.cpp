@@ -55,10 +55,12 @@ Tensor sum_to(Tensor g, const Shape& shape) {
 }
 
 // Mixed precision is where a gradient of another dtype comes from: it would be added bit by bit.
-void check_like(const Tensor& g, const Node& node) {
+Tensor as_collected(Tensor g, const Node& node) {
+  if (node.widens && size_of(g.dtype()) < size_of(node.dtype)) g = g.to(node.dtype);
   check(g.dtype() == node.dtype && g.device() == node.device, running_op(),
         ": returned a gradient that is ", g.dtype(), " on ", g.device(), " for an input that is ",
         node.dtype, " on ", node.device);
+  return g;
 }
 
 void add_into(const Tensor& x, Tensor y) { kernel::axpy(y.device(), 1, x.contiguous(), y); }
@@ -66,8 +68,8 @@ void add_into(const Tensor& x, Tensor y) { kernel::axpy(y.device(), 1, x.contigu
 // A leaf owns its buffer from the first gradient on. An interior node borrows the first one it is
 // given; when a second arrives it sums into whichever of the two nobody else can see, or else into
 // fresh memory.
-void accumulate(Node& node, Tensor g) {
-  check_like(g, node);
+void accumulate(Node& node, Tensor grad) {
+  Tensor g = as_collected(std::move(grad), node);
   if (!node.grad.defined()) {
     const bool keep = !node.leaf || (g.sole_owner() && g.is_contiguous());
     node.grad = keep ? std::move(g) : g.clone();

@@ -114,6 +114,14 @@ void move_leaf(const Tensor& leaf, const Tensor& data, DType gradients) {
   set_grad(leaf, {});
 }
 
+void collect_wide(const Tensor& y, DType dtype) {
+  if (!needs_grad(y)) return;
+  check(is_float(dtype) && size_of(dtype) >= size_of(y.dtype()), "collect_wide: ", dtype,
+        " is narrower than ", y.dtype());
+  y.node()->dtype = dtype;
+  y.node()->widens = true;
+}
+
 DType gradient_dtype(const Tensor& x) { return needs_grad(x) ? x.node()->dtype : x.dtype(); }
 
 void add_hook(const Tensor& leaf, Hook hook) {

@@ -36,6 +36,7 @@ struct Node {
   Shape shape;
   DType dtype;
   Device device;
+  bool widens = false;  // a narrower one is widened
 
   const uint64_t number;   // an older node has a smaller one
   static uint64_t made();  // how many there have been; the number of the next
@@ -108,7 +109,12 @@ void move_leaf(const Tensor& leaf, const Tensor& data, DType gradients);
 inline void move_leaf(const Tensor& leaf, const Tensor& data) {
   move_leaf(leaf, data, data.dtype());
 }
-/// The dtype that a gradient of x must have: its own, but for leaves moved to another.
+/// The gradients of y, what an operator just returned, are collected in `dtype`, which is no
+/// narrower than y's: sums of many products need not be rounded to it. An operator that knows no
+/// better may return them in y's dtype still.
+void collect_wide(const Tensor& y, DType dtype);
+/// The dtype that a gradient of x must have: its own, but for leaves moved to another and what
+/// collects wide.
 DType gradient_dtype(const Tensor& x);
 void add_hook(const Tensor& leaf, Hook);
 

@@ -36,9 +36,9 @@ struct Fusion {
   bool built;
 };
 constexpr Fusion kFusions[] = {
-    {"bias gradients ride on the weight gradients' products", &Fusions::bias_gradients, false},
+    {"bias gradients ride on the weight gradients' products", &Fusions::bias_gradients, true},
     {"16-bit weights written by AdamW", &Fusions::copies, true},
-    {"gradients of weights written in f32 by their products", &Fusions::wide_gradients, false},
+    {"gradients of weights written in f32 by their products", &Fusions::wide_gradients, true},
     {"activations in the products, both ways", &Fusions::activation, false},
     {"normalised rows kept, not computed again", &Fusions::norms_kept, false},
     {"gradients of the residual stream joined in layer norm", &Fusions::joins, false},

@@ -86,23 +86,33 @@ struct Kind {
   };
 
   explicit Kind(const LtProduct& p)
-      : dtype(p.dtype),
+      : factors(p.factors),
+        dtype(p.dtype),
         rows(p.rows),
         columns(p.columns),
         depth(p.depth),
         count(p.count),
         left(p.left),
         right(p.right),
-        bias(p.bias ? alignment_of(p.bias) : 0),
+        bias(alignment_if(p.bias)),
+        column_sums(alignment_if(p.column_sums)),
         add(alignment_of(p.add ? p.add : p.d)),
         d(alignment_of(p.d)) {}
 
-  DType dtype;
+  DType factors, dtype;
   int64_t rows, columns, depth, count;
   Factor left, right;
-  uint32_t bias, add, d;  // alignments; 0 for no bias
+  uint32_t bias, column_sums, add, d;  // alignments; 0 for none
   auto operator<=>(const Kind&) const = default;
+
+ private:
+  static uint32_t alignment_if(const void* data) { return data ? alignment_of(data) : 0; }
 };
+
+cublasLtEpilogue_t epilogue_of(const Kind& kind) {
+  if (kind.bias != 0) return CUBLASLT_EPILOGUE_BIAS;
+  return kind.column_sums != 0 ? CUBLASLT_EPILOGUE_BGRADB : CUBLASLT_EPILOGUE_DEFAULT;
+}
 
 Task make_task(const Kind& kind) {
   const bool wide = kind.dtype == DType::f64;
@@ -111,15 +121,15 @@ Task make_task(const Kind& kind) {
                                  wide ? CUDA_R_64F : CUDA_R_32F));
   set(task, CUBLASLT_MATMUL_DESC_TRANSA, kind.left.transposed ? CUBLAS_OP_T : CUBLAS_OP_N);
   set(task, CUBLASLT_MATMUL_DESC_TRANSB, kind.right.transposed ? CUBLAS_OP_T : CUBLAS_OP_N);
-  set(task, CUBLASLT_MATMUL_DESC_EPILOGUE,
-      kind.bias != 0 ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_DEFAULT);
+  set(task, CUBLASLT_MATMUL_DESC_EPILOGUE, epilogue_of(kind));
   return task;
 }
 
-Layout make_layout(const Kind& kind, int64_t rows, int64_t columns, int64_t pitch, int64_t step) {
+Layout make_layout(const Kind& kind, DType dtype, int64_t rows, int64_t columns, int64_t pitch,
+                   int64_t step) {
   check(kind.count <= INT32_MAX, "matmul: a batch of ", kind.count, " matrices is too large");
   Layout layout;
-  require(cublasLtMatrixLayoutInit(&layout, type_of(kind.dtype), static_cast<uint64_t>(rows),
+  require(cublasLtMatrixLayoutInit(&layout, type_of(dtype), static_cast<uint64_t>(rows),
                                    static_cast<uint64_t>(columns), pitch));
   set(layout, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, static_cast<int32_t>(kind.count));
   set(layout, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, step);
@@ -129,7 +139,7 @@ Layout make_layout(const Kind& kind, int64_t rows, int64_t columns, int64_t pitc
 /// rows, columns: as the product takes it.
 Layout make_layout(const Kind& kind, const Kind::Factor& x, int64_t rows, int64_t columns) {
   if (x.transposed) std::swap(rows, columns);
-  return make_layout(kind, rows, columns, x.pitch, x.step);
+  return make_layout(kind, kind.factors, rows, columns, x.pitch, x.step);
 }
 
 Preference make_preference(const Kind& kind) {
@@ -149,13 +159,14 @@ Preference make_preference(const Kind& kind) {
 /// A kind of product, ready to run.
 class Plan {
  public:
-  /// p: one of that kind, for the library looks at the bias's address.
+  /// p: one of that kind, for the library looks at the addresses of bias and sums.
   Plan(const Kind& kind, const LtProduct& p)
       : task_(make_task(kind)),
         left_(make_layout(kind, kind.left, kind.rows, kind.depth)),
         right_(make_layout(kind, kind.right, kind.depth, kind.columns)),
-        d_(make_layout(kind, kind.rows, kind.columns, kind.rows, kind.rows * kind.columns)) {
-    if (p.bias) set(task_, CUBLASLT_MATMUL_DESC_BIAS_POINTER, p.bias);
+        d_(make_layout(kind, kind.dtype, kind.rows, kind.columns, kind.rows,
+                       kind.rows * kind.columns)) {
+    point_at(p);
     Preference preference = make_preference(kind);
     int found = 0;
     const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(
@@ -167,7 +178,7 @@ class Plan {
   bool possible() const { return possible_; }
 
   void run(const LtProduct& p) {
-    if (p.bias) set(task_, CUBLASLT_MATMUL_DESC_BIAS_POINTER, p.bias);
+    point_at(p);
     const Tensor workspace =
         empty({static_cast<int64_t>(choice_.workspaceSize)}, DType::u8, Device::cuda);
     const double wide[] = {1, p.add ? 1.0 : 0.0};
@@ -181,6 +192,12 @@ class Plan {
   }
 
  private:
+  /// One attribute for what is read and what is written.
+  void point_at(const LtProduct& p) {
+    if (p.bias) set(task_, CUBLASLT_MATMUL_DESC_BIAS_POINTER, p.bias);
+    if (p.column_sums) set(task_, CUBLASLT_MATMUL_DESC_BIAS_POINTER, p.column_sums);
+  }
+
   Task task_;
   Layout left_, right_, d_;
   cublasLtMatmulHeuristicResult_t choice_{};

@@ -93,11 +93,13 @@ class Product {
 
   int64_t rounds() const { return batch_.rounds(); }
 
-  /// c = a b + bias + add. False if cuBLASLt has no algorithm for it.
-  bool run(const Tensor& bias, const Tensor& add, Tensor& c) const {
+  /// c = a b + bias + add, and the sums of the rows of a if they are defined, which goes with no
+  /// bias and no batch. False if cuBLASLt has no algorithm for it.
+  bool run(const Tensor& bias, const Tensor& add, const Tensor& row_sums, Tensor& c) const {
     const int64_t each = c.numel() / rounds();
     for (int64_t i = 0; i < rounds(); ++i) {
-      const LtProduct product{c.dtype(),
+      const LtProduct product{a_.dtype(),
+                              c.dtype(),
                               of_b_.columns,
                               of_a_.rows,
                               of_b_.rows,
@@ -106,7 +108,8 @@ class Product {
                               factor(a_, of_a_, batch_.steps_a, i),
                               at(bias, 0),
                               at(add, i * each),
-                              at(c, i * each)};
+                              at(c, i * each),
+                              at(row_sums, 0)};
       if (!multiply(product)) return false;
     }
     return true;
@@ -157,37 +160,41 @@ void add_bias(const Tensor& bias, const Tensor& add, Tensor& c) {
   });
 }
 
-/// c = a b + bias + add. Where cuBLASLt cannot add the bias, it is in c before the product is: in
-/// 16 bits that is one more rounding.
-void multiply(const Tensor& a, const Tensor& b, const Epilogue& end, Tensor& c) {
-  const Product product(a, b, c);
-  if (product.rounds() == 1 && product.run(end.bias, end.add, c)) return;
-  if (end.bias.defined()) add_bias(end.bias, end.add, c);
-  check(product.run({}, end.bias.defined() ? c : end.add, c),
-        "matmul: cuBLASLt has no algorithm for a ", a.shape(), ", b ", b.shape(), " of ",
-        c.dtype());
-}
-
-void sum_rows(const Tensor& a, Tensor& sums) {
+void sum_rows(const Tensor& a, Tensor sums) {
   const int64_t M = a.dim(0), K = a.dim(1);
   const Tensor turned = a.transpose(0, 1);  // as it is stored for the gradient of a weight, gᵀ x
   const bool by_columns = turned.is_contiguous();
+  const Tensor x = (by_columns ? turned : a).to(sums.dtype()).contiguous();
   Tensor y = sums.view(by_columns ? Shape{1, M} : Shape{M, 1});
-  reduce(Reduce::sum, by_columns ? turned.view({1, K, M}) : a.contiguous().view({M, K, 1}), y);
+  reduce(Reduce::sum, x.view(by_columns ? Shape{1, K, M} : Shape{M, K, 1}), y);
+}
+
+/// c = a b + bias + add, and the sums. cuBLASLt does either bias or sums on the way, and not for
+/// every product. Where it cannot add the bias, that is in c before the product is: in 16 bits one
+/// more rounding.
+void multiply(const Tensor& a, const Tensor& b, const Epilogue& end, Tensor& c) {
+  const Product product(a, b, c);
+  const Tensor bias = end.bias.defined() ? end.bias.to(c.dtype()) : end.bias;
+  const bool in_one = product.rounds() == 1;
+  if (end.row_sums.defined()) {
+    if (in_one && !bias.defined() && product.run({}, end.add, end.row_sums, c)) return;
+    sum_rows(a, end.row_sums);
+  }
+  if (in_one && product.run(bias, end.add, {}, c)) return;
+  if (bias.defined()) add_bias(bias, end.add, c);
+  check(product.run({}, bias.defined() ? c : end.add, {}, c),
+        "matmul: cuBLASLt has no algorithm for a ", a.shape(), ", b ", b.shape(), " of ", a.dtype(),
+        " and c of ", c.dtype());
 }
 
 }  // namespace
 
 void matmul(const Tensor& a, const Tensor& b, const Epilogue& end, Tensor& c) {
-  if (end.row_sums.defined()) {
-    Tensor sums = end.row_sums;
-    sum_rows(a, sums);
-  }
-  if (c.numel() == 0) return;
-  if (a.dim(-1) == 0) {
-    add_bias(end.bias, end.add, c);
-  } else {
+  if (c.numel() > 0 && a.dim(-1) > 0) {
     multiply(a, b, end, c);
+  } else {
+    if (end.row_sums.defined()) sum_rows(a, end.row_sums);
+    if (c.numel() > 0) add_bias(end.bias.defined() ? end.bias.to(c.dtype()) : end.bias, end.add, c);
   }
   if (end.f) unary(*end.f, c, c);
 }

@@ -123,6 +123,7 @@ class Module {
   /// `hidden`: how many of those came with the child, beside itself.
   void adopt(std::string name, std::unique_ptr<Module>, int64_t hidden);
   void add_names(const std::vector<Entry>&);
+  Tensor narrow_copy(const Tensor& parameter, DType) const;
   std::vector<Tensor> matched(const std::vector<NamedTensor>& values) const;
   void collect(const std::string& prefix, std::vector<Entry>& out) const;
 

@@ -87,11 +87,19 @@ DType Module::compute_dtype(const Tensor& parameter) const {
   return compute_.value_or(parameter.dtype());
 }
 
-// Only a copy that is narrower than the parameter is worth its memory between two uses.
+// Only a copy that is narrower than the parameter is worth its memory between two uses. What is
+// summed into its gradient is not rounded to the copy's dtype on the way.
 Tensor Module::in(const Tensor& parameter) const {
-  const DType dtype = compute_dtype(parameter);
-  if (dtype == parameter.dtype() && dtype == gradient_dtype(parameter)) return parameter;
-  if (size_of(dtype) >= size_of(parameter.dtype())) return cast(parameter, dtype);
+  const DType dtype = compute_dtype(parameter), gradients = gradient_dtype(parameter);
+  if (dtype == parameter.dtype() && dtype == gradients) return parameter;
+  const bool narrower = size_of(dtype) < size_of(parameter.dtype());
+  const Tensor copy = narrower ? narrow_copy(parameter, dtype) : cast(parameter, dtype);
+  if (size_of(dtype) < size_of(gradients)) collect_wide(copy, gradients);
+  return copy;
+}
+
+// Rounded once for all its uses.
+Tensor Module::narrow_copy(const Tensor& parameter, DType dtype) const {
   const auto it = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& entry) {
     return entry.trained && entry.tensor.node() == parameter.node();
   });

@@ -118,7 +118,7 @@ DIPTYCH_KERNEL(arg_max, const Tensor& x, Tensor& index)
 DIPTYCH_KERNEL(sum_squares, const std::vector<Tensor>& x, Tensor& y)
 
 // Matrix product: c = f(a b + bias + add).  a (…, M, K), b (…, K, N) strided in every axis, with
-// batch axes already expanded to those of c (…, M, N); c contiguous. On the CPU c may be of
+// batch axes already expanded to those of c (…, M, N); c contiguous. c may be of
 // acc_t<T> while a and b are of T, for sums that are not to be rounded (gradients of weights): add
 // and row_sums are of c's dtype, bias is of T. Where the processor multiplies bf16 itself (AVX-512
 // BF16) subnormal numbers, as factors and as sums, count as 0 there.

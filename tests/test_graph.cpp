@@ -6,6 +6,7 @@
 #include "autograd/graph.h"
 #include "autograd/ops.h"
 #include "tensor/allocator.h"
+#include "tests/files.h"
 #include "tests/tape.h"
 
 using namespace diptych;
@@ -251,6 +252,22 @@ TEST_CASE("graph: a derivative of the wrong shape or count is refused by name") 
     return {g, g};
   });
   CHECK_THROWS_WITH_AS(backward(count), "long: backward returned 2 gradients for 1 inputs", Error);
+}
+
+TEST_CASE("graph: what collects wide gets sums in that dtype, of narrower gradients too") {
+  const Tensor w = track(full({1}, 3, DType::f32));
+  const Tensor narrow = cast(w, DType::bf16);
+  CHECK(gradient_dtype(narrow) == DType::bf16);
+  collect_wide(narrow, DType::f32);
+  CHECK(gradient_dtype(narrow) == DType::f32);
+  CHECK(gradient_dtype(reshape(narrow, {1, 1})) == DType::f32);
+  // 256 and 1 have no sum in bf16.
+  const Tensor y = narrow * full({1}, 256, DType::bf16) + narrow * full({1}, 1, DType::bf16);
+  backward(y);
+  CHECK(grad(w).item() == 257);
+  CHECK(test::contains(test::error_of([&] { collect_wide(w * 1, DType::bf16); }),
+                       "bf16 is narrower than f32"));
+  collect_wide(full({1}, 1), DType::f64);  // without a history nothing is collected
 }
 
 TEST_CASE("graph: a gradient of another dtype than its input, even the first, is refused by name") {

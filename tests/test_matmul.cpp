@@ -1,4 +1,6 @@
 // tests/test_matmul.cpp — the packed matrix product against three loops in f64.
+#include <set>
+
 #include "tensor/scalar_ops.h"
 #include "tests/kernel_reference.h"
 
@@ -33,18 +35,25 @@ Shape product_shape(const Tensor& a, const Tensor& b) {
   return shape;
 }
 
-void check_product(const Tensor& a, const Tensor& b, bool with_bias = false,
-                   bool accumulate = false) {
+void check_product_in(DType dtype, const Tensor& a, const Tensor& b, bool with_bias,
+                      bool accumulate) {
   const Shape shape = product_shape(a, b);
   const Tensor bias = with_bias ? normal({b.dim(-1)}, a.dtype(), 3) : Tensor();
-  Tensor c = accumulate ? normal(shape, a.dtype(), 4) : full(shape, NAN, a.dtype());
+  Tensor c = accumulate ? normal(shape, dtype, 4) : full(shape, NAN, dtype);
   const Values want = naive(a, b, bias, accumulate ? values(c) : Values(), shape);
-  const Tensor sums = a.rank() == 2 ? full({a.dim(0)}, NAN, a.dtype()) : Tensor();
+  const Tensor sums = a.rank() == 2 ? full({a.dim(0)}, NAN, dtype) : Tensor();
   kernel::matmul(here, a, b, {bias, accumulate ? c : Tensor(), {}, sums}, c);
-  INFO("a ", a.shape(), " ", a.strides(), "  b ", b.shape(), " ", b.strides());
+  INFO("a ", a.shape(), " ", a.strides(), "  b ", b.shape(), " ", b.strides(), "  c ", dtype);
   const double slack = std::sqrt(1.0 + static_cast<double>(a.dim(-1)));
   check_close(c, want, slack);
   if (sums.defined()) check_close(sums, row_sums(a), slack);
+}
+
+/// c of the factors' dtype, and of that of sums.
+void check_product(const Tensor& a, const Tensor& b, bool with_bias = false,
+                   bool accumulate = false) {
+  for (const DType dtype : std::set{a.dtype(), acc_dtype(a.dtype())})
+    check_product_in(dtype, a, b, with_bias, accumulate);
 }
 
 Tensor transposed(Shape shape, DType dtype, uint64_t stream) {

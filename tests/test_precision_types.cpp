@@ -231,6 +231,22 @@ TEST_CASE("precision: a parameter of 16 bits collects gradients that are sums in
   }
 }
 
+TEST_CASE("precision: gradients of weights leave their products in f32") {
+  for (const DType half : {DType::bf16, DType::f16}) {
+    const Precision precision = half == DType::bf16 ? Precision::amp_bf16 : Precision::amp_fp16;
+    for (const PrecisionConfig& c :
+         {PrecisionConfig{precision}, PrecisionConfig{precision, DType::f32, half}}) {
+      Run run(c);
+      run.backward(1);
+      for (const nn::Module::Entry& e : run.model.state()) {
+        if (!is_read_by_products(e) || contains(e.name, "positional")) continue;
+        CAPTURE(e.name);
+        CHECK_FALSE(same_bits(grad(e.tensor), grad(e.tensor).to(half).to(DType::f32)));
+      }
+    }
+  }
+}
+
 TEST_CASE(
     "precision: weights beyond f16 are refused by name, in every type that they are read in") {
   const auto refusal = [](const char* parameter, double value, const PrecisionConfig& c) {

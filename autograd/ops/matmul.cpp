@@ -18,8 +18,14 @@ Tensor expand_batch(const Tensor& x, const Shape& c) {
   return x.expand(shape);
 }
 
-Tensor product(const Tensor& a, const Tensor& b, Shape shape) {
-  Tensor c = empty(shape, a.dtype(), a.device());
+// How products write the gradient of x: as it is collected, so far as they can.
+DType product_dtype(const Tensor& x) {
+  return gradient_dtype(x) == x.dtype() ? x.dtype() : statistics_dtype(x);
+}
+
+// `to`: the result's dtype, acc_t of the operands' if not their own.
+Tensor product(const Tensor& a, const Tensor& b, const Shape& shape, DType to) {
+  Tensor c = empty(shape, to, a.device());
   kernel::matmul(a.device(), expand_batch(a, shape), expand_batch(b, shape), {}, c);
   return c;
 }
@@ -69,7 +75,11 @@ Tensor linear_forward(const Tensor& x, const Tensor& w, const Tensor& b, const T
 /// Which gradients of x wᵀ + b + residual are wanted, and how they come from that of the result.
 struct LinearGrad {
   LinearGrad(bool dx_, const Tensor& w, const Tensor& b)
-      : dx(dx_), dw(needs_grad(w)), db(b.defined() && needs_grad(b)) {}
+      : dx(dx_),
+        dw(needs_grad(w)),
+        db(b.defined() && needs_grad(b)),
+        w_dtype(product_dtype(dw || !db ? w : b)),
+        b_dtype(db ? gradient_dtype(b) : w_dtype) {}
 
   /// x, w: undefined where no gradient needs them.
   Grads operator()(const Tensor& grad, const Tensor& x, const Tensor& w, const Shape& from) const {
@@ -81,7 +91,7 @@ struct LinearGrad {
   Grads of_input(const Tensor& grad, const Tensor& w, const Shape& from) const {
     const Tensor g = as_rows("linear", grad);
     Grads grads(4);
-    if (dx) grads[0] = product(g, w, {g.dim(0), w.dim(1)}).view(from);  // g w
+    if (dx) grads[0] = product(g, w, {g.dim(0), w.dim(1)}, g.dtype()).view(from);  // g w
     grads[3] = grad;  // of the residual, if there is one
     return grads;
   }
@@ -93,35 +103,37 @@ struct LinearGrad {
     const Tensor g = as_rows("linear", grad);
     const int64_t N = g.dim(1), K = from.back();
     const Tensor rows = dw ? as_rows("linear", x) : empty({g.dim(0), K}, g.dtype(), g.device());
-    Tensor weight = empty({N, K}, g.dtype(), g.device());
+    Tensor weight = empty({N, K}, w_dtype, g.device());
     Epilogue end;
-    if (db) end.row_sums = grads[2] = empty({N}, g.dtype(), g.device());
+    if (db) end.row_sums = empty({N}, w_dtype, g.device());
     kernel::matmul(g.device(), g.transpose(0, 1), rows, end, weight);
     if (dw) grads[1] = weight;
+    grads[2] = gradient_in(b_dtype, end.row_sums);
   }
 
   bool dx, dw, db;
+  DType w_dtype, b_dtype;  // of their gradients
 };
 
 }  // namespace
 
 Tensor matmul(const Tensor& a, const Tensor& b) {
-  const Tensor c = product(a, b, product_shape(a, b));
+  const Tensor c = product(a, b, product_shape(a, b), a.dtype());
   const bool da = needs_grad(a), db = needs_grad(b);
-  return record(
-      "matmul", c, {a, b},
-      [a = db ? Saved(a) : Saved(), b = da ? Saved(b) : Saved()](const Tensor& g) -> Grads {
-        Grads grads(2);
-        if (const Tensor& w = b.get(); w.defined()) {  // da = g bᵀ
-          const Tensor wt = w.transpose(-1, -2);
-          grads[0] = product(g, wt, product_shape(g, wt));
-        }
-        if (const Tensor& x = a.get(); x.defined()) {  // db = aᵀ g
-          const Tensor xt = x.transpose(-1, -2);
-          grads[1] = product(xt, g, product_shape(xt, g));
-        }
-        return grads;
-      });
+  return record("matmul", c, {a, b},
+                [a = db ? Saved(a) : Saved(), b = da ? Saved(b) : Saved(),
+                 a_dtype = product_dtype(a), b_dtype = product_dtype(b)](const Tensor& g) -> Grads {
+                  Grads grads(2);
+                  if (const Tensor& w = b.get(); w.defined()) {  // da = g bᵀ
+                    const Tensor wt = w.transpose(-1, -2);
+                    grads[0] = product(g, wt, product_shape(g, wt), a_dtype);
+                  }
+                  if (const Tensor& x = a.get(); x.defined()) {  // db = aᵀ g
+                    const Tensor xt = x.transpose(-1, -2);
+                    grads[1] = product(xt, g, product_shape(xt, g), b_dtype);
+                  }
+                  return grads;
+                });
 }
 
 Tensor linear(const Tensor& x, const Tensor& w, const Tensor& b, const Tensor& residual) {

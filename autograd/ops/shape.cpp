@@ -1,18 +1,31 @@
 // autograd/ops/shape.cpp — views and their adjoints.
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 #include "autograd/ops.h"
 
 namespace diptych {
+namespace {
+
+// The gradient of a view is one of x elsewhere, and collected as that is.
+Tensor record_view(const char* op, const Tensor& view, const Tensor& x, Backward backward) {
+  Tensor y = record(op, view, {x}, std::move(backward));
+  const DType dtype = gradient_dtype(x);
+  if (size_of(dtype) > size_of(x.dtype())) collect_wide(y, dtype);
+  return y;
+}
+
+}  // namespace
+
 Tensor reshape(const Tensor& x, Shape shape) {
-  return record("reshape", x.contiguous().view(shape), {x},
-                [from = x.shape()](const Tensor& g) -> Grads { return {g.view(from)}; });
+  return record_view("reshape", x.contiguous().view(shape), x,
+                     [from = x.shape()](const Tensor& g) -> Grads { return {g.view(from)}; });
 }
 
 Tensor transpose(const Tensor& x, int a, int b) {
-  return record("transpose", x.transpose(a, b), {x},
-                [a, b](const Tensor& g) -> Grads { return {g.transpose(a, b)}; });
+  return record_view("transpose", x.transpose(a, b), x,
+                     [a, b](const Tensor& g) -> Grads { return {g.transpose(a, b)}; });
 }
 
 Tensor permute(const Tensor& x, const std::vector<int>& axes) {
@@ -33,27 +46,28 @@ Tensor permute(const Tensor& x, const std::vector<int>& axes) {
 }
 
 Tensor slice(const Tensor& x, int axis, int64_t begin, int64_t end) {
-  return record("slice", x.slice(axis, begin, end), {x},
-                [=, from = x.shape()](const Tensor& g) -> Grads {
-                  Tensor dx = zeros(from, g.dtype(), g.device());
-                  dx.slice(axis, begin, end).copy_(g);
-                  return {dx};
-                });
+  return record_view("slice", x.slice(axis, begin, end), x,
+                     [=, from = x.shape()](const Tensor& g) -> Grads {
+                       Tensor dx = zeros(from, g.dtype(), g.device());
+                       dx.slice(axis, begin, end).copy_(g);
+                       return {dx};
+                     });
 }
 
 Tensor select(const Tensor& x, int axis, int64_t i) {
-  return record("select", x.select(axis, i), {x}, [=, from = x.shape()](const Tensor& g) -> Grads {
-    Tensor dx = zeros(from, g.dtype(), g.device());
-    dx.select(axis, i).copy_(g);
-    return {dx};
-  });
+  return record_view("select", x.select(axis, i), x,
+                     [=, from = x.shape()](const Tensor& g) -> Grads {
+                       Tensor dx = zeros(from, g.dtype(), g.device());
+                       dx.select(axis, i).copy_(g);
+                       return {dx};
+                     });
 }
 
 Tensor Tensor::operator[](int64_t i) const { return diptych::select(*this, 0, i); }
 
 // The engine sums the gradient over repeated axes: the adjoint of every broadcast.
 Tensor expand(const Tensor& x, Shape shape) {
-  return record("expand", x.expand(shape), {x}, [](const Tensor& g) -> Grads { return {g}; });
+  return record_view("expand", x.expand(shape), x, [](const Tensor& g) -> Grads { return {g}; });
 }
 
 Tensor patches(const Tensor& x, int64_t p) {

@@ -1,7 +1,8 @@
 // cuda/emulator/cublaslt.cpp — a double of cuBLASLt: plain loops behind its calls, and checks of
 // what the real library takes on trust. Of its algorithms, limits and speed it knows nothing.
 //
-//   d = alpha a b + beta c + bias, for matrices stored by columns
+//   d = alpha a b + beta c + bias, for matrices stored by columns; or, without a bias, the sums of
+//   the columns of b
 //
 // What is allowed but unwise shows in the results: TF32 where it is asked for, and sums in two
 // parts of the result's type where the preference does not exclude that.
@@ -9,6 +10,7 @@
 
 #include <array>
 #include <cstring>
+#include <numeric>
 
 #include "cuda/emulator/library.h"
 
@@ -67,13 +69,16 @@ struct Problem {
         c(std::bit_cast<Matrices>(*c_)),
         d(std::bit_cast<Matrices>(*d_)),
         task(std::bit_cast<Task>(*t)) {
-    if (task.epilogue != CUBLASLT_EPILOGUE_BIAS) task.bias = 0;
+    if (task.epilogue == CUBLASLT_EPILOGUE_DEFAULT) task.bias = 0;
     check();
   }
 
   DType type() const { return dtype_of(d.type); }
+  DType factors() const { return dtype_of(a.type); }
+  bool sums_columns() const { return task.epilogue == CUBLASLT_EPILOGUE_BGRADB; }
   int64_t depth() const { return task.turn_a ? a.rows : a.columns; }
   const void* bias() const { return reinterpret_cast<void*>(task.bias); }
+  int64_t biases() const { return sums_columns() ? d.columns : d.rows; }
 
   /// A number for each kind of product: FNV-1a of all but the bias's address.
   uint64_t kind() const {
@@ -90,8 +95,11 @@ struct Problem {
     for (const Matrices* m : {&a, &b, &c, &d}) {
       m->check();
       need(m->count == d.count, "batches differ");
-      need(m->type == d.type, "matrices of several types");
     }
+    need(a.type == b.type && c.type == d.type, "matrices of several types");
+    need(a.type == d.type || (diptych::size_of(factors()) == 2 && type() == DType::f32),
+         "results of a type that does not go with the factors'");
+    need(!sums_columns() || d.count == 1, "sums of the columns of a batch");
     need((task.turn_a ? a.columns : a.rows) == d.rows, "A does not have the rows of D");
     need((task.turn_b ? b.rows : b.columns) == d.columns, "B does not have the columns of D");
     need((task.turn_b ? b.columns : b.rows) == depth(), "A and B do not fit each other");
@@ -116,7 +124,7 @@ struct Job {
     b.need_all(p.b.size(), "B is not all in a block of device memory");
     if (beta != 0) c.need_all(p.c.size(), "C is not all in a block of device memory");
     d.need_all(p.d.size(), "D is not all in a block of device memory");
-    if (bias.data) bias.need_all(p.d.rows, "the bias is not all in a block of device memory");
+    if (bias.data) bias.need_all(p.biases(), "the bias is not all in a block of device memory");
     const void* arrays[] = {a.data, b.data, c.data, d.data, bias.data};
     for (int i = 0; i < 5; ++i)
       need(alignment_of(arrays[i]) >= algorithm.alignment[i], "less aligned than promised");
@@ -128,6 +136,7 @@ struct Job {
       const std::vector<double> right = load(b, p.b, p.task.turn_b, i);
       for (int64_t j = 0; j < p.d.columns; ++j) {
         const double* column = &right[static_cast<size_t>(j * p.depth())];
+        if (p.sums_columns()) bias.put(j, std::accumulate(column, column + p.depth(), 0.0));
         finish(multiply(left, column), i * p.c.step + j * p.c.pitch, i * p.d.step + j * p.d.pitch);
       }
     }
@@ -166,7 +175,7 @@ struct Job {
     for (int64_t r = 0; r < p.d.rows; ++r) {
       double y = alpha * sums[static_cast<size_t>(r)];
       if (beta != 0) y += beta * c.get(from + r);
-      if (bias.data) y += bias.get(r);
+      if (bias.data && !p.sums_columns()) y += bias.get(r);
       d.put(to + r, y);
     }
   }
@@ -215,7 +224,8 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t p
   return emu::set(&preference->data[attribute - 1], value, bytes, wide);
 }
 
-// It cannot add a bias in f64, so that its caller's other way is taken as well.
+// It can neither add a bias nor sum columns in f64, so that its caller's other way is taken as
+// well.
 cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t task,
                                               cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
                                               cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d,
@@ -251,8 +261,8 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t task, const
     constexpr uint64_t kInParts =
         CUBLASLT_REDUCTION_SCHEME_INPLACE | CUBLASLT_REDUCTION_SCHEME_OUTPUT_TYPE;
     const emu::Job job{p,
-                       {a, p.type(), tf32},
-                       {b, p.type(), tf32},
+                       {a, p.factors(), tf32},
+                       {b, p.factors(), tf32},
                        {c, p.type()},
                        {d, p.type()},
                        {p.bias(), p.type()},
