@@ -19,6 +19,7 @@ namespace detail {
 // With a mask, since those without start from an undefined register, and g++ 12 warns.
 constexpr uint16_t kAll = 0xffff;
 constexpr int kNearestEven = 0;
+constexpr int kSubnormal = 0x20;  // of the classes of numbers
 template <int N>
 using Bits = typename Vector<uint32_t, N>::type;
 template <int N>
@@ -27,6 +28,13 @@ using HalfBits = typename Vector<uint16_t, N>::type;
 
 template <int N>
 inline Floats<N> load_floats(const bf16* p) {
+#if defined(__AVX512F__)
+  if constexpr (N == 16) {  // g++ would widen the two halves one by one
+    const __m256i half = _mm256_loadu_si256((const __m256i*)p);
+    return _mm512_castsi512_ps(
+        _mm512_maskz_slli_epi32(detail::kAll, _mm512_maskz_cvtepu16_epi32(detail::kAll, half), 16));
+  }
+#endif
   detail::HalfBits<N> bits;
   std::memcpy(&bits, p, sizeof bits);
   return reinterpret_cast<Floats<N>>(__builtin_convertvector(bits, detail::Bits<N>) << 16);
@@ -36,8 +44,7 @@ template <int N>
 inline void store_floats(bf16* p, const Floats<N>& v) {
 #if defined(__AVX512BF16__) && defined(__AVX512DQ__)
   if constexpr (N == 16) {  // the instruction takes subnormal numbers for zero
-    constexpr int kSubnormal = 0x20;
-    if (_mm512_fpclass_ps_mask(v, kSubnormal) == 0) [[likely]] {
+    if (_mm512_fpclass_ps_mask(v, detail::kSubnormal) == 0) [[likely]] {
       const auto rounded = _mm512_cvtneps_pbh(v);
       std::memcpy(static_cast<void*>(p), &rounded, sizeof rounded);
       return;
@@ -49,6 +56,24 @@ inline void store_floats(bf16* p, const Floats<N>& v) {
   const auto chosen = (bits & 0x7fffffff) > 0x7f800000 ? (upper | 0x40) : nearest;
   const auto rounded = __builtin_convertvector(chosen, detail::HalfBits<N>);
   std::memcpy(static_cast<void*>(p), &rounded, sizeof rounded);
+}
+
+/// a, then b: for two vectors at once the test and the rounding cost what they do for one.
+template <int N>
+inline void store_floats(bf16* p, const Floats<N>& a, const Floats<N>& b) {
+#if defined(__AVX512BF16__) && defined(__AVX512DQ__)
+  if constexpr (N == 16) {
+    const auto subnormal = _mm512_fpclass_ps_mask(a, detail::kSubnormal) |
+                           _mm512_fpclass_ps_mask(b, detail::kSubnormal);
+    if (subnormal == 0) [[likely]] {
+      const auto rounded = _mm512_cvtne2ps_pbh(b, a);
+      std::memcpy(static_cast<void*>(p), &rounded, sizeof rounded);
+      return;
+    }
+  }
+#endif
+  store_floats<N>(p, a);
+  store_floats<N>(p + N, b);
 }
 
 template <int N>
@@ -88,6 +113,9 @@ inline void convert(const From* __restrict x, int64_t n, To* __restrict y) {
     if constexpr (std::is_same_v<To, float> && sizeof(From) == 2) {
       for (; i + N <= n; i += N) std::memcpy(y + i, &(v = load_floats<N>(x + i)), sizeof v);
     } else if constexpr (std::is_same_v<From, float> && sizeof(To) == 2) {
+      if constexpr (std::is_same_v<To, bf16>)
+        for (; i + 2 * N <= n; i += 2 * N)
+          store_floats<N>(y + i, load_vector<N>(x + i), load_vector<N>(x + i + N));
       for (; i + N <= n; i += N) store_floats<N>(y + i, load_vector<N>(x + i));
     }
   };
