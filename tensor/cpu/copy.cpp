@@ -124,7 +124,7 @@ void axpy(double alpha, const Tensor& x, Tensor& y) {
     const T* px = x.data<T>();
     T* py = y.data<T>();
     parallel_for(y.numel(), 16 * kBlock, [&, a = static_cast<A>(alpha)](int64_t i, int64_t end) {
-      A room_x[kBlock], room_y[kBlock];
+      alignas(64) A room_x[kBlock], room_y[kBlock];
       for (; i < end; i += kBlock) {
         const int64_t n = std::min(kBlock, end - i);
         const A* __restrict in = widen(px + i, n, room_x);

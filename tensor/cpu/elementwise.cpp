@@ -35,9 +35,10 @@ const acc_t<T>* gather(const T* x, int64_t stride, int64_t n, acc_t<T>* room) {
   return room;
 }
 
-/// Room for the operands and the result of one block.
+/// Room for the operands and the result of one block. Vectors that cross cache lines take twice as
+/// long.
 template <class T>
-struct Blocks {
+struct alignas(64) Blocks {
   acc_t<T> a[kBlock], b[kBlock], g[kBlock], y[kBlock];
 
   static Blocks& of_this_thread() {
