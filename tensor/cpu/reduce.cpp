@@ -1,5 +1,6 @@
 // tensor/cpu/reduce.cpp — sums and maxima along one axis: (outer, N, inner) → (outer, inner).
 #include "tensor/cpu/flat.h"
+#include "tensor/cpu/row_groups.h"
 #include "tensor/cpu/rows.h"
 #include "tensor/kernels.h"
 
@@ -39,12 +40,15 @@ void reduce_rows(const T* x, int64_t outer, int64_t n, T* y) {
 template <class R, class T>
 void reduce_columns(const T* x, int64_t rows, int64_t stride, int64_t width, acc_t<T>* part) {
   using A = acc_t<T>;
-  A total[256], room[256];
-  std::fill(total, total + width, kStart<R, A>);
-  for (int64_t i = 0; i < rows; ++i) {
-    const A* in = widen(x + i * stride, width, room);
-    for (int64_t j = 0; j < width; ++j) total[j] = R{}(total[j], in[j]);
-  }
+  alignas(64) A total[256];
+  std::fill(total, total + 256, kStart<R, A>);
+  for_each_group(0, rows, [&](auto group, int64_t i) {
+    for_each_vector<A>(width, [&](int64_t j, int64_t n) {
+      vec<A> sum = load(total + j);
+      for (int64_t r = 0; r < group; ++r) sum = R{}(sum, load_wide(x + (i + r) * stride + j, n));
+      store(total + j, sum);
+    });
+  });
   std::copy(total, total + width, part);
 }
 
