@@ -93,7 +93,7 @@ void MemoryTape::append(int64_t x, int64_t y, std::vector<MemoryStep> inside) {
 MemoryStep product_step(const MemoryTape& tape, int64_t N, int64_t K, bool bias, int64_t kept,
                         int64_t flows) {
   const int64_t dw = tape.wide(N * K), db = bias ? tape.wide(N) : 0;
-  return {kept + tape.cast(N * K), dw + db, flows + dw + tape.narrow(N * K)};
+  return {kept + tape.cast(N * K), dw + db, flows + dw};
 }
 
 TrainingMemory training_memory(const ModelConfig& c, const TrainingSetup& setup) {

@@ -17,7 +17,8 @@ void conv_on(MemoryTape& tape, const Conv& c) {
                 y = tape.flowing(tape.B * c.side * c.side / (c.stride * c.stride) * c.out);
   const int64_t turned = c.taps > 1 ? tape.flowing(w) : 0;
   const int64_t kept = (c.keeps_input ? x : 0) + turned;
-  tape.add(product_step(tape, c.out, c.taps * c.in, false, kept, x + y + turned + c.waiting));
+  tape.add(product_step(tape, c.out, c.taps * c.in, false, kept,
+                        x + y + turned + c.waiting + tape.narrow(w)));
   tape.add({y + 2 * tape.wide(c.out), 2 * tape.wide(c.out), 2 * y + c.waiting});
 }
 

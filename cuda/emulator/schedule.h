@@ -35,7 +35,7 @@ struct Block {
   unsigned returned[kMostThreads / kWarp];  // lanes that will not come any more
   SharedMemory shared;
   Fiber* fiber[kMostThreads];  // under ThreadSanitizer, every thread's own
-  char ended;                  // its address stands for the end of the blocks that were here
+  char free;  // its address stands for all that was done before the next block may be here
 };
 
 struct Scheduler {
@@ -53,7 +53,6 @@ struct Scheduler {
   bool stopped;  // before its end
   Text why;
   Where where;
-  char began, ended;  // their addresses stand for the grid's beginning and end
 };
 /// Never destroyed: threads may still run when the process ends.
 inline Scheduler& s = *new Scheduler;
