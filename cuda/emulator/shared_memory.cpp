@@ -31,12 +31,13 @@ bool untouched(const char* start) {
 
 }  // namespace
 
+SharedMemory::SharedMemory() {
+  void* memory = mmap(nullptr, kRoom, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) std::abort();
+  memory_ = static_cast<char*>(memory);
+}
+
 void SharedMemory::start(size_t dynamic_bytes) {
-  if (!memory_) {
-    void* memory = mmap(nullptr, kRoom, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) std::abort();
-    memory_ = static_cast<char*>(memory);
-  }
   ASAN_UNPOISON_MEMORY_REGION(memory_, kRoom);
   count_ = 0;
   static_bytes_ = 0;

@@ -10,6 +10,7 @@ constexpr size_t kMostStatic = 48 * 1024, kMostDynamic = 227 * 1024;  // as on a
 /// Everything in it is NaN when a block starts, and lies between red zones.
 class SharedMemory {
  public:
+  SharedMemory();
   void start(size_t dynamic_bytes);
   /// Null if there is no room for another one.
   void* variable(const char* tag, const char* name, size_t bytes, size_t alignment);
@@ -30,7 +31,7 @@ class SharedMemory {
   Variable variables_[kMost];  // the dynamic one first
   int count_ = 0;
   size_t static_bytes_ = 0;
-  char* memory_ = nullptr;
+  char* memory_;
 };
 
 }  // namespace emu

@@ -10,7 +10,8 @@ device_files=$kernel_files,'*test_golden.cpp,*test_device_steps.cpp'
 # launch makes thousands of small products slow.
 files_of() {
   case $1 in
-    asan | tsan) echo "$kernel_files" ;;
+    asan) echo "$kernel_files" ;;
+    tsan) echo '*test_op*.cpp,*test_detectors.cu,*test_emulator.cu,*test_ladder.cu' ;;
     lazy) echo '*test_op*.cpp,*test_golden.cpp,*test_host_reads.cu,*test_emulator.cu' ;;
     *) echo "$device_files" ;;
   esac
