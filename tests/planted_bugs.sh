@@ -95,14 +95,18 @@ mapfile -t rows < <(grep -v '^#' "$bugs" |
 # Without an error the tests must pass, or catching means nothing.
 filters=$(printf '%s\n' "${rows[@]}" | cut -f6 | sort -u | paste -sd,)
 sound() {
+  local log=$scratch/sound${1:+-$1}
   (
     [ -z "$1" ] || export $(environment_of "$1")
-    "$scratch/sound" -tc="$filters" >"$scratch/log" 2>&1
-  )
+    "$scratch/sound.tests" -tc="$filters" >"$log.log" 2>&1
+  ) || echo "the tests fail without a planted bug: $log.log" >"$log.verdict"
 }
-link "$scratch/sound" || exit 1
+in_turn() { while [ "$(jobs -rp | wc -l)" -ge "${JOBS:-$(nproc)}" ]; do wait -n; done; }
+rm -f "$scratch"/sound*
+link "$scratch/sound.tests" || exit 1
 for run in ${RUNS:-""}; do
-  sound "$run" || { echo "the tests fail without a planted bug: $scratch/log ($run)" && exit 1; }
+  in_turn
+  sound "$run" &
 done
 
 names=()
@@ -110,7 +114,7 @@ for row in "${rows[@]}"; do
   IFS=$'\t' read -r name file source old new filter run <<<"$row"
   is_wanted "$name" || continue
   names+=("$name")
-  while [ "$(jobs -rp | wc -l)" -ge "${JOBS:-$(nproc)}" ]; do wait -n; done
+  in_turn
   rm -rf "${scratch:?}/$name"
   plant "$scratch/$name" "$file" "$source" "$old" "$new" "$filter" "$run" &
 done
@@ -121,6 +125,9 @@ for name in "${names[@]}"; do
   verdict=$(cat "$scratch/$name/verdict")
   [[ $verdict == caught* ]] || missed+=("$name: $verdict")
   printf '%-30s %s\n' "$name" "$verdict"
+done
+for verdict in "$scratch"/sound*.verdict; do
+  [ ! -e "$verdict" ] || { cat "$verdict" && exit 1; }
 done
 # Once more, last: of a long log people see the end.
 [ ${#missed[@]} -eq 0 ] || printf '%s\n' "${missed[@]}"
