@@ -171,10 +171,10 @@ void sum_rows(const Tensor& a, Tensor sums) {
 
 /// c = a b + bias + add, and the sums. cuBLASLt does either bias or sums on the way, and not for
 /// every product. Where it cannot add the bias, that is in c before the product is: in 16 bits one
-/// more rounding.
-void multiply(const Tensor& a, const Tensor& b, const Epilogue& end, Tensor& c) {
+/// more rounding. bias: end's, of c's dtype.
+void multiply(const Tensor& a, const Tensor& b, const Tensor& bias, const Epilogue& end,
+              Tensor& c) {
   const Product product(a, b, c);
-  const Tensor bias = end.bias.defined() ? end.bias.to(c.dtype()) : end.bias;
   const bool in_one = product.rounds() == 1;
   if (end.row_sums.defined()) {
     if (in_one && !bias.defined() && product.run({}, end.add, end.row_sums, c)) return;
@@ -190,11 +190,12 @@ void multiply(const Tensor& a, const Tensor& b, const Epilogue& end, Tensor& c) 
 }  // namespace
 
 void matmul(const Tensor& a, const Tensor& b, const Epilogue& end, Tensor& c) {
+  const Tensor bias = end.bias.defined() ? end.bias.to(c.dtype()) : end.bias;
   if (c.numel() > 0 && a.dim(-1) > 0) {
-    multiply(a, b, end, c);
+    multiply(a, b, bias, end, c);
   } else {
     if (end.row_sums.defined()) sum_rows(a, end.row_sums);
-    if (c.numel() > 0) add_bias(end.bias.defined() ? end.bias.to(c.dtype()) : end.bias, end.add, c);
+    if (c.numel() > 0) add_bias(bias, end.add, c);
   }
   if (end.f) unary(*end.f, c, c);
 }

@@ -49,7 +49,11 @@ void updates(Facts& fact) {
   fact("f32", nearest<float>(), 1 + kUpdates / 4096.0);
   fact("bf16, to nearest", nearest<bf16>(), 1);
   double sum = 0, squares = 0;
-  for (uint64_t i = 0; i < kWeights; ++i) sum += by_chance(i), squares += std::pow(by_chance(i), 2);
+  for (uint64_t i = 0; i < kWeights; ++i) {
+    const double weight = by_chance(i);
+    sum += weight;
+    squares += weight * weight;
+  }
   const double mean = sum / kWeights, spread = std::sqrt(squares / kWeights - mean * mean);
   fact("bf16, up by chance 1/32: mean of 1000 weights", mean, 1 + kUpdates / 4096.0, 0.003);
   fact("... and their spread", spread, std::sqrt(kUpdates / 32.0 * 31 / 32) / 128, 0.003);
