@@ -152,6 +152,8 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& target);
 Tensor gather_rows(const Tensor& x, const Tensor& index);
 /// The same in another dtype: of a large table the rows are cast, not the table.
 Tensor gather_rows(const Tensor& x, const Tensor& index, DType);
+/// y[v] = Σ x[i] over index[i] = v, 0 where there is none.  x (N, D), index i64 (N) → (V, D)
+Tensor scatter_add_rows(const Tensor& x, const Tensor& index, int64_t V);
 
 // Pictures, channels last: a pixel is a row, so products and norms of rows work on pictures too
 /// y[b, p, q] = Σ_ij w[:, :, i, j] x[b, stride p + i - padding, stride q + j - padding], zeros

@@ -128,8 +128,15 @@ Json vision_json(const nn::ResNetConfig& r, const ModelConfig& c) {
           {"width", r.width}, {"layers", r.layers},           {"heads", r.heads}};
 }
 
+constexpr const char *kCbow = "cbow", *kTransformer = "transformer";
+
 Json text_json(const ModelConfig& c) {
   const nn::TextConfig& text = c.text;
+  if (text.type == nn::TextType::cbow)
+    return {{"type", kCbow},
+            {"context_length", text.context_length},
+            {"vocab_size", text.vocab_size},
+            {"width", text.transformer.width}};
   Json json{{"context_length", text.context_length}, {"vocab_size", text.vocab_size}};
   json.update(tower_json(text.transformer));
   add_unless(true, "causal", text.causal, json);
@@ -202,9 +209,18 @@ void read_vision(Reader in, const nn::TowerConfig& common, ModelConfig& c) {
 
 void read_text(Reader in, const nn::TowerConfig& common, ModelConfig& c) {
   nn::TextConfig& text = c.text;
+  const auto type = in.get_or<std::string>("type", kTransformer);
+  check(type == kCbow || type == kTransformer,
+        "config: model.text.type must be transformer or cbow, got '", type, "'");
   text.context_length = in.size("context_length");
   text.vocab_size = in.size("vocab_size");
   text.transformer = common;
+  if (type == kCbow) {
+    text.type = nn::TextType::cbow;
+    text.transformer.width = in.size("width");
+    text.transformer.layers = 0;
+    return in.finish();
+  }
   read_tower(in, text.transformer);
   text.causal = in.get_or("causal", true);
   text.pooling = pooling_from<nn::TextPooling>(

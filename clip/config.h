@@ -8,7 +8,7 @@
 #include "data/image/transform.h"
 #include "data/text/captions.h"
 #include "nn/resnet.h"
-#include "nn/text_transformer.h"
+#include "nn/text_tower.h"
 #include "nn/vit.h"
 
 namespace diptych {

@@ -52,6 +52,7 @@ double multiply_adds(const nn::ResNetConfig& r, const ModelConfig& c) {
 }
 
 double multiply_adds(const nn::TextConfig& text, int64_t embed_dim, int64_t T) {
+  if (text.type == nn::TextType::cbow) return product(text.transformer.width, embed_dim);
   const int64_t tokens = text.ends_where_read() ? T : text.context_length;
   return multiply_adds(text.transformer, text.causal, tokens) +
          product(text.transformer.width, embed_dim);

@@ -104,10 +104,16 @@ void text_tower_on(MemoryTape& tape, const ModelConfig& c) {
   const int64_t T = packed ? tape.setup.tokens : text.context_length, R = tape.B * T,
                 D = text.transformer.width, x = tape.flowing(R * D);
   const int64_t table = tape.wide(text.vocab_size * D), positions = tape.wide(T * D);
+  const bool bag = text.type == nn::TextType::cbow;
   const int64_t rows = x + (tape.narrow(1) > 0 ? tape.wide(R * D) : 0);
   tape.add({2 * tape.indices(R), table, rows + table});
-  tape.add({0, positions, rows + positions});
-  tower_on(tape, text.transformer, T, packed);
+  if (bag) {  // the caption of each token; sums and means, and their gradients
+    const int64_t sums = tape.flowing((tape.B + 1) * D);
+    tape.add({tape.indices(R) + tape.wide(tape.B), 0, x + 2 * sums});
+  } else {
+    tape.add({0, positions, rows + positions});
+    tower_on(tape, text.transformer, T, packed);
+  }
   if (!packed) tape.add({0, 0, 2 * x});
   norm_on(tape, tape.B, D);
   project_on(tape, D, c.embed_dim);

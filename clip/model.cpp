@@ -3,6 +3,9 @@
 
 #include <cmath>
 
+#include "nn/text_cbow.h"
+#include "nn/text_transformer.h"
+
 namespace diptych {
 namespace {
 
@@ -31,10 +34,17 @@ nn::ImageTower& Clip::add_image_tower() {
   return child<nn::VisionTransformer>("visual", *c.vit(), pictures, c.embed_dim);
 }
 
+// Its names have no prefix.
+nn::TextTower& Clip::add_text_tower() {
+  const ModelConfig& c = config_;
+  if (c.text.type == nn::TextType::cbow) return child<nn::CbowText>("", c.text, c.embed_dim);
+  return child<nn::TextTransformer>("", c.text, c.embed_dim);
+}
+
 Clip::Clip(const ModelConfig& c)
     : config_(c),
       visual_(add_image_tower()),
-      text_(child<nn::TextTransformer>("", c.text, c.embed_dim)),  // its names have no prefix
+      text_(add_text_tower()),
       logit_scale_(parameter("logit_scale", {}, nn::Init::constant(std::log(1 / 0.07)),
                              {0, std::log(100)})) {}
 

@@ -35,11 +35,12 @@ class Clip : public nn::Module {
 
  private:
   nn::ImageTower& add_image_tower();
+  nn::TextTower& add_text_tower();
 
   ModelConfig config_;
   PrecisionConfig precision_;
   nn::ImageTower& visual_;
-  nn::TextTransformer& text_;
+  nn::TextTower& text_;
   Tensor logit_scale_;
 };
 

@@ -89,20 +89,45 @@ std::string spelled_as_here(std::string name) {
   return name.ends_with("px") ? name.substr(0, name.size() - 2) : name;
 }
 
+constexpr std::string_view kCbowEnding = "-cbow";
+
+template <class Row>
+bool is_small(const Row& row) {
+  return row.vocab_size < 49408;
+}
+
+// "fashion-cbow" is "fashion" with a bag of words for its text transformer.
+ModelConfig with_cbow(ModelConfig c) {
+  c.text.type = nn::TextType::cbow;
+  c.text.transformer.layers = 0;
+  return c;
+}
+
+std::string without_cbow(const std::string& name) {
+  return name.ends_with(kCbowEnding) ? name.substr(0, name.size() - kCbowEnding.size()) : name;
+}
+
+template <class Row>
+void add_names(const Row& row, std::vector<std::string>& all) {
+  all.emplace_back(row.name);
+  if (is_small(row)) all.push_back(row.name + std::string(kCbowEnding));
+}
+
 }  // namespace
 
 const std::vector<std::string>& preset_names() {
   static const std::vector<std::string> names = [] {
     std::vector<std::string> all;
-    for (const VitRow& row : kVits) all.emplace_back(row.name);
-    for (const ResNetRow& row : kResNets) all.emplace_back(row.name);
+    for (const VitRow& row : kVits) add_names(row, all);
+    for (const ResNetRow& row : kResNets) add_names(row, all);
     return all;
   }();
   return names;
 }
 
 std::string preset_purpose(const std::string& spelled) {
-  const std::string name = spelled_as_here(spelled);
+  const std::string spelling = spelled_as_here(spelled), name = without_cbow(spelling);
+  if (name != spelling) return preset_purpose(name) + "; captions as bags of words";
   if (name == "small")
     return "for pictures and captions of one's own: RGB, 64 px, 32 tokens of a vocabulary learned "
            "from the captions";
@@ -117,11 +142,15 @@ std::string preset_purpose(const std::string& spelled) {
 }
 
 ModelConfig preset(const std::string& spelled) {
-  const std::string name = spelled_as_here(spelled);
+  const std::string name = spelled_as_here(spelled), whole = without_cbow(name);
+  const auto is = [&](const auto& row) {
+    return name == row.name || (whole == row.name && is_small(row));
+  };
+  const auto chosen = [&](const ModelConfig& c) { return name == whole ? c : with_cbow(c); };
   for (const VitRow& row : kVits)
-    if (name == row.name) return config_of(row, row.activation);
+    if (is(row)) return chosen(config_of(row, row.activation));
   for (const ResNetRow& row : kResNets)
-    if (name == row.name) return config_of(row, kQuick);
+    if (is(row)) return chosen(config_of(row, kQuick));
   std::string all;
   for (const std::string& known : preset_names()) all += (all.empty() ? "" : ", ") + known;
   const std::string guess = nearest(name, preset_names());

@@ -52,10 +52,15 @@ void text_tower_on(PaperTape& tape, const ModelConfig& c) {
   const bool packed = text.ends_where_read();
   const int64_t T = packed ? tape.T : text.context_length, R = tape.B * T,
                 D = text.transformer.width;
-  tape.pass(Family::rows_and_pixels, 7 * tape.e * times(R, D), 3);
-  scatter_on(tape, R, text.vocab_size, D);
-  scatter_on(tape, R, text.context_length, D);
-  tower_on(tape, {text.transformer, tape.B, T, text.causal, packed});
+  if (text.type == nn::TextType::cbow) {  // gathered, summed; the gradient's way back
+    tape.pass(Family::rows_and_pixels, 6 * tape.e * times(R, D), 4);
+    scatter_on(tape, R, text.vocab_size, D);
+  } else {
+    tape.pass(Family::rows_and_pixels, 7 * tape.e * times(R, D), 3);
+    scatter_on(tape, R, text.vocab_size, D);
+    scatter_on(tape, R, text.context_length, D);
+    tower_on(tape, {text.transformer, tape.B, T, text.causal, packed});
+  }
   if (!packed) {
     tape.pass(Family::rows_and_pixels, 2 * tape.e * times(tape.B, D));
     scatter_on(tape, tape.B, R, D);

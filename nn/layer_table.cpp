@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "nn/resnet.h"
+#include "nn/text_cbow.h"
 #include "nn/text_transformer.h"
 #include "nn/vit.h"
 
@@ -59,13 +60,14 @@ LayerCase vit_case(const char* name, const VitConfig& how = {}) {
                    randn({2, 2, 4, 4}, {7, 0}, DType::f64), kCall);
 }
 
+template <class Text = TextTransformer>
 LayerCase text_case(const char* name, const TextConfig& how = {}) {
   TextConfig c = how;
   c.context_length = 6;
   c.vocab_size = 9;
   c.transformer = kSmall;
-  return make_case(name, std::make_shared<TextTransformer>(c, 5), {},
-                   [](const TextTransformer& text, const Tensor& beside) {
+  return make_case(name, std::make_shared<Text>(c, 5), {},
+                   [](const Text& text, const Tensor& beside) {
                      const auto ids = from_vector<int64_t>({7, 3, 1, 8, 7, 2, 8}, {kRows});
                      return text(ids.to(beside.device()), layout(beside));
                    });
@@ -132,6 +134,7 @@ std::vector<LayerCase> layer_table(Device device) {
   table.push_back(text_case("TextTransformer"));
   table.push_back(text_case("TextTransformer (every token sees every other)", {.causal = false}));
   table.push_back(text_case("TextTransformer (last)", {.pooling = TextPooling::last}));
+  table.push_back(text_case<CbowText>("CbowText"));
   for (LayerCase& c : table) {
     c.layer->to(device);  // its parameters are inputs already
     for (Tensor& x : c.inputs) x = x.to(device);

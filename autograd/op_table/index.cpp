@@ -16,6 +16,45 @@ OpFunction gathered_by_slices(const std::vector<int64_t>& index) {
   };
 }
 
+OpFunction scattered(const std::vector<int64_t>& index, int64_t V) {
+  return [t = i64(index), V](const Inputs& in) {
+    return scatter_add_rows(in[0], t.to(in[0].device()), V);
+  };
+}
+
+// By a product with the matrix that is 1 where index[i] = v.
+OpFunction scattered_by_matrix(const std::vector<int64_t>& index, int64_t V) {
+  return [index, V](const Inputs& in) {
+    const auto N = static_cast<int64_t>(index.size());
+    std::vector<double> ones(static_cast<size_t>(V * N), 0);
+    for (int64_t i = 0; i < N; ++i)
+      ones[static_cast<size_t>(index[static_cast<size_t>(i)] * N + i)] = 1;
+    return matmul(f64(ones, {V, N}).to(in[0].dtype()).to(in[0].device()), in[0]);
+  };
+}
+
+std::vector<OpCase> scattered_rows() {
+  const auto row = [](const char* what, Shape x, const std::vector<int64_t>& index, int64_t V) {
+    return OpCase{"scatter_add_rows", what, scattered(index, V), normal({x}),
+                  scattered_by_matrix(index, V)};
+  };
+  std::vector<OpCase> rows = {row("some twice, some never", {5, 3}, {4, 0, 4, 1, 4}, 6),
+                              row("one", {2, 1}, {0, 0}, 1),
+                              row("long", {501, 65}, cyclic(501, 5, 37), 37)};
+  rows[0].bad = {{"scatter_add_rows: index 2 is out of range [0, 2)",
+                  [] {
+                    return scatter_add_rows(zeros({2, 3}), i64({0, 2}), 2);
+                  }},
+                 {"got (2, 3) and i64 (1)",
+                  [] {
+                    return scatter_add_rows(zeros({2, 3}), i64({0}), 2);
+                  }},
+                 {"scatter_add_rows: no result can have -1 rows", [] {
+                    return scatter_add_rows(zeros({1, 3}), i64({0}), -1);
+                  }}};
+  return rows;
+}
+
 }  // namespace
 
 std::vector<OpCase> index_rows() {
@@ -47,6 +86,7 @@ std::vector<OpCase> index_rows() {
                  {"gather_rows: needs a floating-point tensor", [] {
                     return gather_rows(zeros({3, 1}, DType::i64), i64({0}));
                   }}};
+  append(rows, scattered_rows());
   return rows;
 }
 

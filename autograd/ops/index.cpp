@@ -29,4 +29,21 @@ Tensor gather_rows(const Tensor& x, const Tensor& index, DType dtype) {
       });
 }
 
+Tensor scatter_add_rows(const Tensor& x, const Tensor& index, int64_t V) {
+  check(x.rank() == 2 && index.shape() == Shape{x.dim(0)} && index.dtype() == DType::i64 &&
+            index.device() == x.device(),
+        "scatter_add_rows: needs x (N, D) and i64 index (N) beside it, got ", x.shape(), " and ",
+        index.dtype(), ' ', index.shape());
+  check_float("scatter_add_rows", x);
+  check(V >= 0 && is_addressable({V, x.dim(1)}), "scatter_add_rows: no result can have ", V,
+        " rows");
+  check_index("scatter_add_rows: index", index, V);
+  const Tensor rows = index.contiguous();
+  Tensor y = empty({V, x.dim(1)}, x.dtype(), x.device());
+  kernel::scatter_add_rows(x.device(), x.contiguous(), rows, y);
+  return record("scatter_add_rows", y, {x}, [rows = Saved(rows)](const Tensor& g) -> Grads {
+    return {gather_rows(g, rows.get())};
+  });
+}
+
 }  // namespace diptych

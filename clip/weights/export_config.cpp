@@ -124,6 +124,7 @@ const nn::VitConfig& hugging_face_vit(const ModelConfig& c) {
 }  // namespace
 
 std::string open_clip_config(const ModelConfig& c) {
+  need(c.text.type != nn::TextType::cbow, "open_clip", "a bag of words as text tower");
   Json model{
       {"embed_dim", c.embed_dim},
       {"quick_gelu", is_quick(c)},
@@ -136,6 +137,7 @@ std::string open_clip_config(const ModelConfig& c) {
 }
 
 std::string hugging_face_config(const ModelConfig& c, const Tokenizer* tokenizer) {
+  need(c.text.type != nn::TextType::cbow, kTheirs, "a bag of words as text tower");
   const nn::VitConfig& v = hugging_face_vit(c);
   const int64_t end = end_of_text(c.text, tokenizer);
   Json words = hugging_face_tower("clip_text_model", c.text.transformer, c.embed_dim);
