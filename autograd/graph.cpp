@@ -86,6 +86,11 @@ const Tensor& track(const Tensor& leaf) {
   return leaf;
 }
 
+void untrack(const Tensor& leaf) {
+  leaf_node("untrack", leaf);
+  leaf.set_node(nullptr);
+}
+
 const Tensor& grad(const Tensor& leaf) {
   const Node& node = leaf_node("grad", leaf);
   check(!node.broken,

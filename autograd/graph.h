@@ -97,6 +97,8 @@ struct NoGrad : GradMode {
 };
 
 const Tensor& track(const Tensor& leaf);  ///< makes a leaf collect a gradient; returns it
+/// A leaf that was tracked collects no gradient any more; its own is dropped.
+void untrack(const Tensor& leaf);
 inline bool needs_grad(const Tensor& x) { return x.node() != nullptr; }
 /// The gradient collected so far; undefined before the first backward(). Throws Error unless x is a
 /// leaf, or if a pass that threw left it incomplete.

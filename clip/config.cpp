@@ -3,6 +3,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "clip/spelling.h"
+
 namespace diptych {
 namespace {
 
@@ -39,7 +41,10 @@ class Reader {
     }
   }
 
-  bool has(const std::string& key) const { return object_.contains(key); }
+  bool has(const std::string& key) {
+    seen_.push_back(key);
+    return object_.contains(key);
+  }
 
   /// Of a key that is written only where the value differs from the default.
   template <class T>
@@ -70,8 +75,10 @@ class Reader {
 
   void finish() const {
     for (const auto& [key, value] : object_.items()) {
-      check(std::find(seen_.begin(), seen_.end(), key) != seen_.end(), "config: ", where_, '.', key,
-            " is unknown");
+      if (std::find(seen_.begin(), seen_.end(), key) != seen_.end()) continue;
+      const std::string guess = nearest(key, seen_);
+      fail("config: ", where_, '.', key, " is unknown",
+           guess.empty() ? "" : "; did you mean " + guess + "?");
     }
   }
 

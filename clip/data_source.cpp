@@ -61,13 +61,14 @@ DataSource open_training_data(const std::string& spec, const PairOptions& option
     tinted.flip = true;
     auto dataset = std::make_unique<TintedFashion>(tinted);
     const Texts pictures = names_of(*dataset);
-    return {std::move(dataset), fashion_captions, pictures, {}, {}};
+    return {std::move(dataset), fashion_captions, pictures, {}, {}, {}};
   }
   PairSource source = open_pairs(spec, options);
   auto dataset = std::make_unique<PairDataset>(std::move(source.pairs), preprocess, seed,
                                                /*training=*/true, limits);
   const PairList& pairs = dataset->pairs();
-  return {std::move(dataset), captions_of(pairs), pictures_of(pairs, spec),
+  const Texts files = names_of(*dataset);
+  return {std::move(dataset),         captions_of(pairs),      pictures_of(pairs, spec), files,
           std::move(source.left_out), std::move(source.others)};
 }
 

@@ -18,6 +18,8 @@ struct DataSource {
   /// Where each pair's picture is, as the source gives it: the paths of a table, or those below a
   /// folder. They are the same after the whole has moved. As long as `dataset` lives.
   Texts pictures;
+  /// Where the pictures are files: their paths from here. Undefined for others.
+  Texts files = {};
   std::vector<LeftOut> left_out;    ///< pictures and texts that make no pair
   std::vector<std::string> others;  ///< files that are neither
 };

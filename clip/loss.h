@@ -15,4 +15,8 @@ Tensor contrastive_loss(const Tensor& image, const Tensor& text, const Tensor& l
 /// The same of what the model makes of pixels (B, C, R, R) and B captions.
 Tensor contrastive_loss(const Clip&, const Tensor& pixels, const Captions&);
 
+/// What no loss of a batch can fall below, since equal captions cannot be told apart: the mean of
+/// ln(how often its caption stands in the batch). Of tokens, as the model reads them.
+double loss_floor(const Captions&);
+
 }  // namespace diptych

@@ -48,11 +48,23 @@ Clip::Clip(const ModelConfig& c)
       logit_scale_(parameter("logit_scale", {}, nn::Init::constant(std::log(1 / 0.07)),
                              {0, std::log(100)})) {}
 
-Tensor Clip::encode_image(const Tensor& pixels) const { return wide(visual_(pixels)); }
+// Without a history where nothing is to be trained.
+Tensor Clip::encode_image(const Tensor& pixels) const {
+  const GradMode mode(GradMode::enabled() && image_trained_);
+  return wide(visual_(pixels));
+}
 
 Tensor Clip::encode_text(const Captions& captions) const {
+  const GradMode mode(GradMode::enabled() && !text_.locked());
   return wide(text_(captions.tokens, captions.layout));
 }
+
+void Clip::lock_image(int64_t unlocked_groups) {
+  visual_.lock_but(unlocked_groups);
+  image_trained_ = unlocked_groups > 0;
+}
+
+void Clip::lock_text() { text_.lock(); }
 
 void Clip::use(const PrecisionConfig& c) {
   const DType compute = diptych::compute_dtype(c.precision);

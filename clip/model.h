@@ -25,6 +25,11 @@ class Clip : public nn::Module {
   /// time.
   void set_checkpointing(bool on);
 
+  /// Nothing in the image tower is trained but its last `unlocked_groups` groups (see ImageTower),
+  /// or in the text tower. What is locked keeps no graph.
+  void lock_image(int64_t unlocked_groups = 0);
+  void lock_text();
+
   /// Computes, and keeps its parameters, as that says. The temperature stays f32: in bf16 no step
   /// of training would move it. Throws Error if a value is beyond the largest of its 16-bit type.
   void use(const PrecisionConfig&);
@@ -39,6 +44,7 @@ class Clip : public nn::Module {
 
   ModelConfig config_;
   PrecisionConfig precision_;
+  bool image_trained_ = true;
   nn::ImageTower& visual_;
   nn::TextTower& text_;
   Tensor logit_scale_;

@@ -45,6 +45,7 @@ struct Pieces {
         random(seed),
         low(static_cast<float>(s.low)),
         high(static_cast<float>(s.high)),
+        rate(static_cast<float>(s.rate)),
         decays(s.decays),
         size(groups == 0 ? 0 : s.p.numel() / groups),
         of_group(ceil_div(size, kPiece)),
@@ -60,7 +61,7 @@ struct Pieces {
   Copy copy;
   Pair* largest;
   Seed random;
-  float low, high;
+  float low, high, rate;
   bool decays, packed;
   int64_t size, of_group;  ///< elements and pieces of a group
   int64_t n;               ///< pieces

@@ -5,7 +5,7 @@
 #include "clip/eval/zero_shot.h"
 #include "clip/loss.h"
 #include "data/text/tokenizer.h"
-#include "nn/optim.h"
+#include "nn/adamw.h"
 #include "nn/schedule.h"
 
 using namespace diptych;

@@ -18,6 +18,9 @@ class ImageTower : public Module {
   virtual Tensor operator()(const Tensor& pixels) const = 0;
   /// Recompute each block during backward instead of keeping its insides.
   virtual void set_checkpointing(bool on) = 0;
+  /// lock(), but for the last `unlocked` of the groups that open_clip's
+  /// --lock-image-unlocked-groups counts. Throws Error if there are not that many.
+  virtual void lock_but(int64_t unlocked) = 0;
 };
 
 }  // namespace diptych::nn

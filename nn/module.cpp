@@ -156,6 +156,15 @@ void Module::train(bool on) {
   for (const auto& [name, module] : children_) module->train(on);
 }
 
+void Module::lock(bool on) {
+  locked_ = on;
+  for (const Entry& entry : entries_) {
+    if (!entry.trained || needs_grad(entry.tensor) != on) continue;
+    on ? untrack(entry.tensor) : static_cast<void>(track(entry.tensor));
+  }
+  for (const auto& [name, module] : children_) module->lock(on);
+}
+
 std::string of_any_block(const std::string& name) {
   const std::string key = "resblocks.";
   const size_t at = name.find(key);

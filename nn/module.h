@@ -66,7 +66,12 @@ class Module {
   /// first.
   void train(bool on = true);
   void eval() { train(false); }
-  bool training() const { return training_; }
+  bool training() const { return training_ && !locked_; }
+
+  /// Parameters here and below collect no gradients any more, and layers behave as in evaluation
+  /// whatever train() says: nothing in here changes. Or the other way round.
+  void lock(bool on = true);
+  bool locked() const { return locked_; }
 
   /// From now on products, and all that flows between layers, here and below, are of that dtype; at
   /// first, of the parameters' own. Parameters stay what they are and are converted where they are
@@ -131,7 +136,7 @@ class Module {
   std::vector<std::pair<std::string, std::unique_ptr<Module>>> children_;
   std::set<std::string> names_;  // of all state below
   std::optional<DType> compute_;
-  bool training_ = true, registered_ = false;
+  bool training_ = true, locked_ = false, registered_ = false;
 };
 
 /// Throws Error naming `op` if the object, which lies in these bytes, has a module as a member that

@@ -57,7 +57,11 @@ class Problems {
 
 void move(const Module::Entry& entry, const Tensor& data) {
   Tensor tensor = entry.tensor;
-  if (!entry.trained) return tensor.set_data(data);
+  if (!needs_grad(tensor)) {
+    tensor.set_data(data);
+    if (entry.copy) *entry.copy = {};
+    return;
+  }
   move_leaf(tensor, data, statistics_dtype(data));
   *entry.copy = {};
 }
@@ -101,7 +105,7 @@ Tensor Module::in(const Tensor& parameter) const {
 // Rounded once for all its uses.
 Tensor Module::narrow_copy(const Tensor& parameter, DType dtype) const {
   const auto it = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& entry) {
-    return entry.trained && entry.tensor.node() == parameter.node();
+    return entry.trained && entry.tensor.same_storage(parameter);
   });
   check(it != entries_.end(), "in: not a parameter of this module, ", parameter.shape());
   return record("cast", refreshed(*it->copy, parameter, dtype), {parameter},
@@ -161,7 +165,8 @@ void Module::matrices_to(DType dtype) {
 }
 
 void Module::zero_grad() {
-  for (const Tensor& t : parameters()) set_grad(t, {});
+  for (const Tensor& t : parameters())
+    if (needs_grad(t)) set_grad(t, {});
 }
 
 }  // namespace diptych::nn

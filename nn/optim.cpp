@@ -1,4 +1,4 @@
-// nn/optim.cpp — the optimizer's bookkeeping; the arithmetic is kernel::adamw_step.
+// nn/optim.cpp — what an optimizer keeps; how it moves is up to each.
 #include "nn/optim.h"
 
 #include <cmath>
@@ -15,20 +15,6 @@
 namespace diptych::nn {
 namespace {
 
-// What the kernel takes for granted: all on one device, all f64 or none.
-void check_slot(const std::string& name, const AdamWSlot& s, const Tensor& first) {
-  const auto fits = [&](const Tensor& t) {
-    return t.device() == first.device() &&
-           (t.dtype() == DType::f64) == (first.dtype() == DType::f64);
-  };
-  check(fits(s.p) && fits(s.g) && fits(s.m), "optimizer: ", name, " is ", s.p.dtype(), " on ",
-        s.p.device(), ", its gradient ", s.g.dtype(), " on ", s.g.device(), ", its moments ",
-        s.m.dtype(), " on ", s.m.device(), ", the first parameter ", first.dtype(), " on ",
-        first.device(), "; move the model before the optimizer is made");
-  check(s.g.dtype() == statistics_dtype(s.p), "optimizer: the gradient of ", name, " is ",
-        s.g.dtype(), "; it must be ", statistics_dtype(s.p));
-}
-
 // Σ x²: not finite if any element is not.
 Tensor squares_of(const std::vector<Tensor>& tensors) {
   if (tensors.empty()) return zeros({}, DType::f64);
@@ -38,82 +24,63 @@ Tensor squares_of(const std::vector<Tensor>& tensors) {
 }
 
 // A parameter that was never set is NaN.
-void check_parameters(const Module& module) {
-  const std::vector<Module::Entry> parameters = module.named_parameters();
-  check(!parameters.empty(),
-        "AdamW: the module has no parameters; they are made by parameter() and child()");
+void check_parameters(const char* who, const std::vector<Module::Entry>& parameters) {
+  check(!parameters.empty(), who,
+        ": the module has no parameters; they are made by parameter() and child()");
   for (const Module::Entry& entry : parameters)
-    check(all_finite(entry.tensor), "AdamW: ", entry.name, ' ', entry.tensor.shape(),
+    check(all_finite(entry.tensor), who, ": ", entry.name, ' ', entry.tensor.shape(),
           " has no finite values; call initialize() or load_state() first");
 }
 
 }  // namespace
 
-AdamW::AdamW(const Module& module, const AdamWConfig& config, const void* object, size_t bytes)
-    : config_(config) {
-  check_members("AdamW", module, object, bytes);
-  check_parameters(module);
-  for (Module::Entry& entry : module.named_parameters()) {
+Optimizer::Optimizer(const char* who, const Trained& trained, const OptimizerConfig& config,
+                     std::vector<std::string> moments)
+    : config_(config), moments_(std::move(moments)) {
+  check_members(who, trained.module, trained.object, trained.bytes);
+  const std::vector<Module::Entry> parameters = trained.module.named_parameters();
+  check_parameters(who, parameters);
+  for (const Module::Entry& entry : parameters) {
+    if (!needs_grad(entry.tensor)) continue;
     const bool half = config.half_moments && entry.tensor.dtype() != DType::f64;
-    const auto moment = [&] { return zero_moment(entry.tensor, half, entry.table); };
-    slots_.push_back({entry.name, entry.tensor, moment(), moment(), entry.bounds, entry.copy});
+    Slot slot{entry.name, entry.tensor, {}, entry.bounds, entry.copy};
+    for (size_t i = 0; i < moments_.size(); ++i)
+      slot.moments.push_back(zero_moment(entry.tensor, half, entry.table));
+    slots_.push_back(std::move(slot));
   }
+  check(!slots_.empty(), who, ": all parameters are locked, there is nothing to train");
   vanished_ = zeros({}, DType::f64, slots_[0].parameter.device());
   fault_ = zeros_like(vanished_);
 }
 
-// A copy that is out of date is nobody's; it is made anew when somebody asks for it. So is one of a
-// parameter in f64.
-AdamWSlot AdamW::arrays(const Slot& slot) const {
-  const NarrowCopy& copy = *slot.copy;
-  const bool fresh = slot.parameter.dtype() == DType::f32 && copy.tensor.defined() &&
-                     copy.version == slot.parameter.version();
-  return {grad(slot.parameter),   slot.m.values,
-          slot.v.values,          slot.parameter,
-          decays(slot.parameter), slot.bounds.low,
-          slot.bounds.high,       slot.m.scale,
-          slot.v.scale,           fresh ? copy.tensor : Tensor(),
-          stream_of(slot.name)};
+void Optimizer::set_rates(const std::function<double(const std::string&)>& rate) {
+  for (Slot& slot : slots_) slot.rate = rate(slot.name);
 }
 
-void AdamW::step(double lr, const Tensor& squares, double max_norm, double loss_scale) {
-  std::vector<AdamWSlot> slots;
-  std::vector<NarrowCopy*> copies;
-  for (const Slot& slot : slots_) {
-    if (!grad(slot.parameter).defined()) continue;
-    slots.push_back(arrays(slot));
-    copies.push_back(slot.copy.get());
-    check_slot(slot.name, slots.back(), slots_[0].parameter);
-  }
+void Optimizer::step(double lr, const Tensor& squares, double max_norm, double loss_scale) {
+  std::vector<Slot*> slots;
+  for (Slot& slot : slots_)
+    if (grad(slot.parameter).defined()) slots.push_back(&slot);
   ++t_;
   if (slots.empty()) return;
-  const AdamWStep step{
-      lr, config_.beta1, config_.beta2, config_.eps,       config_.weight_decay, max_norm,
-      t_, loss_scale,    config_.seed,  config_.stochastic};
   const Tensor guarded = squares + fault_;
   fault_ = guarded * 0.0;  // NaN, if that is NaN or infinite
-  kernel::adamw_step(slots[0].p.device(), step, guarded, slots, vanished_);
-  for (size_t i = 0; i < slots.size(); ++i) {
-    slots[i].p.bump_version();
-    if (!slots[i].copy.defined()) continue;
-    slots[i].copy.bump_version();
-    copies[i]->version = slots[i].p.version();
-  }
+  update({lr, max_norm, loss_scale, t_}, guarded, slots);
 }
 
-void AdamW::forget_step() {
+void Optimizer::forget_step() {
   --t_;
   fault_.fill_(0);
 }
 
-int64_t AdamW::half_moments() const {
+int64_t Optimizer::half_moments() const {
   int64_t count = 0;
   for (const Slot& slot : slots_)
-    if (slot.v.scale.defined()) count += slot.v.values.numel();
+    if (slot.moments.back().scale.defined()) count += slot.moments.back().values.numel();
   return count;
 }
 
-std::string AdamW::groups() const {
+std::string Optimizer::groups() const {
   std::ostringstream text;
   for (const bool decayed : {true, false}) {
     int64_t tensors = 0, elements = 0;
@@ -131,29 +98,32 @@ std::string AdamW::groups() const {
   return text.str();
 }
 
-std::vector<NamedTensor> AdamW::state() const {
+std::vector<NamedTensor> Optimizer::state() const {
   std::vector<NamedTensor> out;
   for (const Slot& slot : slots_) {
-    for (const auto& [kind, moment] : {std::pair{"m", &slot.m}, std::pair{"v", &slot.v}}) {
-      out.push_back({kind + ('.' + slot.name), moment->values});
-      if (moment->scale.defined()) out.push_back({kind + ("_scale." + slot.name), moment->scale});
+    for (size_t i = 0; i < moments_.size(); ++i) {
+      const Moment& moment = slot.moments[i];
+      out.push_back({moments_[i] + '.' + slot.name, moment.values});
+      if (moment.scale.defined())
+        out.push_back({moments_[i] + "_scale." + slot.name, moment.scale});
     }
   }
   return out;
 }
 
-void AdamW::load_state(const std::vector<NamedTensor>& values, int64_t steps) {
+void Optimizer::load_state(const std::vector<NamedTensor>& values, int64_t steps) {
   std::map<std::string, Tensor> given;
   for (const NamedTensor& value : values) given.emplace(value.name, value.tensor);
-  const auto read = [&](const char* kind, const std::string& name, Moment& moment) {
-    const auto it = given.find(kind + ('.' + name)), scale = given.find(kind + ("_scale." + name));
-    check(it != given.end(), "optimizer: no ", kind, '.', name, " in the checkpoint");
-    assign(kind + ('.' + name), {it->second, scale == given.end() ? Tensor() : scale->second},
-           moment);
+  const auto find = [&](const std::string& key) {
+    const auto it = given.find(key);
+    return it == given.end() ? Tensor() : it->second;
   };
   for (Slot& slot : slots_) {
-    read("m", slot.name, slot.m);
-    read("v", slot.name, slot.v);
+    for (size_t i = 0; i < moments_.size(); ++i) {
+      const std::string key = moments_[i] + '.' + slot.name;
+      check(find(key).defined(), "optimizer: no ", key, " in the checkpoint");
+      assign(key, {find(key), find(moments_[i] + "_scale." + slot.name)}, slot.moments[i]);
+    }
   }
   t_ = steps;
   fault_.fill_(0);
@@ -162,7 +132,7 @@ void AdamW::load_state(const std::vector<NamedTensor>& values, int64_t steps) {
 Tensor grad_squares(const Module& module) {
   std::vector<Tensor> grads;
   for (const Tensor& p : module.parameters())
-    if (grad(p).defined()) grads.push_back(grad(p));
+    if (needs_grad(p) && grad(p).defined()) grads.push_back(grad(p));
   for (const Tensor& g : grads)
     check(alike(g, grads[0]), "grad_squares: a gradient is ", g.dtype(), " on ", g.device(),
           ", another ", grads[0].dtype(), " on ", grads[0].device());

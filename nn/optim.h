@@ -1,7 +1,9 @@
-// nn/optim.h — AdamW with parameter groups, and the global gradient norm.
+// nn/optim.h — what all optimizers share: parameters, moments, clipping, checkpoints.
 #pragma once
 
 #include <concepts>
+#include <functional>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -9,41 +11,50 @@
 #include "nn/module.h"
 #include "nn/moment.h"
 
-namespace diptych {
-struct AdamWSlot;
-}
-
 namespace diptych::nn {
 
-struct AdamWConfig {
+/// Each optimizer uses those it has.
+struct OptimizerConfig {
   double beta1 = 0.9, beta2 = 0.98,
          eps = 1e-6;  ///< CLIP's for ViT (Radford et al., 2021, table 19)
   double weight_decay = 0.2;
-  bool half_moments = false;  ///< both in f16: see Moment
+  double momentum = 0.9;      ///< of SGD
+  bool half_moments = false;  ///< in f16: see Moment. Of AdamW alone
   bool stochastic = true;     ///< how parameters of 16 bits are rounded; else to nearest
   uint64_t seed = 0;          ///< of that
 };
 
-/// Adam with decoupled weight decay (Loshchilov and Hutter, 2019) on all weights that are not gains
-/// or biases: tensors of two or more axes are decayed; gains, biases, the class embedding and the
-/// temperature are not. That is open_clip's original rule; embeddings and projections are decayed.
-class AdamW {
- public:
-  /// Throws Error if the module has no parameters, if one has no finite values (initialize() or
-  /// load_state() come first), or if M has a module as a member that child() did not make.
+/// A module with the bytes of its object, among which members that nobody registered would lie.
+struct Trained {
   template <std::derived_from<Module> M>
-  AdamW(const M& module, const AdamWConfig& config)
-      : AdamW(module, config, static_cast<const void*>(&module), sizeof(M)) {}
+  Trained(const M& m) : module(m), object(&m), bytes(sizeof(M)) {}  // NOLINT: on purpose implicit
+  const Module& module;
+  const void* object;
+  size_t bytes;
+};
+
+/// Brings the parameters of a module that are not locked down the gradient. Tensors of two or more
+/// axes are decayed; gains, biases, the class embedding and the temperature are not: open_clip's
+/// original rule. To add one: derive from RuleOptimizer (nn/optimizers.h).
+class Optimizer {
+ public:
+  virtual ~Optimizer() = default;
+  Optimizer(const Optimizer&) = delete;
+  Optimizer& operator=(const Optimizer&) = delete;
 
   /// One step with the gradients collected so far, those of `loss_scale` times the loss, whose
   /// grad_squares() are `squares`. They are scaled down to a norm of at most `max_norm`; 0 leaves
   /// them as they are. A parameter without a gradient is left alone. If `squares` is not finite all
   /// are, in this step and in every one after it: whoever reads that number later finds the
-  /// parameters as they were before. Reads nothing back from a device.
+  /// parameters as they were before.
   void step(double lr, const Tensor& squares, double max_norm = 0, double loss_scale = 1);
   /// The last step was not finite, and shall be as if it had not been asked for: steps are taken
   /// again.
   void forget_step();
+
+  /// The rate of a parameter is `rate(name)` times that of the step, its decay likewise; 1 at
+  /// first.
+  void set_rates(const std::function<double(const std::string& name)>& rate);
 
   /// How many second moments became 0 in the last step because f16 knows nothing smaller: f64 ().
   const Tensor& vanished() const { return vanished_; }
@@ -54,28 +65,43 @@ class AdamW {
   /// Two lines: how many tensors and elements are decayed and how many are not, and which.
   std::string groups() const;
 
-  /// First and second moments as "m.<name>", "v.<name>", with scales as "m_scale.<name>",
-  /// "v_scale.<name>" if they are f16; with steps() all there is to save.
+  /// Moments as "m.<name>", with their scales as "m_scale.<name>" if they are f16; with steps() all
+  /// there is to save.
   std::vector<NamedTensor> state() const;
   int64_t steps() const { return t_; }
   /// Steps are taken again after one that was not finite. Moments kept otherwise here than there
   /// are converted. Throws Error if one is missing or has the wrong shape.
   void load_state(const std::vector<NamedTensor>&, int64_t steps);
 
- private:
-  AdamW(const Module&, const AdamWConfig&, const void* object, size_t bytes);
-
+ protected:
   struct Slot {
     std::string name;
     Tensor parameter;
-    Moment m, v;
+    std::vector<Moment> moments;  ///< one for each of the optimizer's names
     Bounds bounds;
     std::shared_ptr<NarrowCopy> copy;
+    double rate = 1;
   };
-  AdamWSlot arrays(const Slot&) const;
-  AdamWConfig config_;
-  std::vector<Slot> slots_;
+  /// What a step is told, and which it is.
+  struct Step {
+    double lr, max_norm, loss_scale;
+    int64_t t;  ///< 1, 2, …
+  };
+
+  /// Throws Error, naming `who`, if the module has no parameters, or none that is not locked, if
+  /// one has no finite values (initialize() or load_state() come first), or if a member is a module
+  /// that child() did not make.
+  Optimizer(const char* who, const Trained&, const OptimizerConfig&,
+            std::vector<std::string> moments);
+  /// Updates slots with gradients, at least one; takes no step if `squares` is not finite.
+  virtual void update(const Step&, const Tensor& squares, const std::vector<Slot*>& slots) = 0;
+
+  const OptimizerConfig config_;
   Tensor vanished_;
+
+ private:
+  std::vector<std::string> moments_;
+  std::vector<Slot> slots_;
   Tensor fault_;  // f64 (): 0, or NaN from the first sum of squares on that is not finite
   int64_t t_ = 0;
 };

@@ -116,4 +116,10 @@ Tensor ModifiedResNet::operator()(const Tensor& pixels) const {
   return attnpool_(x);
 }
 
+void ModifiedResNet::lock_but(int64_t unlocked) {
+  check(unlocked == 0, "lock: a ResNet is locked as a whole, ", unlocked,
+        " groups cannot stay unlocked");
+  lock();
+}
+
 }  // namespace diptych::nn

@@ -1,20 +1,34 @@
 // nn/schedule.h — learning rates as pure functions of the step.
 #pragma once
 
-#include <cmath>
 #include <cstdint>
+#include <string>
+#include <vector>
 
 namespace diptych::nn {
 
-/// Linear warm-up, then half a cosine to zero (open_clip_train/scheduler.py): for step = 0, 1, …
-///   lr (step + 1) / warmup                                          while step < warmup
-///   lr (1 + cos(π (step - warmup) / (total - warmup))) / 2          after
+/// How the rate goes on after a linear warm-up, which for step = 0, 1, … < warmup is
+/// lr (step + 1) / warmup. Names and formulas: open_clip_train/scheduler.py; `linear` is ours.
+///   cosine          lr (1 + cos(π x)) / 2,  x = (step - warmup) / (total - warmup)
+///   const           lr
+///   const-cooldown  lr, and in the last `cooldown` steps
+///                   end + (lr - end) (1 - y)^power,  y = (step - total + cooldown) / cooldown
+///   linear          lr (1 - x)
+struct Schedule {
+  std::string name = "cosine";
+  int64_t warmup = 0, total = 0;  ///< steps
+  int64_t cooldown = 0;           ///< steps
+  double power = 1, end = 0;      ///< of the cool-down
+};
+
+/// The names above.
+const std::vector<std::string>& schedule_names();
+/// The rate of a step; 0 from `total` on, but for `const`. Throws Error if there is no schedule of
+/// that name.
+double rate_at(const Schedule&, double lr, int64_t step);
+
 inline double cosine_with_warmup(int64_t step, double lr, int64_t warmup, int64_t total) {
-  const auto s = static_cast<double>(step), w = static_cast<double>(warmup);
-  if (step < warmup) return lr * (s + 1) / w;
-  if (step >= total) return 0;
-  return 0.5 * (1 + std::cos(3.14159265358979323846 * (s - w) / (static_cast<double>(total) - w))) *
-         lr;
+  return rate_at({"cosine", warmup, total}, lr, step);
 }
 
 }  // namespace diptych::nn

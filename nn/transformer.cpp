@@ -1,6 +1,7 @@
 // nn/transformer.cpp — the block every tower is made of.
 #include "nn/transformer.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "tensor/scalar_ops.h"
@@ -115,6 +116,11 @@ Transformer::Transformer(const TransformerConfig& c) {
   for (int64_t i = 0; i < c.layers; ++i) {
     blocks_.push_back(&child<ResidualAttentionBlock>("resblocks." + std::to_string(i), c));
   }
+}
+
+void Transformer::unlock_last(int64_t count) {
+  for (int64_t i = std::max<int64_t>(0, size() - count); i < size(); ++i)
+    blocks_[static_cast<size_t>(i)]->lock(false);
 }
 
 Tensor Transformer::run(const std::function<Tensor(const Tensor&)>& f, const Tensor& x) const {

@@ -87,6 +87,10 @@ class Transformer : public Module {
   /// does not see the whole of it: under a causal mask it must be the last. → (B, D)
   Tensor pooled(const Tensor& x, const Ragged& layout, Pooling) const;
 
+  int64_t size() const { return static_cast<int64_t>(blocks_.size()); }
+  /// The last `count` blocks, if it is above 0.
+  void unlock_last(int64_t count);
+
   bool checkpointing =
       false;  ///< recompute each block during backward instead of keeping its insides
 

@@ -59,6 +59,17 @@ Tensor VisionTransformer::operator()(const Tensor& pixels) const {
   return matmul(pooled(x, Ragged::equal(B, T, x.device())), in(proj_));
 }
 
+void VisionTransformer::lock_but(int64_t unlocked) {
+  const int64_t blocks = transformer_.size(), groups = blocks + 2;
+  check(0 <= unlocked && unlocked <= groups, "lock: ", unlocked,
+        " groups of the image tower shall stay unlocked, it has ", groups);
+  lock(unlocked < groups);
+  if (unlocked == groups) return;
+  if (unlocked >= 1) track(proj_);
+  if (unlocked >= 2) ln_post_.lock(false);
+  transformer_.unlock_last(unlocked - 1);
+}
+
 Tensor VisionTransformer::pooled(const Tensor& x, const Ragged& layout) const {
   if (pooling_ == VisionPooling::token)
     return ln_post_(transformer_.pooled(x, layout, Pooling::first));

@@ -28,6 +28,9 @@ class VisionTransformer : public ImageTower {
   VisionTransformer(const VitConfig&, const PictureShape&, int64_t embed_dim);  ///< embed_dim: E
   Tensor operator()(const Tensor& pixels) const override;
   void set_checkpointing(bool on) override { transformer_.checkpointing = on; }
+  /// From the end: the projection; the last block with ln_post; each block before; and all that
+  /// comes before the blocks (open_clip transformer.py, VisionTransformer.lock).
+  void lock_but(int64_t unlocked) override;
 
  private:
   /// x (B T, D) → (B, D), normalised.

@@ -36,23 +36,26 @@ struct AdamWArrays {
         n(s.p.numel()),
         low(static_cast<T>(s.low)),
         high(static_cast<T>(s.high)),
+        rate(static_cast<T>(s.rate)),
         decays(s.decays) {}
 
   const T* g;
   T *m, *v, *p;
   int64_t n;
-  T low, high;
+  T low, high, rate;
   bool decays;
 };
 
-/// What depends on the slot as well: how its gradients are scaled, its weight decay, its bounds.
+/// What depends on the slot as well: how its gradients are scaled, its rate, its weight decay, its
+/// bounds.
 template <class T>
 struct AdamWUpdate {
   template <class Slot>  // AdamWArrays<T>, AdamWSlot
   DIPTYCH_HD AdamWUpdate(const AdamWConstants<T>& constants, T scale_, const Slot& slot)
       : k(constants),
         scale(scale_),
-        decay(slot.decays ? k.decay : T(0)),
+        decay(slot.decays ? k.decay * static_cast<T>(slot.rate) : T(0)),
+        rate(k.rate * static_cast<T>(slot.rate)),
         low(static_cast<T>(slot.low)),
         high(static_cast<T>(slot.high)) {}
 
@@ -68,13 +71,13 @@ struct AdamWUpdate {
   }
 
   DIPTYCH_HD void parameter(T m, T v, T& p) const {
-    const T next = p - (decay * p + k.rate * m / (std::sqrt(v * k.unbias) + k.eps));
+    const T next = p - (decay * p + rate * m / (std::sqrt(v * k.unbias) + k.eps));
     const T not_below = next < low ? low : next;  // two steps: of these compilers make min and max
     p = high < not_below ? high : not_below;
   }
 
   const AdamWConstants<T> k;
-  const T scale, decay, low, high;
+  const T scale, decay, rate, low, high;
 };
 
 /// Whether p, m and v are what arithmetic is done in; else they are 16 bits, or some of them.

@@ -62,6 +62,7 @@ struct AdamWSlot {
   Tensor m_scale = {}, v_scale = {};
   Tensor copy = {};     ///< 16 bits: becomes p, f32, to nearest; or undefined
   uint64_t stream = 0;  ///< of the parameter's random numbers
+  double rate = 1;      ///< its lr is that many times the step's
 };
 
 /// What happens to a matrix product on its way out: c = f(a b + bias + add).

@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "clip/train/step.h"
-#include "nn/optim.h"
+#include "nn/adamw.h"
 #include "tests/devices.h"
 
 using namespace diptych;

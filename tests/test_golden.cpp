@@ -9,7 +9,7 @@
 #include "clip/loss.h"
 #include "clip/weights/model_file.h"
 #include "data/text/captions.h"
-#include "nn/optim.h"
+#include "nn/adamw.h"
 #include "nn/schedule.h"
 #include "tensor/io/safetensors.h"
 #include "tests/devices.h"

@@ -48,7 +48,7 @@ struct Scaled {
 
   // Everything is as it begins, but for these two.
   void begin_with(double scale, double temperature) {
-    nn::AdamW fresh(model, adamw_config(config.adamw, config.precision, config.seed));
+    nn::AdamW fresh(model, optimizer_config(config.optimizer, config.precision, config.seed));
     model.logit_scale().detach().fill_(temperature);
     TrainingState state = trainer->state();
     state.scaler = GradScaler{scale};
@@ -136,7 +136,7 @@ TEST_CASE("loss scale: a step that overflows leaves parameters, moments and t as
   config.precision.text_weights = DType::bf16;
   config.precision.adam_stats = DType::f16;
   config.max_steps = 2;
-  config.adamw.weight_decay = 0.2;
+  config.optimizer.weight_decay = 0.2;
   Scaled run(config);
   run.begin_with(0x1p24, std::log(100));
   const Checkpoint before = read_checkpoint(newest_checkpoint(run.dir / "from"));
@@ -172,7 +172,7 @@ TEST_CASE("loss scale: a step forgotten is as if it had never been asked for") {
     Clip model(tiny_config());
     model.initialize(1);
     model.use(c);
-    nn::AdamW optimizer(model, adamw_config({}, c, 3));
+    nn::AdamW optimizer(model, optimizer_config({}, c, 3));
     for (uint64_t step = 0; step < 3; ++step) {
       const RandomPairs pairs = random_pairs(model.config(), 8, step);
       accumulate_gradients(model, pairs.pixels, pairs.captions);

@@ -3,7 +3,7 @@
 
 #include "clip/memory.h"
 #include "clip/train/step.h"
-#include "nn/optim.h"
+#include "nn/adamw.h"
 #include "tensor/allocator.h"
 #include "tests/program.h"
 
@@ -20,7 +20,7 @@ int64_t peak_of_steps(const ModelConfig& c, const TrainingSetup& setup) {
   model.initialize(1);
   model.use(setup.types);
   model.set_checkpointing(setup.checkpointing);
-  nn::AdamW optimizer(model, adamw_config({}, setup.types, 0));
+  nn::AdamW optimizer(model, optimizer_config({}, setup.types, 0));
   const Tensor pixels = randn({setup.pairs, c.channels(), c.image_size(), c.image_size()}, {1, 2});
   const std::vector<std::vector<int64_t>> captions(
       static_cast<size_t>(setup.pairs), std::vector<int64_t>(static_cast<size_t>(setup.tokens), 7));

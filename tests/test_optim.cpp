@@ -6,7 +6,7 @@
 #include <memory>
 
 #include "clip/model.h"
-#include "nn/optim.h"
+#include "nn/adamw.h"
 #include "nn/schedule.h"
 #include "tensor/kernels.h"
 #include "tests/files.h"
@@ -148,7 +148,7 @@ TEST_CASE("AdamW: a saved and loaded optimizer goes on with the same bits") {
   const auto run = [](bool interrupted) {
     Clip model(preset("tiny"));
     model.initialize(5);
-    auto optimizer = std::make_unique<AdamW>(model, AdamWConfig{});
+    auto optimizer = std::make_unique<AdamW>(model, OptimizerConfig{});
     for (int step = 0; step < 4; ++step) {
       for (const Tensor& p : model.parameters())
         set_grad(p, randn(p.shape(), {9, static_cast<uint64_t>(step)}));
@@ -157,7 +157,7 @@ TEST_CASE("AdamW: a saved and loaded optimizer goes on with the same bits") {
         std::vector<NamedTensor> saved;
         for (const auto& s : optimizer->state()) saved.push_back({s.name, s.tensor.clone()});
         const int64_t steps = optimizer->steps();
-        optimizer = std::make_unique<AdamW>(model, AdamWConfig{});
+        optimizer = std::make_unique<AdamW>(model, OptimizerConfig{});
         optimizer->load_state(saved, steps);
       }
     }

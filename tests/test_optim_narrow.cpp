@@ -7,7 +7,7 @@
 
 #include "autograd/graph.h"
 #include "nn/layers.h"
-#include "nn/optim.h"
+#include "nn/adamw.h"
 #include "tensor/factory.h"
 #include "tests/files.h"
 
@@ -31,7 +31,7 @@ struct Small : Module {
   Tensor words, weight, bias;
 };
 
-constexpr AdamWConfig kHalf{.half_moments = true, .seed = 8};
+constexpr OptimizerConfig kHalf{.half_moments = true, .seed = 8};
 
 /// Steps first … last with gradients that depend on the number alone.
 void take_steps(AdamW& optimizer, const Module& module, uint64_t first, uint64_t last) {

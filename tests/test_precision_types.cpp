@@ -19,7 +19,7 @@ namespace {
 /// A model in a precision, its optimizer, and steps for them.
 struct Run {
   explicit Run(const PrecisionConfig& c, const ModelConfig& config = tiny_config())
-      : precision(c), model(config), optimizer(prepared(), adamw_config({}, c, 3)) {}
+      : precision(c), model(config), optimizer(prepared(), optimizer_config({}, c, 3)) {}
 
   const Clip& prepared() {
     model.initialize(3);

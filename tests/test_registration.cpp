@@ -5,7 +5,7 @@
 #include <cmath>
 #include <memory>
 
-#include "nn/optim.h"
+#include "nn/adamw.h"
 #include "nn/transformer.h"
 #include "tests/files.h"
 

@@ -107,7 +107,7 @@ TEST_CASE("training: one step takes the rate of its own number, from 0") {
 // lr · clipped gradient / eps.
 TEST_CASE("training: one step scales the gradients down to the largest norm allowed") {
   TrainConfig config = squares_training();
-  config.adamw = {.eps = 1e6, .weight_decay = 0};
+  config.optimizer = {.eps = 1e6, .weight_decay = 0};
   config.warmup = 0;
   config.lr = 1e3;
   Bench free(config), probe(config);

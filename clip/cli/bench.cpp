@@ -14,7 +14,7 @@
 #include "clip/cost.h"
 #include "clip/loss.h"
 #include "clip/train/step.h"
-#include "nn/optim.h"
+#include "nn/adamw.h"
 #include "tensor/allocator.h"
 #include "tensor/parallel.h"
 
@@ -82,7 +82,7 @@ Json bench_model(const Flags& flags) {
   const bool train = flags.what == "train";
   model.train(train);
   std::optional<nn::AdamW> optimizer;
-  if (train) optimizer.emplace(model, adamw_config({}, types, 0));
+  if (train) optimizer.emplace(model, optimizer_config({}, types, 0));
   const Timing t = measure(flags.steps, flags.device(), [&] {
     train ? train_step(model, *optimizer, pairs) : infer(model, pairs, flags.part);
   });

@@ -132,6 +132,14 @@ Command& Command::choice(const std::string& name, std::string& value, const std:
   return *this;
 }
 
+Command& Command::given(std::map<std::string, std::vector<std::string>>& flags) {
+  app_->parse_complete_callback([app = app_, &flags] {
+    for (const CLI::Option* option : app->get_options())
+      if (option->count() > 0) flags["--" + option->get_single_name()] = option->results();
+  });
+  return *this;
+}
+
 Command& Command::threads() {
   CLI::Option* option = app_->add_option_function<int>(
       "--threads", [](int n) { set_num_threads(n); }, "to compute with (default: all cores)");

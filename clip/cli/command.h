@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <limits>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -75,6 +76,9 @@ class Command {
   Command& threads();  ///< --threads; results do not depend on it
   Command& device(DeviceFlag&);
   Command& precision(PrecisionFlag&);
+  /// After parsing: the flags that were given, with their values as given ("true" where there is
+  /// none).
+  Command& given(std::map<std::string, std::vector<std::string>>& flags);
   Command& json(bool& value) { return flag("--json", value, "one JSON object on stdout"); }
 
  private:

@@ -11,6 +11,7 @@
 #include "clip/cli/train_precision.h"
 #include "clip/console.h"
 #include "clip/cost.h"
+#include "clip/model_spec.h"
 #include "tensor/io/file.h"
 
 namespace diptych::cli {
@@ -20,6 +21,7 @@ struct Flags : ModelFlags {
   std::optional<int64_t> batch_size;
   int64_t text_length = 0;
   std::string device_on_paper;
+  std::vector<std::string> changes;
   TrainPrecisionFlags types;
   bool json = false, checkpointing = false;
 
@@ -38,10 +40,13 @@ void check_flags(const Flags& flags) {
 }
 
 ModelConfig config_of(const Flags& flags) {
-  if (is_there(flags.model)) return flags.open().model->config();
+  const bool weights = is_there(flags.model) && !is_config_file(flags.model);
+  check_usage(!weights || flags.changes.empty(), "info: --set changes an architecture, '",
+              flags.model, "' holds weights");
+  if (weights) return flags.open().model->config();
   check_usage(!flags.any(), "info: '", flags.model,
-              "' is no file; flags that describe one say nothing ", "about a model by name");
-  return preset(flags.model);
+              "' is no file of weights; flags that describe one say nothing about an architecture");
+  return model_from(flags.model, flags.changes);
 }
 
 void print_layers(const Clip& model) {
@@ -116,7 +121,8 @@ std::string listed(const std::vector<std::string>& names) {
 void declare(Command command, Flags& flags) {
   command
       .required("model", flags.model,
-                "a file, the folder of a run, or one of " + listed(preset_names()))
+                "a file, the folder of a run, a .json with an architecture, or one of " +
+                    listed(preset_names()))
       .option("--batch-size", flags.batch_size,
               "pairs per step, for what training takes (default: 64, none with --device)",
               kAtLeastOne)
@@ -128,6 +134,7 @@ void declare(Command command, Flags& flags) {
               paper_devices())
       .flag("--checkpointing", flags.checkpointing,
             "blocks are computed again in the backward pass instead of keeping their insides")
+      .option("--set", flags.changes, "change the architecture: vision.layers=6, text.type=cbow, …")
       .json(flags.json);
   flags.types.declare_types(command);
   flags.declare_options(command);

@@ -7,6 +7,7 @@
 #include <exception>
 
 #include "clip/cli/command.h"
+#include "clip/cli/resume_flags.h"
 #include "clip/console.h"
 #include "clip/spelling.h"
 #include "clip/version.h"
@@ -91,8 +92,14 @@ int run_command(int argc, char** argv) {
         add_gradcheck, add_bench, add_info, add_convert, add_round}) {
     add(commands);
   }
+  std::vector<std::string> words(argv + 1, argv + argc);
+  if (const int code = exit_code_of([&] {
+        words = with_flags_of_run(words);
+        return 0;
+      }))
+    return code;
   try {
-    app.parse(argc, argv);
+    app.parse(std::vector<std::string>(words.rbegin(), words.rend()));  // the last word first
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0)  // --help, --version
       return exit_code_of([&] { return app.exit(error); });

@@ -1,4 +1,4 @@
-// clip/cli/train.cpp — `diptych train`. Flags keep open_clip's names and meaning where it has them.
+// clip/cli/train.cpp — `diptych train`: from flags to a run.
 #include "clip/train/train.h"
 
 #include <fmt/core.h>
@@ -7,8 +7,9 @@
 #include <optional>
 
 #include "clip/cli/command.h"
+#include "clip/cli/train_flags.h"
 #include "clip/cli/train_notes.h"
-#include "clip/cli/train_precision.h"
+#include "clip/cli/train_source.h"
 #include "clip/console.h"
 #include "clip/data_source.h"
 #include "clip/train/run_settings.h"
@@ -20,55 +21,7 @@
 namespace diptych::cli {
 namespace {
 
-struct Flags : DeviceFlag {
-  TrainPrecisionFlags types;
-  std::string on_nan = diptych::name(OnNan::stop);
-  std::string preset, model, train_data, vocab, logs = "./logs", name, resume, separator = "\t";
-  std::string training_crop = diptych::name(TrainingCrop::resized);
-  PairOptions columns;
-  ImageLimits limits;
-  TrainConfig train;
-  // Given on the command line, these win over the preset.
-  std::optional<int64_t> batch_size, epochs, max_steps, warmup;
-  std::optional<double> lr, wd, clip, beta2, eps;
-};
-
-// With beta 1 a moment never learns what the gradients are; without eps a parameter that has had no
-// gradient becomes 0 / 0. Both in f32, where less than these bounds is 1 and 0.
-constexpr Bounds kMoment{0, 0.999999}, kEpsilon{1e-30, 1e15};
-
-// Chosen on the validation split; see the README for how.
-void apply_preset(Flags& f) {
-  if (f.preset.empty()) return;
-  check_usage(f.preset == "fashion", "train: there is no preset '", f.preset, "'; known: fashion");
-  if (f.model.empty()) f.model = "fashion";
-  if (f.train_data.empty()) f.train_data = "fashion";
-  if (f.name.empty()) f.name = f.preset;
-  f.train.batch_size = 128;
-  f.train.epochs = 5;
-  f.train.lr = 2e-3;
-  f.train.adamw.weight_decay = 0.05;
-  f.train.grad_clip_norm = 1;
-}
-
-void apply_flags(Flags& f) {
-  f.train.device = f.device();
-  f.train.on_nan = on_nan_from(f.on_nan);
-  f.train.batch_size = f.batch_size.value_or(f.train.batch_size);
-  f.train.epochs = f.epochs.value_or(f.train.epochs);
-  f.train.max_steps = f.max_steps.value_or(f.train.max_steps);
-  f.train.warmup = f.warmup.value_or(f.train.warmup);
-  f.train.lr = f.lr.value_or(f.train.lr);
-  f.train.adamw.weight_decay = f.wd.value_or(f.train.adamw.weight_decay);
-  f.train.grad_clip_norm = f.clip.value_or(f.train.grad_clip_norm);
-  check_usage(!f.model.empty() && !f.train_data.empty(),
-              "train: give --preset, or --model and --train-data");
-  check_usage(f.separator.size() == 1 || f.separator == "\\t",
-              "train: --csv-separator must be one character");
-  f.columns.separator = f.separator == "\\t" ? '\t' : f.separator[0];
-  if (f.name.empty())
-    f.name = fmt::format("{}-lr_{}-b_{}", f.model, f.train.lr, f.train.batch_size);
-}
+using Flags = TrainFlags;
 
 // The checkpoint to go on from; nothing for a new run, which one without any checkpoint is too.
 std::optional<Checkpoint> resume_point(const std::string& resume, RunLog& log) {
@@ -86,38 +39,23 @@ std::optional<Checkpoint> resume_point(const std::string& resume, RunLog& log) {
   return read_checkpoint(newest);
 }
 
-// A model of OpenAI's size gets OpenAI's vocabulary if it is there; empty: one of its own.
-std::string vocabulary_path(const Flags& f, int64_t vocab_size) {
-  return f.vocab.empty() && vocab_size == kOpenAiVocabulary ? find_vocabulary() : f.vocab;
-}
-
-// The rows of the embedding were trained for the checkpoint's words.
-Tokenizer checkpoint_tokenizer(const Flags& f, const Checkpoint& from) {
-  Tokenizer own = from.tokenizer();
-  check(f.vocab.empty() || Tokenizer::load(f.vocab).merges_text() == own.merges_text(),
-        "resume: vocabulary changed: '", f.vocab, "' is not the one of '", from.folder,
-        "'; leave --vocab out");
-  return own;
-}
-
-Tokenizer make_tokenizer(const Flags& f, const Texts& captions, int64_t vocab_size) {
-  const std::string path = vocabulary_path(f, vocab_size);
-  return path.empty() ? Tokenizer::train(captions, std::max(vocab_size, Tokenizer::kSmallest))
-                      : Tokenizer::load(path);
-}
-
-RunSettings settings_of(const Flags& f, const ModelConfig& config, const DataSource& data,
-                        const Tokenizer& tokenizer) {
-  return {f.train_data,
-          vocabulary_path(f, config.text.vocab_size),
-          data.dataset->size(),
-          fingerprint_of(data.pictures),
-          fingerprint_of(data.captions),
-          fingerprint_of(tokenizer.merges_text()),
-          f.columns,
-          f.limits,
-          f.train,
-          config};
+RunSettings settings_of(const Flags& f, const TrainSource& source, const DataSource& data) {
+  RunSettings s;
+  s.train_data = f.train_data;
+  s.val_data = f.val_data;
+  s.vocabulary_file = source.vocabulary_file;
+  s.pretrained_from = f.source.model;
+  s.flags = f.given;
+  s.pairs = data.dataset->size();
+  s.pictures = fingerprint_of(data.pictures);
+  s.captions = fingerprint_of(data.captions);
+  s.vocabulary = fingerprint_of(source.tokenizer->merges_text());
+  s.pretrained = source.pretrained;
+  s.columns = f.columns;
+  s.limits = f.limits;
+  s.train = f.train;
+  s.model = source.config;
+  return s;
 }
 
 // What is converted is told by the checkpoint: params.json may be of an attempt that saved nothing.
@@ -148,22 +86,15 @@ void begin(RunLog& log, const RunSettings& settings, const Checkpoint* from) {
   write_file_atomically(path, to_json(settings));
 }
 
-// Radford et al. (2021), tables 18 and 19: ResNets were trained with other moments.
-void apply_model(Flags& f, ModelConfig& config) {
-  config.preprocess.training_crop = training_crop_from(f.training_crop);
-  f.train.adamw.beta2 = f.beta2.value_or(config.resnet() ? 0.999 : 0.98);
-  f.train.adamw.eps = f.eps.value_or(config.resnet() ? 1e-8 : 1e-6);
-}
-
 void describe(RunLog& log, const Flags& f, const Clip& model, const DataSource& data,
               const Tokenizer& words) {
   log.line(fmt::format(
-      "model {}: {} parameters, images {} px, vocabulary {}, context {}; {}, {} threads", f.model,
+      "model {}: {} parameters, images {} px, vocabulary {}, context {}; {}, {} threads", f.what(),
       model.parameter_count(), model.config().image_size(), model.config().text.vocab_size,
       model.config().text.context_length, f.device_name, num_threads()));
   const std::string notes[] = {
       left_out_note(data),
-      cut_captions_note(f.model, words, data.captions, model.config().text.context_length)};
+      cut_captions_note(f.what(), words, data.captions, model.config().text.context_length)};
   for (const std::string& note : notes)
     if (!note.empty()) log.line(note);
 }
@@ -184,6 +115,19 @@ void apply_precision(Flags& f, const std::string& folder) {
   f.train.precision = f.types.config(so_far);
 }
 
+std::optional<ValidationData> open_validation(const Flags& f, const ModelConfig& config,
+                                              const DataSource& data) {
+  if (f.val_data.empty()) return std::nullopt;
+  ValidationData validation =
+      open_validation_data(f.val_data, f.columns, config.preprocess, f.limits);
+  const int64_t shared = shared_files(validation.pictures, data.files);
+  check(shared == 0, "train: ", shared, " of ", validation.dataset->size(),
+        " pictures of --val-data are in --train-data too, so validation would measure memory; take "
+        "them out of one of the two");
+  return validation;
+}
+
+// What the run is to be is known before its folder is touched.
 int run(const Flags& given) {
   if (given.types.explain_precision) {
     print(explain(given.types.config()));
@@ -192,31 +136,29 @@ int run(const Flags& given) {
   Signals::ignore_save_requests();
   given.require();
   Flags f = given;
-  apply_preset(f);
-  apply_flags(f);
-  const std::string folder = (std::filesystem::path(f.logs) / f.name).string();
-  ModelConfig config = preset(f.model);
-  apply_model(f, config);
-  apply_precision(f, folder);
+  f.settle();
+  TrainSource source = open_source(f);
+  f.settle_for(source.config);
+  apply_precision(f, f.folder());
   const DataSource data =
-      open_training_data(f.train_data, f.columns, config.preprocess, f.limits, f.train.seed);
+      open_training_data(f.train_data, f.columns, source.config.preprocess, f.limits, f.train.seed);
   check_left_out(f, data);
+  const std::optional<ValidationData> validation = open_validation(f, source.config, data);
   f.train.left_out = static_cast<int64_t>(data.left_out.size());
   f.train = resolved(f.train, data.dataset->size());
 
-  RunLog log(folder, !f.resume.empty());
+  RunLog log(f.folder(), !f.resume.empty());
   std::optional<Checkpoint> from = resume_point(f.resume, log);
-  const Tokenizer tokenizer = from ? checkpoint_tokenizer(f, *from)
-                                   : make_tokenizer(f, data.captions, config.text.vocab_size);
-  config.text.vocab_size = tokenizer.vocab_size();
-  const RunSettings settings = settings_of(f, config, data, tokenizer);
+  complete(source, f, from ? &*from : nullptr, data.captions);
+  const RunSettings settings = settings_of(f, source, data);
   begin(log, settings, from ? &*from : nullptr);
-  Clip model(config);
-  model.initialize(f.train.seed);
+  Clip model(source.config);
+  fill(source, f.train.seed, model);
   model.to(f.train.device);
-  describe(log, f, model, data, tokenizer);
-  Trainer trainer(model, tokenizer, *data.dataset, f.train, log);
+  describe(log, f, model, data, *source.tokenizer);
+  Trainer trainer(model, *source.tokenizer, *data.dataset, f.train, log);
   trainer.set_settings(fingerprint(settings));
+  if (validation) trainer.set_validation(*validation);
   if (from) trainer.resume(*from);
   from.reset();  // as large as the model with its moments
   const int stopped_by = trainer.run();
@@ -224,76 +166,10 @@ int run(const Flags& given) {
   return log.losses().empty() ? 0 : 1;
 }
 
-void declare_data(Command command, Flags& f) {
-  command
-      .option(
-          "--train-data", f.train_data,
-          "fashion, a .tsv or .csv table, or a folder of pictures with .txt captions beside them")
-      .option("--csv-separator", f.separator, "of tables; a tab by default")
-      .option("--csv-img-key", f.columns.image_key, "column of picture paths")
-      .option("--csv-caption-key", f.columns.caption_key, "column of captions")
-      .option("--max-image-pixels", f.limits.max_pixels, "refuse larger pictures", kAtLeastOne)
-      .option("--max-bad-fraction", f.train.max_bad_fraction,
-              "stop when more samples than this are damaged or missing", kFraction)
-      .choice("--training-crop", f.training_crop,
-              "resized: 90 to 100 % of the picture, stretched, as open_clip; square: as the paper",
-              {"resized", "square"})
-      .option("--workers", f.train.workers, "threads that prepare batches; 0: none", {0, 256})
-      .option("--vocab", f.vocab,
-              "merges file of a tokenizer (default: train one on the captions)");
-}
-
-void declare_optimizer(Command command, Flags& f) {
-  command.option("--batch-size", f.batch_size, "pairs per step (default 64)", kAtLeastOne)
-      .option("--epochs", f.epochs, "passes over the data (default 32)", kAtLeastOne)
-      .option("--max-steps", f.max_steps, "stop after this many steps", kAtLeastOne)
-      .option("--lr", f.lr, "peak learning rate (default 5e-4)", kNotNegative)
-      .option("--warmup", f.warmup,
-              "steps of linear warm-up (default: a tenth of the run, at most 2000)", kNotNegative)
-      .option("--wd", f.wd, "weight decay (default 0.2)", kNotNegative)
-      .option("--beta1", f.train.adamw.beta1, "of AdamW", kMoment)
-      .option("--beta2", f.beta2, "of AdamW (default 0.98; ResNets 0.999)", kMoment)
-      .option("--eps", f.eps, "of AdamW (default 1e-6; ResNets 1e-8)", kEpsilon)
-      .option("--grad-clip-norm", f.clip,
-              "scale gradients down to this norm (default: no clipping)", kNotNegative);
-}
-
-void declare_run(Command command, Flags& f) {
-  command.option("--seed", f.train.seed, "of parameters, order and augmentation")
-      .option("--logs", f.logs, "folder of all runs")
-      .option("--name", f.name, "of this run; its folder is <logs>/<name>")
-      .option("--resume", f.resume,
-              "\"latest\" (the beginning, if nothing is saved yet), or the folder of a checkpoint")
-      .option("--save-frequency", f.train.save_every, "epochs between checkpoints", kAtLeastOne)
-      .option("--keep", f.train.keep, "checkpoints kept", kAtLeastOne)
-      .option("--log-every-n-steps", f.train.log_every, "steps between lines of the log",
-              kAtLeastOne)
-      .choice(
-          "--on-nan", f.on_nan,
-          "what a loss or gradient that is not finite leads to: stop; skip the step; rollback to "
-          "the newest checkpoint",
-          {"stop", "skip", "rollback"})
-      .device(f)
-      .threads();
-  f.types.declare(command);
-}
-
-void declare(Command command, Flags& flags) {
-  command
-      .option("--preset", flags.preset,
-              "fashion: model, data and settings of the demo; other flags win over it")
-      .option("--model", flags.model,
-              "architecture: small for pictures of one's own, ViT-S-32, ViT-B-32, … (see diptych "
-              "info); tiny for benchmarks alone");
-  declare_data(command, flags);
-  declare_optimizer(command, flags);
-  declare_run(command, flags);
-}
-
 }  // namespace
 
 void add_train(Commands& commands) {
-  commands.add("train", "train a CLIP from scratch", declare, run);
+  commands.add("train", "train a CLIP, from scratch or from weights", declare_train, run);
 }
 
 }  // namespace diptych::cli

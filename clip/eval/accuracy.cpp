@@ -9,6 +9,29 @@
 
 namespace diptych {
 
+namespace {
+
+void add_ranked(const float* row, size_t K, Predictions& out) {
+  std::vector<int64_t> order(K);
+  std::iota(order.begin(), order.end(), 0);
+  const auto best = order.begin() + static_cast<std::ptrdiff_t>(std::min<size_t>(5, K));
+  // Ties go to the smaller index, so that the ranking is a function of the numbers alone.
+  std::partial_sort(order.begin(), best, order.end(), [row](int64_t i, int64_t j) {
+    return row[i] != row[j] ? row[i] > row[j] : i < j;
+  });
+  out.ranked.emplace_back(order.begin(), best);
+}
+
+}  // namespace
+
+Predictions rank_classes(const Tensor& logits, const std::vector<int64_t>& labels) {
+  Predictions out{labels, {}, {}};
+  const auto K = static_cast<size_t>(logits.dim(1));
+  const auto scores = logits.to_vector<float>();
+  for (size_t i = 0; i < labels.size(); ++i) add_ranked(scores.data() + i * K, K, out);
+  return out;
+}
+
 Predictions classify_dataset(const Clip& model, const Tensor& head, Loader& loader,
                              const std::function<void(int64_t)>& progress) {
   Predictions out;
@@ -21,15 +44,7 @@ Predictions classify_dataset(const Clip& model, const Tensor& head, Loader& load
     const auto logits =
         zero_shot_logits(model, head, normalized(batch->pixels, table)).to_vector<float>();
     for (size_t b = 0; b < batch->labels.size(); ++b) {
-      const float* row = logits.data() + b * K;
-      std::vector<int64_t> order(K);
-      std::iota(order.begin(), order.end(), 0);
-      const auto best = order.begin() + static_cast<std::ptrdiff_t>(std::min<size_t>(5, K));
-      // Ties go to the smaller index, so that the ranking is a function of the numbers alone.
-      std::partial_sort(order.begin(), best, order.end(), [row](int64_t i, int64_t j) {
-        return row[i] != row[j] ? row[i] > row[j] : i < j;
-      });
-      out.ranked.emplace_back(order.begin(), best);
+      add_ranked(logits.data() + b * K, K, out);
       out.labels.push_back(batch->labels[b]);
     }
     if (progress) progress(static_cast<int64_t>(out.labels.size() + out.left_out.size()));

@@ -17,6 +17,8 @@ struct Predictions {
       ranked;                     ///< the five best classes (fewer if there are fewer), best first
   std::vector<LeftOut> left_out;  ///< what could not be read
 };
+/// The five best of each row of logits or cosines (N, K), f32; ties go to the smaller class.
+Predictions rank_classes(const Tensor& logits, const std::vector<int64_t>& labels);
 /// Of every picture of the loader's dataset: it has a prediction or is left out.
 Predictions classify_dataset(const Clip&, const Tensor& head, Loader&,
                              const std::function<void(int64_t done)>& progress = {});

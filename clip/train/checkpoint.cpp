@@ -41,7 +41,7 @@ std::string first_not_finite(const std::vector<NamedTensor>& tensors) {
   return it == tensors.end() ? "" : it->name;
 }
 
-void check_finite(const Clip& model, const nn::AdamW& optimizer) {
+void check_finite(const Clip& model, const nn::Optimizer& optimizer) {
   const std::string name = first_not_finite(model, optimizer);
   check(name.empty(), name,
         " holds values that are not finite; a lower --lr, a longer --warmup or --grad-clip-norm 1 "
@@ -56,12 +56,15 @@ Tensor as_bytes(const std::string& text) {
   return from_vector<uint8_t>({text.begin(), text.end()}, {static_cast<int64_t>(text.size())});
 }
 
-void save_training(const std::string& path, const nn::AdamW& optimizer,
+void save_training(const std::string& path, const nn::Optimizer& optimizer,
                    const TrainingState& state) {
   Json position{{"step", state.step},           {"epoch", state.epoch},
                 {"batch", state.batch},         {"samples", state.samples},
                 {"truncated", state.truncated}, {"skipped", state.skipped},
                 {"precision", state.precision}, {"adamw_steps", optimizer.steps()}};
+  position["window"] = {state.window_loss, state.window_steps};
+  if (state.validated_step >= 0)
+    position["validation"] = {state.validated_step, state.best_step, state.best_score};
   position["rounding"] = state.round_to_nearest ? kNearest : kByChance;
   if (state.scaler) position["loss_scale"] = state.scaler->scale;
   std::vector<NamedTensor> tensors = optimizer.state();
@@ -110,6 +113,28 @@ void read_precision(Checkpoint& c, const Json& position, const std::string& path
   c.state.scaler = scaler;
 }
 
+// Of before there were such, or without validation: nothing.
+void read_progress(Checkpoint& c, const Json& position, const std::string& path) {
+  const auto numbers = [&](const char* key, size_t n) -> std::vector<double> {
+    const auto it = position.find(key);
+    if (it == position.end()) return {};
+    const bool good =
+        it->is_array() && it->size() == n &&
+        std::all_of(it->begin(), it->end(), [](const Json& x) { return x.is_number(); });
+    check(good, "resume: '", path, "': ", key, " is damaged; resume from another checkpoint");
+    return it->get<std::vector<double>>();
+  };
+  if (const auto window = numbers("window", 2); !window.empty()) {
+    c.state.window_loss = window[0];
+    c.state.window_steps = static_cast<int64_t>(window[1]);
+  }
+  if (const auto validation = numbers("validation", 3); !validation.empty()) {
+    c.state.validated_step = static_cast<int64_t>(validation[0]);
+    c.state.best_step = static_cast<int64_t>(validation[1]);
+    c.state.best_score = validation[2];
+  }
+}
+
 void read_position(Checkpoint& c, const std::string& path) {
   const Json position = Json::parse(metadata_value(c.training, "position", path), nullptr, false);
   check(position.is_object(), "resume: '", path, "' has a damaged position");
@@ -119,10 +144,11 @@ void read_position(Checkpoint& c, const std::string& path) {
   c.state.batch = read("batch");
   c.state.samples = read("samples");
   c.state.truncated = read("truncated");
+  read_progress(c, position, path);
   read_precision(c, position, path);
   read_rounding(c, position, path);
   c.state.settings = metadata_value(c.training, "settings", path);
-  c.adamw_steps = read("adamw_steps");
+  c.optimizer_steps = read("adamw_steps");
   if (const Tensor* bad = c.training.find(kBadSamples)) {
     const std::vector<uint8_t> bytes = bad->to_vector<uint8_t>();
     c.state.bad_samples.assign(bytes.begin(), bytes.end());
@@ -130,7 +156,7 @@ void read_position(Checkpoint& c, const std::string& path) {
 }
 
 void write_checkpoint(const fs::path& building, const Clip& model, const Tokenizer& tokenizer,
-                      const nn::AdamW& optimizer, const TrainingState& state) {
+                      const nn::Optimizer& optimizer, const TrainingState& state) {
   fs::remove_all(building);
   fs::create_directories(building);
   save_model(building / kModelFile, model, &tokenizer);
@@ -140,13 +166,13 @@ void write_checkpoint(const fs::path& building, const Clip& model, const Tokeniz
 
 }  // namespace
 
-std::string first_not_finite(const Clip& model, const nn::AdamW& optimizer) {
+std::string first_not_finite(const Clip& model, const nn::Optimizer& optimizer) {
   const std::string name = first_not_finite(model.state_dict());
   return name.empty() ? first_not_finite(optimizer.state()) : name;
 }
 
 std::string save_checkpoint(const std::string& run, const Clip& model, const Tokenizer& tokenizer,
-                            const nn::AdamW& optimizer, const TrainingState& state, int keep) {
+                            const nn::Optimizer& optimizer, const TrainingState& state, int keep) {
   const std::string target = checkpoint_path(run, state.step), building = target + ".tmp";
   const std::string what = fmt::format("checkpoint: step {} of '{}' ", state.step, run);
   try {
@@ -196,13 +222,13 @@ Checkpoint read_checkpoint(const std::string& folder) {
   return c;
 }
 
-TrainingState restore(const Checkpoint& c, Clip& model, nn::AdamW& optimizer) {
+TrainingState restore(const Checkpoint& c, Clip& model, nn::Optimizer& optimizer) {
   const std::string path = c.folder + '/' + kModelFile;
   check(metadata_value(c.model, "config", path) == to_json(model.config()), "resume: '", path,
         "' is of another model (see `diptych info`); resume with the --model of the run");
   try {
     model.load_state(c.model.tensors);
-    optimizer.load_state(c.training.tensors, c.adamw_steps);
+    optimizer.load_state(c.training.tensors, c.optimizer_steps);
     check_finite(model, optimizer);
   } catch (const Error& error) {
     fail("resume: '", c.folder, "': ", error.what());

@@ -21,6 +21,11 @@ struct TrainingState {
   int64_t samples = 0;            ///< pairs seen
   int64_t truncated = 0;          ///< captions that lost their tail
   int64_t skipped = 0;            ///< steps passed over, their gradients were not finite
+  double window_loss = 0;         ///< sum of the losses since the last logged step …
+  int64_t window_steps = 0;       ///< … and of how many
+  int64_t validated_step = -1;    ///< of the last validation; -1: there was none
+  int64_t best_step = -1;         ///< whose model validated best …
+  double best_score = 0;          ///< … and how: ValidationResult::score()
   std::string bad_samples = {};   ///< the lines of bad_samples.tsv
   std::string settings = {};      ///< fingerprint() of the run's settings
   std::string precision = {};     ///< name of the Precision
@@ -33,18 +38,18 @@ struct TrainingState {
 /// deletes the intact ones but the `keep` newest. Throws Error if that fails, or if a value is not
 /// finite; then the checkpoints of before are unchanged. Returns what could not be deleted, for
 /// the log; empty if all was.
-std::string save_checkpoint(const std::string& run, const Clip&, const Tokenizer&, const nn::AdamW&,
-                            const TrainingState&, int keep);
+std::string save_checkpoint(const std::string& run, const Clip&, const Tokenizer&,
+                            const nn::Optimizer&, const TrainingState&, int keep);
 
 /// The name of a parameter, statistic or moment with a value that is not finite; empty if all are.
-std::string first_not_finite(const Clip&, const nn::AdamW&);
+std::string first_not_finite(const Clip&, const nn::Optimizer&);
 
 /// A checkpoint in memory.
 struct Checkpoint {
   std::string folder;
   SafeTensors model, training;
   TrainingState state;
-  int64_t adamw_steps = 0;
+  int64_t optimizer_steps = 0;
 
   /// The vocabulary that its embedding was trained for.
   Tokenizer tokenizer() const;
@@ -58,6 +63,6 @@ Checkpoint read_checkpoint(const std::string& folder);
 
 /// Brings parameters, moments and position back. Throws Error if they do not fit, or if the
 /// model's configuration is another one.
-TrainingState restore(const Checkpoint&, Clip&, nn::AdamW&);
+TrainingState restore(const Checkpoint&, Clip&, nn::Optimizer&);
 
 }  // namespace diptych

@@ -23,6 +23,7 @@ std::string first_value(const Clip& model) {
 
 std::string first_gradient(const Clip& model) {
   for (const auto& entry : model.named_parameters()) {
+    if (!needs_grad(entry.tensor)) continue;
     const Tensor& g = grad(entry.tensor);
     if (g.defined() && !all_finite(g)) return "; the gradient of " + entry.name + " is not finite";
   }

@@ -88,7 +88,7 @@ void Trainer::pass_over(const QueuedStep& step, StepRecord record) {
   }
   if (!overflow && config_.on_nan == OnNan::rollback) return roll_back(step);
   restore_statistics(step.statistics);
-  optimizer_.forget_step();
+  optimizer_->forget_step();
   record.skipped = ++state_.skipped;
   log_.line(fmt::format("{}: skipped{}", numbers_of(record),
                         overflow ? fmt::format("; the loss scale is now {:g}", state_.scaler->scale)

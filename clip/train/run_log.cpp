@@ -29,7 +29,9 @@ std::string to_json(const StepRecord& r) {
                               {"epoch", r.epoch},
                               {"samples", r.samples},
                               {"loss", number(r.loss)},
+                              {"mean_loss", number(r.mean_loss)},
                               {"chance_loss", r.chance_loss},
+                              {"loss_floor", r.loss_floor},
                               {"lr", r.lr},
                               {"grad_norm", number(r.grad_norm)},
                               {"logit_scale", r.logit_scale},
@@ -46,11 +48,12 @@ std::string to_json(const StepRecord& r) {
 
 std::string to_line(const StepRecord& r) {
   std::string text = fmt::format(
-      "step {}/{} | epoch {} | {} pairs | loss {:.4f}{} | lr {:.2e} | grad norm {:.3f} | scale "
+      "step {}/{} | epoch {} | {} pairs | loss {:.4f}{} | mean {:.4f} | lr {:.2e} | grad norm "
+      "{:.3f} | scale "
       "{:.2f} | {:.0f} pairs/s | data wait {:.1f} % | ETA {}",
       r.step, r.steps, r.epoch, r.samples, r.loss,
-      r.step == 1 ? fmt::format(" (ln B = {:.4f})", r.chance_loss) : "", r.lr, r.grad_norm,
-      r.logit_scale, r.pairs_per_second, 100 * r.data_wait, duration(r.eta_seconds));
+      r.step == 1 ? fmt::format(" (ln B = {:.4f})", r.chance_loss) : "", r.mean_loss, r.lr,
+      r.grad_norm, r.logit_scale, r.pairs_per_second, 100 * r.data_wait, duration(r.eta_seconds));
   if (r.bad_samples) text += fmt::format(" | {} bad", r.bad_samples);
   if (r.loss_scale > 0) text += fmt::format(" | loss scale {:.0f}", r.loss_scale);
   if (r.skipped) text += fmt::format(" | {} skipped", r.skipped);

@@ -17,6 +17,8 @@ namespace diptych {
 struct StepRecord {
   int64_t step = 0, steps = 0, epoch = 0, samples = 0;
   double loss = 0;
+  double mean_loss = 0;    ///< over the steps since the last line
+  double loss_floor = 0;   ///< see loss_floor(); 0 if every caption is another
   double chance_loss = 0;  ///< ln B: the loss of a model that knows nothing
   double lr = 0, grad_norm = 0,
          logit_scale = 0;  ///< logit_scale as the factor, exp of the parameter

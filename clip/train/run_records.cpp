@@ -30,12 +30,18 @@ std::string file_at(const std::string& path) {
   return fs::is_regular_file(path, none) ? fs::canonical(path, none).string() : "";
 }
 
-/// Of a line of metrics.jsonl; 0 of half a line.
-int64_t step_of(const std::string& line) {
+/// What a line of metrics.jsonl is about: step 0 of half a line.
+struct Kept {
+  int64_t step = 0;
+  bool validation = false;
+};
+
+Kept record_in(const std::string& line) {
   const auto record = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
-  if (!record.is_object()) return 0;
+  if (!record.is_object()) return {};
   const auto step = record.find("step");
-  return step != record.end() && step->is_number_integer() ? step->get<int64_t>() : 0;
+  if (step == record.end() || !step->is_number_integer()) return {};
+  return {step->get<int64_t>(), record.contains("val")};
 }
 
 }  // namespace
@@ -64,13 +70,13 @@ int64_t cut_metrics(const std::string& path, int64_t step) {
   if (file.empty()) return damaged;
   std::ifstream in(file);
   write_file_atomically(file, [&](FileWriter& out) {
-    int64_t last = 0;
+    int64_t last[2] = {0, 0};  // steps and validations are counted each
     for (std::string line; std::getline(in, line);) {
-      const int64_t of = step_of(line);
-      damaged += of == 0;
-      if (of <= last || of > step) continue;
+      const Kept of = record_in(line);
+      damaged += of.step == 0;
+      if (of.step <= last[of.validation] || of.step > step) continue;
       out.write(line + '\n');
-      last = of;
+      last[of.validation] = of.step;
     }
     check(in.eof(), "resume: '", path, "' cannot be read to its end");
   });

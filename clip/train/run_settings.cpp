@@ -3,9 +3,9 @@
 #include "clip/train/run_settings.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "clip/train/params_file.h"
 #include "clip/version.h"
 #include "tensor/io/file.h"
 #include "tensor/io/json.h"
@@ -15,8 +15,6 @@ namespace diptych {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-constexpr const char *kFree = "may_change", *kVersionKey = "diptych";
 
 struct Sorted {
   Json fixed = Json::object(), free = Json::object();
@@ -38,13 +36,14 @@ void sort(const ImageLimits& limits, Sorted& out) {
   out.fixed["max_image_bytes"] = max_bytes;
 }
 
-void sort(const nn::AdamWConfig& adamw, Sorted& out) {
+void sort(const nn::OptimizerConfig& config, Sorted& out) {
   // The last three follow from precision and seed.
-  const auto& [beta1, beta2, eps, weight_decay, half_moments, stochastic, seed] = adamw;
+  const auto& [beta1, beta2, eps, weight_decay, momentum, half_moments, stochastic, seed] = config;
   out.fixed["beta1"] = beta1;
   out.fixed["beta2"] = beta2;
   out.fixed["eps"] = eps;
   out.fixed["wd"] = weight_decay;
+  out.fixed["momentum"] = momentum;
 }
 
 // A run may go on in another precision: then that is told.
@@ -56,16 +55,37 @@ void sort(const PrecisionConfig& config, Sorted& out) {
   out.free["rounding"] = round_to_nearest ? "nearest" : "stochastic";
 }
 
+void sort(const ScheduleConfig& config, Sorted& out) {
+  const auto& [name, cooldown_epochs, cooldown_power, cooldown_end] = config;
+  out.fixed["lr_scheduler"] = name;
+  out.fixed["epochs_cooldown"] = cooldown_epochs;
+  out.fixed["lr_cooldown_power"] = cooldown_power;
+  out.fixed["lr_cooldown_end"] = cooldown_end;
+}
+
+void sort(const TuningConfig& config, Sorted& out) {
+  const auto& [lock_image, lock_text, unlocked_groups, image_rate, text_rate, layer_decay] = config;
+  out.fixed["lock_image"] = lock_image;
+  out.fixed["lock_text"] = lock_text;
+  out.fixed["lock_image_unlocked_groups"] = unlocked_groups;
+  out.fixed["image_rate"] = image_rate;
+  out.fixed["text_rate"] = text_rate;
+  out.fixed["layer_decay"] = layer_decay;
+}
+
 void sort(const TrainConfig& config, Sorted& out) {
-  const auto& [batch_size, epochs, max_steps, lr, warmup, adamw, precision, grad_clip_norm, device,
-               seed, workers, log_every, save_every, keep, on_nan, max_bad_fraction, left_out] =
-      config;
+  const auto& [batch_size, epochs, max_steps, lr, warmup, schedule, optimizer_name, optimizer,
+               tuning, precision, grad_clip_norm, device, seed, workers, log_every, save_every,
+               val_every, keep, on_nan, max_bad_fraction, left_out] = config;
   out.fixed["batch_size"] = batch_size;
   out.fixed["epochs"] = epochs;
   out.fixed["max_steps"] = max_steps;
   out.fixed["lr"] = lr;
   out.fixed["warmup"] = warmup;
-  sort(adamw, out);
+  sort(schedule, out);
+  out.fixed["optimizer"] = optimizer_name;
+  sort(optimizer, out);
+  sort(tuning, out);
   sort(precision, out);
   out.fixed["grad_clip_norm"] = grad_clip_norm > 0 ? Json(grad_clip_norm) : Json();  // null: none
   out.fixed["device"] = name(device);  // others round differently
@@ -73,6 +93,7 @@ void sort(const TrainConfig& config, Sorted& out) {
   out.free["workers"] = workers;
   out.free["log_every_n_steps"] = log_every;
   out.free["save_frequency"] = save_every;
+  out.free["val_frequency"] = val_every;
   out.free["keep"] = keep;
   out.free["on_nan"] = name(on_nan);
   out.free["max_bad_fraction"] = max_bad_fraction;
@@ -80,34 +101,36 @@ void sort(const TrainConfig& config, Sorted& out) {
 }
 
 Sorted sorted(const RunSettings& settings) {
-  const auto& [train_data, vocabulary_file, pairs, pictures, captions, vocabulary, columns, limits,
-               train, model] = settings;
+  const auto& [train_data, val_data, pretrained_from, vocabulary_file, flags, pairs, pictures,
+               captions, vocabulary, pretrained, columns, limits, train, model] = settings;
   Sorted out;
   out.free[kVersionKey] = kVersion;
   out.free["train_data"] = train_data;
   out.free["vocab"] = vocabulary_file.empty() ? "learned from the captions" : vocabulary_file;
+  if (!val_data.empty()) out.free["val_data"] = val_data;
+  if (!pretrained_from.empty()) out.free["pretrained_from"] = pretrained_from;
+  out.free[kFlagsKey] = flags;
   sort(columns, out);
   out.fixed["pairs"] = pairs;
   out.fixed["pictures"] = pictures;
   out.fixed["captions"] = captions;
   out.fixed["vocabulary"] = vocabulary;
+  if (!pretrained.empty())
+    out.fixed[kPretrainedKey] = pretrained;  // of before there was such: none
   sort(limits, out);
   sort(train, out);
   out.fixed["model"] = Json::parse(to_json(model));
   return out;
 }
 
-Json read_params(const std::string& path) {
-  check(std::filesystem::is_regular_file(path), "resume: there is no '", path,
-        "', which tells what the run was begun with; --resume goes on in the folder of the run");
-  const std::string text = read_file(path, int64_t{1} << 20);
-  check_json("resume: '" + path + "' is damaged", text);
-  Json params = Json::parse(text, nullptr, false);
-  check(params.is_object(), "resume: '", path, "' is damaged");
-  check(params.contains(kFree), "resume: '", path,
-        "' was written by an older version and does not tell what the run was trained on; begin a "
-        "new run with another --name");
-  return params;
+// Of settings that runs of before there were such do not tell: they had these.
+Json defaults_of_later() {
+  Sorted out;
+  sort(ScheduleConfig{}, out);
+  sort(TuningConfig{}, out);
+  out.fixed["optimizer"] = TrainConfig{}.optimizer_name;
+  out.fixed["momentum"] = nn::OptimizerConfig{}.momentum;
+  return out.fixed;
 }
 
 /// "/model/text/width" → "model.text.width".
@@ -122,8 +145,14 @@ std::string key_of(std::string pointer) {
       "new run with another --name";
   if (key == "pictures" || key == "captions" || key == "vocabulary")
     fail("resume: ", key, " changed: SHA-256 was ", was, ", now it is ", is, other_data);
+  const bool length = key == "epochs" || key == "max_steps" || key == "lr" || key == "warmup" ||
+                      key == "lr_scheduler" || key == "epochs_cooldown";
   fail("resume: ", key, " was ", was, ", now it is ", is,
-       key == "pairs" ? other_data : "; resume with the flags of the run that was begun");
+       key == "pairs" ? other_data
+       : length
+           ? "; a run ends as it was begun: to go on for longer or at another rate, begin a new "
+             "one with --pretrained and the folder of this one"
+           : "; leave the flag out, --resume has those of the run");
 }
 
 void check_same(const Json& before, const Json& now) {
@@ -159,44 +188,32 @@ std::string to_json(const RunSettings& settings) {
 }
 
 std::string fingerprint(const RunSettings& settings) {
-  return sha256(sorted(settings).fixed.dump(-1, ' ', false, Json::error_handler_t::replace));
+  Json fixed = sorted(settings).fixed;
+  const Json later = defaults_of_later();
+  for (const auto& [key, value] : later.items())
+    if (fixed.at(key) == value) fixed.erase(key);
+  return sha256(fixed.dump(-1, ' ', false, Json::error_handler_t::replace));
+}
+
+std::string fingerprint_of(const std::vector<NamedTensor>& weights) {
+  Sha256 hash;
+  for (const NamedTensor& weight : weights) {
+    const Tensor values = weight.tensor.to(Device::cpu).contiguous();
+    hash.add(weight.name.data(), static_cast<int64_t>(weight.name.size()));
+    hash.add(values.raw(), values.numel() * size_of(values.dtype()));
+  }
+  return hash.hex();
 }
 
 void check_same_run(const std::string& path, const RunSettings& now) {
   Json before = read_params(path);
   before.erase(kFree);
+  Json all = defaults_of_later();
+  all.update(before);
   // As it is in a file: text that is not UTF-8 was replaced there.
   Json current = Json::parse(to_json(now));
   current.erase(kFree);
-  check_same(before.flatten(), current.flatten());
-}
-
-PrecisionConfig precision_of_run(const std::string& path) {
-  const Json params = read_params(path), &free = params.at(kFree);
-  // The first name is that of runs of before there was a choice. Returns which it is.
-  const auto chosen = [&](const char* key, const std::vector<std::string>& names) {
-    const auto it = free.find(key);
-    if (it == free.end()) return size_t{0};
-    const auto found = std::find(names.begin(), names.end(), *it);
-    check(found != names.end(), "resume: '", path, "': ", key, " is ", it->dump(),
-          ", and there is none of that name");
-    return static_cast<size_t>(found - names.begin());
-  };
-  constexpr DType kTypes[] = {DType::f32, DType::f16, DType::bf16};
-  const PrecisionConfig c{precision_from(precision_names()[chosen("precision", precision_names())]),
-                          kTypes[chosen("adam_stats", {"f32", "f16"})],
-                          kTypes[chosen("text_weights", {"f32", "f16", "bf16"})],
-                          chosen("rounding", {"stochastic", "nearest"}) == 1};
-  check(is_consistent(c), "resume: '", path, "': precision is ", name(c.precision),
-        ", which text_weights ", name(c.text_weights), " contradict");
-  return c;
-}
-
-std::string version_of_run(const std::string& path) {
-  const Json params = read_params(path);
-  const auto version = params.at(kFree).find(kVersionKey);
-  return version != params.at(kFree).end() && version->is_string() ? version->get<std::string>()
-                                                                   : "";
+  check_same(all.flatten(), current.flatten());
 }
 
 }  // namespace diptych

@@ -12,7 +12,8 @@ Tensor accumulate_gradients(const Clip& model, const Tensor& pixels, const Capti
   return loss.detach();
 }
 
-nn::AdamWConfig adamw_config(nn::AdamWConfig adamw, const PrecisionConfig& c, uint64_t seed) {
+nn::OptimizerConfig optimizer_config(nn::OptimizerConfig adamw, const PrecisionConfig& c,
+                                     uint64_t seed) {
   adamw.half_moments = c.adam_stats == DType::f16;
   adamw.stochastic = !c.round_to_nearest;
   adamw.seed = seed;

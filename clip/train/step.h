@@ -2,7 +2,7 @@
 #pragma once
 
 #include "clip/model.h"
-#include "nn/optim.h"
+#include "nn/optimizers.h"
 
 namespace diptych {
 
@@ -17,7 +17,7 @@ Tensor accumulate_gradients(const Clip&, const Tensor& pixels, const Captions&,
                             const StepOptions& = {});
 
 /// The optimizer's configuration, with moments kept and parameters rounded as the precision says.
-nn::AdamWConfig adamw_config(nn::AdamWConfig, const PrecisionConfig&, uint64_t seed);
+nn::OptimizerConfig optimizer_config(nn::OptimizerConfig, const PrecisionConfig&, uint64_t seed);
 
 /// squares (), f64, or NaN if the loss () is not finite: no step shall be taken with it either.
 Tensor spoiled(const Tensor& squares, const Tensor& loss);

@@ -5,9 +5,9 @@
 
 #include <cmath>
 
+#include "clip/loss.h"
 #include "clip/train/step.h"
 #include "nn/schedule.h"
-#include "tensor/allocator.h"
 
 namespace diptych {
 namespace {
@@ -30,10 +30,35 @@ Tensor joined(const std::vector<Tensor>& numbers) {
   return all;
 }
 
-// Before the optimizer makes moments for its parameters.
-Clip& prepared(Clip& model, const PrecisionConfig& precision) {
-  model.use(precision);
-  return model;
+// What somebody may wonder about who compares the first loss with ln B.
+std::string first_loss_note(const StepRecord& r) {
+  std::string text =
+      fmt::format("ln B = {:.4f} is the loss of a model that holds all {} pairs for equally likely",
+                  r.chance_loss, std::llround(std::exp(r.chance_loss)));
+  if (r.loss > r.chance_loss)
+    text += fmt::format(
+        "; the first one lies above it, since logits are cosines times {:.1f}: those of a model "
+        "that knows nothing differ by chance, and a loss grows by half their variance",
+        r.logit_scale);
+  if (r.loss_floor > 0)
+    text += fmt::format(
+        "; below {:.4f} none can fall with this batch, since captions that stand in it more than "
+        "once cannot be told apart",
+        r.loss_floor);
+  return text;
+}
+
+// The model comes into its precision, and is locked where it shall be, before the optimizer makes
+// moments for what is left.
+std::unique_ptr<nn::Optimizer> prepare(Clip& model, const TrainConfig& c) {
+  model.use(c.precision);
+  if (c.tuning.lock_image) model.lock_image(c.tuning.unlocked_groups);
+  if (c.tuning.lock_text) model.lock_text();
+  auto optimizer = nn::make_optimizer(c.optimizer_name, model,
+                                      optimizer_config(c.optimizer, c.precision, c.seed));
+  optimizer->set_rates(
+      [&](const std::string& name) { return rate_of(place_of(name, model.config()), c.tuning); });
+  return optimizer;
 }
 
 }  // namespace
@@ -45,6 +70,9 @@ TrainConfig resolved(const TrainConfig& config, int64_t pairs) {
   constexpr int64_t kMostSteps = 1'000'000'000'000'000;
   check(config.epochs <= kMostSteps / batches, "train: ", config.epochs, " epochs of ", batches,
         " batches are too many; lower --epochs");
+  check(config.schedule.cooldown_epochs <= config.epochs,
+        "train: the rate cannot fall during the last ", config.schedule.cooldown_epochs, " of ",
+        config.epochs, " epochs; lower --epochs-cooldown");
   TrainConfig c = config;
   const int64_t all = c.epochs * batches;
   c.max_steps = c.max_steps > 0 ? std::min(c.max_steps, all) : all;
@@ -59,8 +87,7 @@ Trainer::Trainer(Clip& model, const Tokenizer& tokenizer, const Dataset& dataset
       dataset_(dataset),
       config_(resolved(config, dataset.size())),
       log_(log),
-      optimizer_(prepared(model, config.precision),
-                 adamw_config(config.adamw, config.precision, config.seed)),
+      optimizer_(prepare(model, config)),
       loader_(dataset, tokenizer, loader_options(model, config)),
       pixel_table_(pixel_table(model.config().preprocess).to(model.device())) {
   check(tokenizer.vocab_size() <= model.config().text.vocab_size, "train: the tokenizer has ",
@@ -69,7 +96,7 @@ Trainer::Trainer(Clip& model, const Tokenizer& tokenizer, const Dataset& dataset
   state_.round_to_nearest = config.precision.round_to_nearest;
   if (config.precision.precision == Precision::amp_fp16) state_.scaler.emplace();
   model_.train();
-  log_.line(optimizer_.groups());
+  log_.line(optimizer_->groups());
 }
 
 void Trainer::resume(const Checkpoint& checkpoint) {
@@ -79,12 +106,19 @@ void Trainer::resume(const Checkpoint& checkpoint) {
   log_.line(fmt::format("resuming {} at step {}", checkpoint.folder, state_.step));
 }
 
+nn::Schedule Trainer::schedule() const {
+  const ScheduleConfig& s = config_.schedule;
+  return {
+      s.name,           config_.warmup, config_.max_steps, s.cooldown_epochs * loader_.batches(),
+      s.cooldown_power, s.cooldown_end};
+}
+
 double Trainer::loss_scale() const { return state_.scaler ? state_.scaler->scale : 1; }
 
 // What is not in the file because the precision was another stays as it begins.
 void Trainer::restore_state(const Checkpoint& checkpoint) {
   model_.use({});  // f32 holds every value of the file, and use() looks at them
-  TrainingState state = restore(checkpoint, model_, optimizer_);
+  TrainingState state = restore(checkpoint, model_, *optimizer_);
   model_.use(config_.precision);
   if (!state.scaler) state.scaler = state_.scaler;
   if (!state_.scaler) state.scaler.reset();
@@ -102,19 +136,19 @@ Tensor Trainer::accumulate(const Batch& batch) {
 
 QueuedStep Trainer::queue_step(Batch batch) {
   batch.pixels = batch.pixels.to(model_.device());
+  const double floor = loss_floor(batch.captions);
+  const double lr = nn::rate_at(schedule(), config_.lr, state_.step);
   batch.captions = batch.captions.to(model_.device());
-  const double lr =
-      nn::cosine_with_warmup(state_.step, config_.lr, config_.warmup, config_.max_steps);
   std::vector<Tensor> before = statistics();
   const Tensor loss = accumulate(batch);
   const Tensor squares = nn::grad_squares(model_);
-  optimizer_.step(lr, spoiled(squares, loss), config_.grad_clip_norm, loss_scale());
+  optimizer_->step(lr, spoiled(squares, loss), config_.grad_clip_norm, loss_scale());
   model_.zero_grad();
   const auto pairs = static_cast<int64_t>(batch.indices.size());
   ++state_.step;
   state_.samples += pairs;
-  return {std::move(batch), record_of(pairs, lr),
-          HostCopy(joined({loss, squares, model_.logit_scale(), optimizer_.vanished()})),
+  return {std::move(batch), record_of(pairs, lr, floor),
+          HostCopy(joined({loss, squares, model_.logit_scale(), optimizer_->vanished()})),
           std::move(before)};
 }
 
@@ -124,7 +158,7 @@ StepRecord Trainer::read(const QueuedStep& step) const {
   r.loss = numbers[0];
   r.grad_norm = std::sqrt(numbers[1]) / (r.loss_scale > 0 ? r.loss_scale : 1);
   r.logit_scale = std::exp(numbers[2]);
-  if (const int64_t half = optimizer_.half_moments(); half > 0)
+  if (const int64_t half = optimizer_->half_moments(); half > 0)
     r.vanished = numbers[3] / static_cast<double>(half);
   return r;
 }
@@ -150,7 +184,7 @@ bool Trainer::is_logged(int64_t step) const {
 }
 
 // Of the step just queued, as things stand now. Rates are of the time since the last logged step.
-StepRecord Trainer::record_of(int64_t batch_pairs, double lr) {
+StepRecord Trainer::record_of(int64_t batch_pairs, double lr, double floor) {
   const double time = seconds_now(), span = time - window_.since;
   StepRecord r;
   r.step = state_.step;
@@ -158,6 +192,7 @@ StepRecord Trainer::record_of(int64_t batch_pairs, double lr) {
   r.epoch = state_.epoch + 1;
   r.samples = state_.samples;
   r.chance_loss = std::log(static_cast<double>(batch_pairs));
+  r.loss_floor = floor;
   r.lr = lr;
   r.pairs_per_second = static_cast<double>(state_.samples - window_.samples) / span;
   r.data_wait = (loader_.wait_seconds() - window_.waited) / span;
@@ -183,8 +218,16 @@ void Trainer::settle() {
   tell(record);
 }
 
-void Trainer::tell(const StepRecord& record) {
-  if (is_logged(record.step)) log_.step(record);
+void Trainer::tell(StepRecord record) {
+  state_.window_loss += record.loss;
+  ++state_.window_steps;
+  if (is_logged(record.step)) {
+    record.mean_loss = state_.window_loss / static_cast<double>(state_.window_steps);
+    state_.window_loss = 0;
+    state_.window_steps = 0;
+    log_.step(record);
+    if (record.step == 1) log_.line(first_loss_note(record));
+  }
   log_.show_progress(record.step, config_.max_steps, fmt::format("loss {:.3f}", record.loss));
   constexpr double kMostLost = 0.01;
   if (warned_of_moments_ || record.vanished <= kMostLost) return;
@@ -193,100 +236,6 @@ void Trainer::tell(const StepRecord& record) {
       fmt::format("warning: step {}: {:.1f} % of the second moments became 0 in f16: their "
                   "parameters move by m / eps; --adam-stats f32 keeps them",
                   record.step, 100 * record.vanished));
-}
-
-void Trainer::save() {
-  if (saved_step_ == state_.step && saved_skipped_ == state_.skipped) return;
-  state_.bad_samples = log_.bad_samples().lines();
-  const std::string left =
-      save_checkpoint(log_.folder(), model_, tokenizer_, optimizer_, state_, config_.keep);
-  if (saved_step_ != state_.step) rollbacks_ = 0;
-  saved_step_ = state_.step;
-  saved_skipped_ = state_.skipped;
-  if (!left.empty()) log_.line("warning: step " + std::to_string(state_.step) + " is saved" + left);
-}
-
-// A disk that is full now may have room at the end: training goes on, the last save decides.
-// Parameters that are not finite stay so.
-bool Trainer::try_save() {
-  settle();  // or a step that was not finite would be counted
-  try {
-    save();
-    return true;
-  } catch (const Error& error) {
-    if (!first_not_finite(model_, optimizer_).empty()) throw;
-    log_.line(fmt::format("warning: {}; training goes on", error.what()));
-    return false;
-  }
-}
-
-// Whatever ends it, the numbers of the last step are read and told.
-bool Trainer::run_epoch(Signals& signals) {
-  loader_.start(state_.epoch, state_.batch);
-  window_.waited = 0;
-  try {
-    const bool complete = take_batches(signals);
-    settle();
-    return complete;
-  } catch (...) {
-    settle();
-    throw;
-  }
-}
-
-bool Trainer::take_batches(Signals& signals) {
-  while (state_.step < config_.max_steps && !signals.stop()) {
-    std::optional<Batch> batch = loader_.next();
-    if (!batch) return true;
-    account_for(*batch);
-    ++state_.batch;
-    QueuedStep step = queue_step(std::move(*batch));
-    settle();  // the step before, while a device works on this one
-    last_ = std::move(step);
-    if (waits_for_each_step()) settle();
-    if (signals.take_save_request() && try_save())
-      log_.line(fmt::format("step {} saved, as a signal asked", state_.step));
-  }
-  return false;
-}
-
-int Trainer::run() {
-  Signals signals;
-  started_ = window_.since = seconds_now();
-  window_.samples = state_.samples;
-  first_step_ = state_.step;
-  log_.continue_from(state_.step, state_.bad_samples);
-  log_.line(fmt::format("{} pairs, {} steps of {} pairs ({} per epoch), warm-up {}, seed {}",
-                        dataset_.size(), config_.max_steps, config_.batch_size, loader_.batches(),
-                        config_.warmup, config_.seed));
-  while (run_epoch(signals)) {
-    state_.batch = 0;
-    ++state_.epoch;
-    if (state_.epoch % config_.save_every == 0) try_save();
-  }
-  save();
-  const int stopped_by = signals.stop();
-  say_end(stopped_by);
-  return stopped_by;
-}
-
-void Trainer::say_end(int stopped_by) {
-  const bool all = state_.step == config_.max_steps;
-  log_.line(fmt::format("tensors took {} MiB at most",
-                        allocator(model_.device()).stats().peak_bytes >> 20));
-  log_.line(fmt::format(
-      "{} after {} steps, {} pairs, {}; {} bad samples, {} captions truncated{}; "
-      "checkpoint in {}/checkpoints",
-      all ? "done" : fmt::format("stopped by {}", signal_name(stopped_by)), state_.step,
-      state_.samples, duration(seconds_now() - started_), log_.bad_samples().size(),
-      state_.truncated,
-      state_.skipped
-          ? fmt::format(", {} step{} skipped", state_.skipped, state_.skipped == 1 ? "" : "s")
-          : "",
-      log_.folder()));
-  if (!all) log_.line("continue with the same flags and --resume latest");
-  if (const std::string lost = log_.losses(); !lost.empty())
-    log_.line("warning: the checkpoint is complete, the log is not; lost: " + lost);
 }
 
 }  // namespace diptych

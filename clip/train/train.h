@@ -5,9 +5,13 @@
 #include <string>
 
 #include "clip/train/checkpoint.h"
+#include "clip/train/places.h"
 #include "clip/train/run_log.h"
 #include "clip/train/signals.h"
+#include "clip/train/validation.h"
 #include "data/loader.h"
+#include "nn/optimizers.h"
+#include "nn/schedule.h"
 #include "tensor/device.h"
 
 namespace diptych {
@@ -20,13 +24,23 @@ namespace diptych {
 ///             section 5.1)
 enum class OnNan : uint8_t { stop, skip, rollback };
 
+/// How the rate falls: see nn::Schedule.
+struct ScheduleConfig {
+  std::string name = "cosine";
+  int64_t cooldown_epochs = 0;
+  double cooldown_power = 1, cooldown_end = 0;
+};
+
 struct TrainConfig {
   int64_t batch_size = 64;
   int64_t epochs = 32;
   int64_t max_steps = 0;  ///< 0: as many as the epochs have
   double lr = 5e-4;
   int64_t warmup = -1;  ///< steps; -1: a tenth of the run, at most 2000
-  nn::AdamWConfig adamw;
+  ScheduleConfig schedule;
+  std::string optimizer_name = "adamw";  ///< of nn/optimizers.h
+  nn::OptimizerConfig optimizer;
+  TuningConfig tuning;
   PrecisionConfig precision;
   double grad_clip_norm = 0;  ///< 0: no clipping
   Device device = Device::cpu;
@@ -34,6 +48,7 @@ struct TrainConfig {
   int workers = 1;
   int64_t log_every = 50;  ///< steps
   int64_t save_every = 1;  ///< epochs
+  int64_t val_every = 1;   ///< epochs, where there is something to validate on
   int keep = 2;            ///< checkpoints
   OnNan on_nan = OnNan::stop;
   double max_bad_fraction = 0.01;  ///< of what was found; beyond it training stops
@@ -64,6 +79,9 @@ class Trainer {
 
   /// `settings`: the run's fingerprint(), which its checkpoints keep.
   void set_settings(const std::string& settings) { state_.settings = settings; }
+  /// What the model is validated on, every val_every epochs and at the end; it must outlive this.
+  /// The checkpoint of the best result is kept and marked: see mark_best_checkpoint.
+  void set_validation(const ValidationData& data) { validation_ = &data; }
   /// Throws Error if the checkpoint is of another model, or of a run with other settings.
   void resume(const Checkpoint&);
   void resume(const std::string& checkpoint) { resume(read_checkpoint(checkpoint)); }
@@ -75,8 +93,8 @@ class Trainer {
   /// bad. Returns the signal that asked to stop; 0 if none did.
   int run();
 
-  /// Queues accumulate_gradients, clipping and AdamW, and waits for nothing: a device works on this
-  /// step while the host prepares the next.
+  /// Queues accumulate_gradients, clipping and the optimizer, and waits for nothing (AdamW does
+  /// not): a device works on this step while the host prepares the next.
   QueuedStep queue_step(Batch);
   /// Waits for the numbers of a step. Throws Error, naming its samples, the first operator and the
   /// first gradient that went wrong, if the loss or the norm is not finite: then the parameters are
@@ -91,19 +109,23 @@ class Trainer {
   StepRecord read(const QueuedStep&) const;
   [[noreturn]] void give_up(const QueuedStep&, const StepRecord&);
   void settle();
-  void tell(const StepRecord&);
+  void tell(StepRecord);
   void pass_over(const QueuedStep&, StepRecord);
   void roll_back(const QueuedStep&);
   bool waits_for_each_step() const;
   std::vector<Tensor> statistics() const;
   void restore_statistics(const std::vector<Tensor>& before);
   void account_for(const Batch&);
-  StepRecord record_of(int64_t batch_pairs, double lr);
+  StepRecord record_of(int64_t batch_pairs, double lr, double loss_floor);
   bool is_logged(int64_t step) const;
   double loss_scale() const;
+  nn::Schedule schedule() const;
   Tensor accumulate(const Batch&);
   void save();
   bool try_save();
+  void end_epoch(bool last);
+  bool validate_now();
+  void mark_best();
   void say_end(int stopped_by);
 
   Clip& model_;
@@ -111,7 +133,8 @@ class Trainer {
   const Dataset& dataset_;
   TrainConfig config_;
   RunLog& log_;
-  nn::AdamW optimizer_;
+  const ValidationData* validation_ = nullptr;
+  std::unique_ptr<nn::Optimizer> optimizer_;
   Loader loader_;
   Tensor pixel_table_;  // on the model's device
   TrainingState state_;

@@ -23,7 +23,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr const char* kFiles[] = {kModelFile, kTrainingFile};
 constexpr const char* kManifest = "manifest.json";
-constexpr const char* kStep = "step_";
+constexpr const char *kStep = "step_", *kBest = "best";
 const std::set<std::string> kRecords = {"params.json", "metrics.jsonl", "bad_samples.tsv"};
 // Ends of names: not yet or no longer a checkpoint; one that another is about to replace.
 constexpr const char *kUnfinished = ".tmp", *kReplaced = ".replaced", *kRemoved = "removed.tmp";
@@ -244,6 +244,7 @@ void put_checkpoint(const std::string& building, const std::string& target) {
 
 std::string rotate_checkpoints(const std::string& run, const std::string& written, int keep) {
   const std::vector<std::string> all = checkpoints(run);
+  const std::string best = best_checkpoint(run);
   std::string failures;
   auto left = static_cast<int64_t>(all.size());
   int64_t kept = 0;
@@ -251,11 +252,32 @@ std::string rotate_checkpoints(const std::string& run, const std::string& writte
   for (auto it = all.rbegin(); it != all.rend() && kept + left > keep; ++it, --left) {
     if (*it == written || (kept < keep && is_intact(*it))) {
       ++kept;
-    } else if (kept >= keep && is_intact(*it)) {
+    } else if (kept >= keep && *it != best && is_intact(*it)) {
       failures += try_to_remove(*it);
     }
   }
   return failures;
+}
+
+std::string mark_best_checkpoint(const std::string& run, int64_t step) {
+  const fs::path link = fs::path(run) / kBest, fresh = link.string() + ".tmp-link";
+  const fs::path target = fs::path("checkpoints") / name_of_step(step);
+  std::error_code failed;
+  if (!fs::exists(fs::path(run) / target)) return {};  // its save failed, and that was told
+  if (fs::read_symlink(link, failed) == target) return {};
+  fs::remove(fresh, failed);
+  fs::create_directory_symlink(target, fresh, failed);
+  if (!failed) fs::rename(fresh, link, failed);
+  if (!failed) return {};
+  return fmt::format("'{}' cannot be made to lead to {}: {}", link.string(), target.string(),
+                     failed.message());
+}
+
+std::string best_checkpoint(const std::string& run) {
+  std::error_code none;
+  const fs::path target = fs::read_symlink(fs::path(run) / kBest, none);
+  const auto step = step_of(target.filename());
+  return step ? checkpoint_path(run, *step) : "";
 }
 
 void tidy_run(const std::string& run) {

@@ -1,0 +1,41 @@
+// clip/cli/train_flags.h — what `diptych train` is asked for.
+#pragma once
+
+#include <optional>
+
+#include "clip/cli/command.h"
+#include "clip/cli/train_precision.h"
+#include "clip/train/run_settings.h"
+
+namespace diptych::cli {
+
+struct TrainFlags : DeviceFlag {
+  TrainPrecisionFlags types;
+  ModelFlags source;  ///< --pretrained, and what its file leaves open
+  std::string on_nan = diptych::name(OnNan::stop);
+  std::string preset, model, train_data, val_data, logs = "./logs", name, resume, separator = "\t";
+  std::string training_crop = diptych::name(TrainingCrop::resized);
+  std::vector<std::string> changes;  ///< of the architecture, "key=value"
+  PairOptions columns;
+  ImageLimits limits;
+  TrainConfig train;
+  GivenFlags given;
+  // Given on the command line, these win over the preset.
+  std::optional<int64_t> batch_size, epochs, max_steps, warmup;
+  std::optional<double> lr, wd, clip, beta2, eps, image_lr, text_lr;
+
+  const std::string& vocab() const { return source.vocab; }
+  std::string folder() const;  ///< of the run
+  /// What is trained: --model or --pretrained.
+  const std::string& what() const { return model.empty() ? source.model : model; }
+
+  /// Brings presets and flags together in `train`, `columns` and `name`. Throws UsageError where
+  /// they contradict each other or say too little.
+  void settle();
+  /// The moments that models of that kind were trained with, unless given.
+  void settle_for(const ModelConfig&);
+};
+
+void declare_train(Command, TrainFlags&);
+
+}  // namespace diptych::cli

@@ -1,0 +1,122 @@
+// clip/cli/train_source.cpp — models from presets, files and weights; vocabularies for them.
+#include "clip/cli/train_source.h"
+
+#include <nlohmann/json.hpp>
+
+#include "clip/model_spec.h"
+#include "clip/weights/run_folder.h"
+#include "clip/weights/vocabulary.h"
+#include "tensor/io/file.h"
+
+namespace diptych::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// Whether the run's folder holds a checkpoint, whose weights take the place of all others.
+bool goes_on(const TrainFlags& f) {
+  return !f.resume.empty() && (f.resume != "latest" || !checkpoints(f.folder()).empty());
+}
+
+// The first value that differs, as a sentence; empty if none does.
+std::string difference(const ModelConfig& wanted, const ModelConfig& found) {
+  const Json a = Json::parse(to_json(wanted)).flatten(), b = Json::parse(to_json(found)).flatten();
+  for (const auto& [key, value] : a.items()) {
+    const auto it = b.find(key);
+    if (it == b.end() || *it != value)
+      return key.substr(1) + " is " + value.dump() + " there and " +
+             (it == b.end() ? "not set" : it->dump()) + " in the file";
+  }
+  return {};
+}
+
+void check_architecture(const TrainFlags& f, const Clip& found) {
+  if (f.model.empty()) return;
+  const ModelConfig wanted = model_from(f.model, f.changes);
+  const nn::ShapesOnly shapes_only;
+  try {
+    Clip(wanted).check_state(found.state_dict());
+  } catch (const Error& error) {
+    fail("train: '", f.source.model, "' is of another architecture than --model ", f.model, ": ",
+         error.what());
+  }
+  ModelConfig like = wanted;  // pictures are prepared as the weights were trained
+  like.preprocess = found.config().preprocess;
+  const std::string other = difference(like, found.config());
+  check(other.empty(), "train: '", f.source.model, "' is another model than --model ", f.model,
+        ": ", other, "; leave --model out");
+}
+
+void take(LoadedModel loaded, TrainSource& source) {
+  loaded.words();  // without it there is nothing to train with
+  source.config = loaded.model->config();
+  source.weights = loaded.model->state_dict();
+  source.pretrained = fingerprint_of(source.weights);
+  source.tokenizer = std::move(loaded.tokenizer);
+}
+
+// What the checkpoint was begun with is what its run tells.
+void take_from_run(const TrainFlags& f, TrainSource& source) {
+  const std::string params = f.folder() + "/params.json";
+  source.config = model_of_run(params);
+  source.pretrained = pretrained_of_run(params);
+}
+
+// A model of OpenAI's size gets OpenAI's vocabulary if it is there; empty: one of its own.
+std::string vocabulary_path(const TrainFlags& f, int64_t vocab_size) {
+  return f.vocab().empty() && vocab_size == kOpenAiVocabulary ? find_vocabulary() : f.vocab();
+}
+
+Tokenizer checkpoint_tokenizer(const TrainFlags& f, const Checkpoint& from) {
+  Tokenizer own = from.tokenizer();
+  check(f.vocab().empty() || Tokenizer::load(f.vocab()).merges_text() == own.merges_text(),
+        "resume: vocabulary changed: '", f.vocab(), "' is not the one of '", from.folder,
+        "'; leave --vocab out");
+  return own;
+}
+
+Tokenizer learned(const Texts& captions, int64_t vocab_size) {
+  return Tokenizer::train(captions, std::max(vocab_size, Tokenizer::kSmallest));
+}
+
+}  // namespace
+
+TrainSource open_source(const TrainFlags& f) {
+  TrainSource source;
+  if (f.source.model.empty()) {
+    source.config = model_from(f.model, f.changes);
+  } else if (goes_on(f)) {
+    take_from_run(f, source);
+  } else {
+    check_usage(
+        f.changes.empty() || !f.model.empty(),
+        "train: --set changes the architecture that --model names; --pretrained has its own");
+    LoadedModel loaded = f.source.open();
+    check_architecture(f, *loaded.model);
+    take(std::move(loaded), source);
+  }
+  source.config.preprocess.training_crop = training_crop_from(f.training_crop);
+  return source;
+}
+
+// The rows of an embedding were trained for its own words.
+void complete(TrainSource& source, const TrainFlags& f, const Checkpoint* from,
+              const Texts& captions) {
+  if (from) {
+    source.tokenizer = checkpoint_tokenizer(f, *from);
+  } else if (!source.tokenizer) {
+    source.vocabulary_file = vocabulary_path(f, source.config.text.vocab_size);
+    source.tokenizer = source.vocabulary_file.empty()
+                           ? learned(captions, source.config.text.vocab_size)
+                           : Tokenizer::load(source.vocabulary_file);
+  }
+  if (source.pretrained.empty()) source.config.text.vocab_size = source.tokenizer->vocab_size();
+}
+
+void fill(TrainSource& source, uint64_t seed, Clip& model) {
+  if (source.weights.empty()) return model.initialize(seed);
+  model.load_state(source.weights);
+  source.weights.clear();
+}
+
+}  // namespace diptych::cli

@@ -1,0 +1,144 @@
+// clip/train/validation_data.cpp — what to validate on, and how its result is told.
+#include <fmt/core.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "clip/eval/prompts.h"
+#include "clip/train/validation.h"
+#include "data/tinted_fashion.h"
+
+namespace diptych {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using FileId = std::pair<dev_t, ino_t>;
+
+ValidationData open_fashion(const Preprocess& preprocess) {
+  TintedOptions options;
+  options.split = Split::validation;
+  options.preprocess = preprocess;
+  return {"fashion",
+          std::make_unique<TintedFashion>(options),
+          true,
+          tinted::class_names(),
+          prompt_templates("fashion"),
+          {}};
+}
+
+Texts names_of(const Dataset& dataset) {
+  return [&dataset](const auto& each) {
+    for (int64_t i = 0; i < dataset.size(); ++i) each(dataset.name_of(i));
+  };
+}
+
+ValidationData open_pairs_of(const std::string& spec, const PairOptions& columns,
+                             const Preprocess& preprocess, const ImageLimits& limits) {
+  PairSource source = open_pairs(spec, columns);
+  auto dataset = std::make_unique<PairDataset>(std::move(source.pairs), preprocess, 0,
+                                               /*training=*/false, limits);
+  const Texts pictures = names_of(*dataset);
+  return {spec, std::move(dataset), true, {}, {}, std::move(source.left_out), pictures};
+}
+
+ValidationData open_classes(const std::string& spec, const Preprocess& preprocess) {
+  LabelledSource source = open_class_folders(spec, preprocess);
+  const Texts pictures = names_of(*source.dataset);
+  return {spec,
+          std::move(source.dataset),
+          false,
+          std::move(source.class_names),
+          prompt_templates("simple"),
+          std::move(source.left_out),
+          pictures};
+}
+
+// Which file a path leads to; nothing if to none.
+std::optional<FileId> file_at(const std::string& path) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0) return std::nullopt;
+  return FileId{info.st_dev, info.st_ino};
+}
+
+void add_recall(const std::string& name, const Recall& r, Json& json) {
+  json[name + "_R@1"] = r.at1;
+  json[name + "_R@5"] = r.at5;
+  json[name + "_R@10"] = r.at10;
+  json[name + "_mean_rank"] = r.mean_rank;
+  json[name + "_median_rank"] = r.median_rank;
+}
+
+std::string in_percent(const Recall& r) {
+  return fmt::format("{:.2f} {:.2f} {:.2f} %", 100 * r.at1, 100 * r.at5, 100 * r.at10);
+}
+
+}  // namespace
+
+ValidationData open_validation_data(const std::string& spec, const PairOptions& columns,
+                                    const Preprocess& preprocess, const ImageLimits& limits) {
+  if (spec == "fashion") return open_fashion(preprocess);
+  if (!std::filesystem::is_directory(spec)) return open_pairs_of(spec, columns, preprocess, limits);
+  std::string no_pairs;
+  try {
+    return open_pairs_of(spec, columns, preprocess, limits);
+  } catch (const Error& error) {
+    no_pairs = error.what();
+  }
+  try {
+    return open_classes(spec, preprocess);
+  } catch (const Error& error) {
+    fail("validation: '", spec, "' holds neither pairs (", no_pairs, ") nor classes (",
+         error.what(), ")");
+  }
+}
+
+int64_t shared_files(const Texts& pictures, const Texts& others) {
+  if (!pictures || !others) return 0;
+  std::set<FileId> known;
+  others([&](std::string_view path) {
+    if (const auto id = file_at(std::string(path))) known.insert(*id);
+  });
+  int64_t count = 0;
+  pictures([&](std::string_view path) {
+    const auto id = file_at(std::string(path));
+    count += id && known.contains(*id);
+  });
+  return count;
+}
+
+double ValidationResult::score() const {
+  if (accuracy) return accuracy->acc1;
+  return image_to_text ? (image_to_text->at1 + text_to_image->at1) / 2 : 0;
+}
+
+std::string ValidationResult::score_name() const {
+  return accuracy ? "zero-shot accuracy" : "mean R@1";
+}
+
+std::string ValidationResult::to_json() const {
+  Json json;
+  if (loss) json["loss"] = *loss;
+  if (image_to_text) add_recall("image_to_text", *image_to_text, json);
+  if (text_to_image) add_recall("text_to_image", *text_to_image, json);
+  if (accuracy) json.update({{"acc1", accuracy->acc1}, {"acc5", accuracy->acc5}});
+  json.update({{"pictures", pictures}, {"left_out", left_out}, {"truncated", truncated}});
+  return json.dump();
+}
+
+std::string ValidationResult::to_line() const {
+  std::string text = fmt::format("{} pictures", pictures);
+  if (loss) text += fmt::format(" | loss {:.4f}", *loss);
+  if (image_to_text)
+    text += fmt::format(" | R@1 5 10: text of a picture {}, picture of a text {}",
+                        in_percent(*image_to_text), in_percent(*text_to_image));
+  if (accuracy)
+    text += fmt::format(" | zero-shot top-1 {:.2f} %, top-5 {:.2f} %", 100 * accuracy->acc1,
+                        100 * accuracy->acc5);
+  if (left_out > 0) text += fmt::format(" | {} left out", left_out);
+  if (truncated > 0) text += fmt::format(" | {} captions truncated", truncated);
+  return text;
+}
+
+}  // namespace diptych
