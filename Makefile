@@ -294,7 +294,7 @@ $(VOCAB):
 ORACLE := build/oracle
 parity: PACKAGES += python3-venv python3-torch python3-torchvision python3-numpy python3-pil
 parity: all vocab $(ORACLE)/ready
-	@$(ORACLE)/bin/python tests/parity.py build/diptych
+	@$(ORACLE)/bin/python tests/parity.py build/diptych && $(ORACLE)/bin/python tests/parity_step.py build/diptych
 
 $(ORACLE)/ready: | deps
 	@/usr/bin/python3 -m venv --system-site-packages $(ORACLE)

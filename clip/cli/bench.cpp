@@ -25,6 +25,7 @@ using Json = nlohmann::ordered_json;
 
 struct Flags : DeviceFlag {
   TrainPrecisionFlags types;
+  LockFlags locks;
   std::string what = "train", model = "small", part = "pair";
   int64_t batch_size = 64, steps = 10, text_length = 0;
   bool json = false, checkpointing = false;
@@ -81,6 +82,7 @@ Json bench_model(const Flags& flags) {
   const Pairs pairs = random_pairs(config, flags.batch_size, T, flags.device());
   const bool train = flags.what == "train";
   model.train(train);
+  flags.locks.apply(model);
   std::optional<nn::AdamW> optimizer;
   if (train) optimizer.emplace(model, optimizer_config({}, types, 0));
   const Timing t = measure(flags.steps, flags.device(), [&] {
@@ -95,6 +97,8 @@ Json bench_model(const Flags& flags) {
               {"precision", name(types.precision)},
               {"adam_stats", name(types.adam_stats)},
               {"text_weights", name(text_dtype(types))},
+              {"lock_image", flags.locks.lock_image},
+              {"lock_text", flags.locks.lock_text},
               {"threads", num_threads()},
               {"step_ms", 1e3 * t.median},
               {"step_ms_quartiles", {1e3 * t.quartile1, 1e3 * t.quartile3}},
@@ -102,7 +106,8 @@ Json bench_model(const Flags& flags) {
               {"parameters", model.parameter_count()},
               {"peak_rss_mib", peak_rss_mib()}};
   result["peak_tensor_mib"] = allocator(flags.device()).stats().peak_bytes >> 20;
-  if (train || flags.part == "pair") {
+  const bool locked = flags.locks.lock_image || flags.locks.lock_text;  // what is done then varies
+  if ((train && !locked) || (!train && flags.part == "pair")) {
     const double forward = forward_flops(config, T);
     result["gflops"] = (train ? 3 : 1) * B * forward / t.median / 1e9;
   }
@@ -148,12 +153,13 @@ bool measures_kernels(const Flags& flags) { return flags.what != "train" && flag
 // Nothing that was asked for is passed over.
 void check_flags(const Flags& flags) {
   const TrainPrecisionFlags& t = flags.types;
-  const bool of_training = flags.checkpointing || !t.adam_stats.empty();
+  const bool of_training = flags.checkpointing || !t.adam_stats.empty() || flags.locks.lock_image ||
+                           flags.locks.lock_text;
   check_usage(!measures_kernels(flags) || (!of_training && (t.precision + t.text_weights).empty()),
               "bench: ", flags.what,
               " measures kernels, which no precision or checkpointing changes");
   check_usage(flags.what == "train" || !of_training,
-              "bench: --adam-stats and --checkpointing change nothing but training");
+              "bench: --adam-stats, --checkpointing and --lock-… change nothing but training");
 }
 
 int run(const Flags& flags) {
@@ -181,6 +187,7 @@ void declare(Command command, Flags& flags) {
       .option("--steps", flags.steps, "timed steps, after one to warm up", kAtLeastOne)
       .option("--text-length", flags.text_length, "tokens per caption (default: the whole context)",
               kNotNegative)
+      .locks(flags.locks)
       .flag("--checkpointing", flags.checkpointing,
             "with train: compute blocks again instead of keeping their insides")
       .device(flags)

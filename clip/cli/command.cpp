@@ -151,6 +151,25 @@ Command& Command::device(DeviceFlag& flag) {
   return choice("--device", flag.device_name, "cpu, or cuda: an NVIDIA GPU", {"cpu", "cuda"});
 }
 
+Command& Command::locks(LockFlags& flags) {
+  return flag("--lock-image", flags.lock_image,
+              "the image tower stays as it is, statistics of batch norms too")
+      .option("--lock-image-unlocked-groups", flags.unlocked_groups,
+              "but for its last groups: 1 the projection, 2 the last block, …", kNotNegative)
+      .flag("--lock-text", flags.lock_text, "the text tower stays as it is");
+}
+
+void LockFlags::check() const {
+  check_usage(lock_image || unlocked_groups == 0,
+              "--lock-image-unlocked-groups is of a locked image tower; give --lock-image");
+}
+
+void LockFlags::apply(Clip& model) const {
+  check();
+  if (lock_image) model.lock_image(unlocked_groups);
+  if (lock_text) model.lock_text();
+}
+
 Command& Command::precision(PrecisionFlag& flag) {
   return option("--precision", flag.precision_name,
                 "fp32, amp_bf16, amp_fp16 or pure_bf16: the type that products read");

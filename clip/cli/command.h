@@ -49,6 +49,15 @@ struct DeviceFlag {
   void require() const;
 };
 
+/// --lock-image, --lock-image-unlocked-groups, --lock-text: what gets no gradients.
+struct LockFlags {
+  bool lock_image = false, lock_text = false;
+  int64_t unlocked_groups = 0;  ///< the last ones of a locked image tower
+  /// Throws UsageError if groups of a tower that is not locked shall stay unlocked.
+  void apply(Clip&) const;
+  void check() const;
+};
+
 /// --precision: in which types a model that was trained computes.
 struct PrecisionFlag {
   std::string precision_name = diptych::name(Precision::fp32);
@@ -75,6 +84,7 @@ class Command {
                   const std::vector<std::string>& choices);
   Command& threads();  ///< --threads; results do not depend on it
   Command& device(DeviceFlag&);
+  Command& locks(LockFlags&);
   Command& precision(PrecisionFlag&);
   /// After parsing: the flags that were given, with their values as given ("true" where there is
   /// none).

@@ -15,12 +15,15 @@ namespace {
 
 struct Flags : ModelFlags {
   std::string pixels, tokens, dump;
+  LockFlags locks;
 };
 
 int run(const Flags& flags) {
+  flags.locks.check();
   const LoadedModel loaded = flags.open();
   const Clip& model = *loaded.model;
   loaded.model->train();
+  flags.locks.apply(*loaded.model);
   const Tensor pixels = load_npy(flags.pixels);
   const Captions captions = pack_padded(load_npy(flags.tokens), caption_end(model.config().text));
   check_finite(pixels);
@@ -35,7 +38,7 @@ int run(const Flags& flags) {
                                 {"logits_per_image", logits},
                                 {"loss", loss}};
   for (const auto& entry : model.named_parameters())
-    dump.push_back({"grad." + entry.name, grad(entry.tensor)});
+    if (needs_grad(entry.tensor)) dump.push_back({"grad." + entry.name, grad(entry.tensor)});
   for (const NamedTensor& one : dump)
     check_finite(reshape(one.tensor, {1, -1}), "step: " + one.name + ": row");
   save_safetensors(flags.dump, dump);
@@ -49,6 +52,7 @@ void declare(Command command, Flags& flags) {
   command.required("--pixels", flags.pixels, ".npy (N, C, R, R) f32, already normalised")
       .required("--tokens", flags.tokens, ".npy (N, T) i64, padded with zeros")
       .required("--dump", flags.dump, ".safetensors file to write")
+      .locks(flags.locks)
       .threads();
 }
 

@@ -43,8 +43,10 @@ void settle_tuning(TrainFlags& f) {
   TuningConfig& t = f.train.tuning;
   t.image_rate = share(f.image_lr, "--image-lr", f.train.lr);
   t.text_rate = share(f.text_lr, "--text-lr", f.train.lr);
-  check_usage(t.lock_image || t.unlocked_groups == 0,
-              "train: --lock-image-unlocked-groups is of a locked image tower; give --lock-image");
+  f.locks.check();
+  t.lock_image = f.locks.lock_image;
+  t.lock_text = f.locks.lock_text;
+  t.unlocked_groups = f.locks.unlocked_groups;
   ModelFlags beside_vocabulary = f.source;
   beside_vocabulary.vocab.clear();
   check_usage(
@@ -71,10 +73,7 @@ void declare_source(Command command, TrainFlags& f) {
       .option("--pretrained", f.source.model,
               "begin with the weights and the vocabulary of a file or folder that classify --model "
               "opens")
-      .flag("--lock-image", f.train.tuning.lock_image, "the image tower stays as it is")
-      .option("--lock-image-unlocked-groups", f.train.tuning.unlocked_groups,
-              "but for its last groups: 1 the projection, 2 the last block, …", kNotNegative)
-      .flag("--lock-text", f.train.tuning.lock_text, "the text tower stays as it is")
+      .locks(f.locks)
       .option("--image-lr", f.image_lr, "peak learning rate of the image tower (default: --lr)",
               kNotNegative)
       .option("--text-lr", f.text_lr, "the same of the text tower", kNotNegative)

@@ -11,6 +11,7 @@ namespace diptych::cli {
 
 struct TrainFlags : DeviceFlag {
   TrainPrecisionFlags types;
+  LockFlags locks;
   ModelFlags source;  ///< --pretrained, and what its file leaves open
   std::string on_nan = diptych::name(OnNan::stop);
   std::string preset, model, train_data, val_data, logs = "./logs", name, resume, separator = "\t";
