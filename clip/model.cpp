@@ -59,6 +59,14 @@ Tensor Clip::encode_text(const Captions& captions) const {
   return wide(text_(captions.tokens, captions.layout));
 }
 
+void Clip::set_dropping(double rate, double patches, uint64_t seed, int64_t step) {
+  const auto of = [&](const char* tower) {
+    return Seed{seed, mix(nn::stream_of(tower), static_cast<uint64_t>(step))};
+  };
+  visual_.set_dropping({rate, patches, of("dropout of the image tower")});
+  text_.set_dropping({rate, 0, of("dropout of the text tower")});
+}
+
 void Clip::lock_image(int64_t unlocked_groups) {
   visual_.lock_but(unlocked_groups);
   image_trained_ = unlocked_groups > 0;

@@ -25,6 +25,10 @@ class Clip : public nn::Module {
   /// time.
   void set_checkpointing(bool on);
 
+  /// What the towers leave out in training from now on: elements at `rate`, patches of pictures at
+  /// `patches`, as (seed, step) say. Throws Error if the image tower is a ResNet.
+  void set_dropping(double rate, double patches, uint64_t seed, int64_t step);
+
   /// Nothing in the image tower is trained but its last `unlocked_groups` groups (see ImageTower),
   /// or in the text tower. What is locked keeps no graph.
   void lock_image(int64_t unlocked_groups = 0);

@@ -1,4 +1,4 @@
-// cuda/random.cu — uniform and normal numbers: element i is a function of (seed, stream, i).
+// cuda/random.cu — uniform and normal numbers, dropout: element i is a function of (seed, stream, i).
 #include "cuda/launch.cuh"
 #include "tensor/cast.h"
 #include "tensor/kernels.h"
@@ -34,6 +34,18 @@ void start(const char* name, Seed seed, const Draw& draw, Tensor& y) {
   });
 }
 
+/// A Philox block of four words is for a thread's four elements.
+template <class T>
+__global__ void drop(Seed seed, double rate, acc_t<T> scale, int64_t n, const T* x, T* y) {
+  const int64_t block = thread_number(), i = 4 * block;
+  if (i >= n) return;
+  const auto words = Philox::at(seed.seed, seed.stream, static_cast<uint64_t>(block));
+  DIPTYCH_UNROLL
+  for (int j = 0; j < 4; ++j)
+    if (i + j < n)
+      y[i + j] = is_kept(words[j], rate) ? narrow<T>(widen(x[i + j]) * scale) : narrow<T>(0);
+}
+
 }  // namespace
 
 void uniform(Seed seed, double low, double high, Tensor& y) {
@@ -41,5 +53,12 @@ void uniform(Seed seed, double low, double high, Tensor& y) {
 }
 
 void normal(Seed seed, Tensor& y) { start("normal", seed, Normal{}, y); }
+
+void dropout(Seed seed, double rate, const Tensor& x, Tensor& y) {
+  visit_float(x.dtype(), [&]<class T>(Type<T>) {
+    launch("dropout", &drop<T>, grid_for(x.numel(), 4), seed, rate,
+           static_cast<acc_t<T>>(1 / (1 - rate)), x.numel(), x.data<T>(), y.data<T>());
+  });
+}
 
 }  // namespace diptych::cuda

@@ -1,6 +1,7 @@
 // nn/image_tower.h — what every image encoder can do.
 #pragma once
 
+#include "nn/dropping.h"
 #include "nn/module.h"
 
 namespace diptych::nn {
@@ -18,6 +19,8 @@ class ImageTower : public Module {
   virtual Tensor operator()(const Tensor& pixels) const = 0;
   /// Recompute each block during backward instead of keeping its insides.
   virtual void set_checkpointing(bool on) = 0;
+  /// What is left out in training from now on. Throws Error if the tower cannot.
+  virtual void set_dropping(const Dropping&) = 0;
   /// lock(), but for the last `unlocked` of the groups that open_clip's
   /// --lock-image-unlocked-groups counts. Throws Error if there are not that many.
   virtual void lock_but(int64_t unlocked) = 0;

@@ -89,6 +89,8 @@ std::vector<LayerCase> layer_table(Device device) {
   by_tanh.activation = Activation::gelu_tanh;
   auto checkpointed = std::make_shared<Transformer>(causal);
   checkpointed->checkpointing = true;
+  auto dropping = std::make_shared<Transformer>(causal);
+  dropping->dropping = {.rate = 0.3, .seed = {7, 3}};
   const Tensor ids = from_vector<int64_t>({4, 0, 4, 2}, {4});
 
   std::vector<LayerCase> table;
@@ -111,6 +113,7 @@ std::vector<LayerCase> layer_table(Device device) {
   table.push_back(
       make_case("Transformer", std::make_shared<Transformer>(causal), rows(), kCallPacked));
   table.push_back(make_case("Transformer (checkpointing)", checkpointed, rows(), kCallPacked));
+  table.push_back(make_case("Transformer (dropout)", dropping, rows(), kCallPacked));
   table.push_back(make_case("Transformer (pooled)", std::make_shared<Transformer>(full), rows(),
                             [](const Transformer& layer, const Tensor& x) {
                               return layer.pooled(x, layout(x), Pooling::first);

@@ -116,6 +116,10 @@ Tensor ModifiedResNet::operator()(const Tensor& pixels) const {
   return attnpool_(x);
 }
 
+void ModifiedResNet::set_dropping(const Dropping& d) {
+  check(!d.any(), "dropout: a ResNet leaves nothing out; it is regularised by its batch norms");
+}
+
 void ModifiedResNet::lock_but(int64_t unlocked) {
   check(unlocked == 0, "lock: a ResNet is locked as a whole, ", unlocked,
         " groups cannot stay unlocked");

@@ -59,6 +59,7 @@ class ModifiedResNet : public ImageTower {
   ModifiedResNet(const ResNetConfig&, const PictureShape&, int64_t embed_dim);
   Tensor operator()(const Tensor& pixels) const override;
   void set_checkpointing(bool on) override { checkpointing_ = on; }
+  void set_dropping(const Dropping&) override;  ///< nothing can be left out
   /// All or nothing, as in open_clip. Statistics of batch norms stay as they are.
   void lock_but(int64_t unlocked) override;
 

@@ -48,7 +48,9 @@ Tensor CbowText::operator()(const Tensor& tokens, const Ragged& layout) const {
   const Tensor sums =
       slice(scatter_add_rows(token_embedding_(tokens), caption_of_words(layout), B + 1), 0, 0, B);
   const Tensor means = sums * shares(layout).to(sums.dtype());
-  return matmul(ln_final_(means), in(text_projection_));
+  const bool drops = training() && dropping_.rate > 0;
+  const Tensor kept = drops ? dropout(means, dropping_.rate, dropping_.at(0)) : means;
+  return matmul(ln_final_(kept), in(text_projection_));
 }
 
 }  // namespace diptych::nn

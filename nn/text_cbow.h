@@ -14,9 +14,12 @@ class CbowText : public TextTower {
   CbowText(const TextConfig&, int64_t embed_dim);  ///< embed_dim: E
   Tensor operator()(const Tensor& tokens, const Ragged& layout) const override;
   void set_checkpointing(bool) override {}  ///< there are no blocks
+  /// Elements of the means are left out.
+  void set_dropping(const Dropping& d) override { dropping_ = d; }
 
  private:
   int64_t context_length_;
+  Dropping dropping_;
   Embedding& token_embedding_;
   LayerNorm& ln_final_;
   Tensor text_projection_;  // (D, E)

@@ -43,6 +43,8 @@ class TextTower : public Module {
   virtual Tensor operator()(const Tensor& tokens, const Ragged& layout) const = 0;
   /// Recompute each block during backward instead of keeping its insides.
   virtual void set_checkpointing(bool on) = 0;
+  /// What is left out in training from now on.
+  virtual void set_dropping(const Dropping&) = 0;
 
  protected:
   /// Throws Error unless every caption has 1 to `context` tokens and the layout is theirs.

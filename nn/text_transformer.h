@@ -16,6 +16,7 @@ class TextTransformer : public TextTower {
   /// Throws Error also if a caption has no token to read.
   Tensor operator()(const Tensor& tokens, const Ragged& layout) const override;
   void set_checkpointing(bool on) override { transformer_.checkpointing = on; }
+  void set_dropping(const Dropping& d) override { transformer_.dropping = d; }
 
  private:
   /// x (ΣT, D): positions added, through the blocks.

@@ -65,21 +65,25 @@ MultiHeadAttention::MultiHeadAttention(const TransformerConfig& c)
       in_proj_bias(parameter("in_proj_bias", {3 * c.width}, Init::constant(0))),
       out_proj(child<Linear>("out_proj", c.width, c.width, out_proj_init(c))) {}
 
-Tensor MultiHeadAttention::operator()(const LayerNorm& norm, const Tensor& x,
-                                      const Ragged& layout) const {
+Tensor MultiHeadAttention::operator()(const LayerNorm& norm, const Tensor& x, const Ragged& layout,
+                                      double drop, Seed seed) const {
   const Tensor qkv = linear_of(norm.function(), x, in(in_proj_weight), in(in_proj_bias));
-  return out_proj(attention(qkv, layout, heads, causal), x);
+  const Tensor y = attention(qkv, layout, heads, causal);
+  return residual(
+      x, [&](const Tensor& to) { return out_proj(y, to); }, drop, seed);
 }
 
 Tensor MultiHeadAttention::pooled(const LayerNorm& norm, const Tensor& x, const Ragged& layout,
-                                  const Tensor& rows) const {
+                                  const Tensor& rows, double drop, Seed seed) const {
   const int64_t D = x.dim(1);
   const Tensor w = in(in_proj_weight), b = in(in_proj_bias);
   const auto project = [&](const Tensor& from, int64_t first, int64_t last) {
     return linear_of(norm.function(), from, slice(w, 0, first, last), slice(b, 0, first, last));
   };
   const Tensor own = gather_rows(x, rows), q = project(own, 0, D), kv = project(x, D, 3 * D);
-  return out_proj(attention_pool(q, kv, layout, heads), own);
+  const Tensor y = attention_pool(q, kv, layout, heads);
+  return residual(
+      own, [&](const Tensor& to) { return out_proj(y, to); }, drop, seed);
 }
 
 Mlp::Mlp(const TransformerConfig& c)
@@ -89,9 +93,11 @@ Mlp::Mlp(const TransformerConfig& c)
 
 // Kept for the backward pass are x and what the activation gets: norms and activations cost less to
 // compute again than to keep.
-Tensor Mlp::operator()(const LayerNorm& norm, const Tensor& x) const {
+Tensor Mlp::operator()(const LayerNorm& norm, const Tensor& x, double drop, Seed seed) const {
   if (!GradMode::enabled()) return c_proj(c_fc.then(function_of(activation), norm(x)), x);
-  return c_proj.of(function_of(activation), c_fc.of(norm.function(), x), x);
+  const Tensor inside = c_fc.of(norm.function(), x);
+  const auto add = [&](const Tensor& to) { return c_proj.of(function_of(activation), inside, to); };
+  return residual(x, add, drop, seed);
 }
 
 ResidualAttentionBlock::ResidualAttentionBlock(const TransformerConfig& c)
@@ -100,13 +106,15 @@ ResidualAttentionBlock::ResidualAttentionBlock(const TransformerConfig& c)
       ln_2(child<LayerNorm>("ln_2", c.width, c.eps)),
       mlp(child<Mlp>("mlp", c)) {}
 
-Tensor ResidualAttentionBlock::operator()(const Tensor& x, const Ragged& layout) const {
-  return mlp(ln_2, attn(ln_1, x, layout));
+Tensor ResidualAttentionBlock::operator()(const Tensor& x, const Ragged& layout, const Dropping& d,
+                                          int64_t first) const {
+  return mlp(ln_2, attn(ln_1, x, layout, d.rate, d.at(first)), d.rate, d.at(first + 1));
 }
 
-Tensor ResidualAttentionBlock::pooled(const Tensor& x, const Ragged& layout,
-                                      const Tensor& rows) const {
-  return mlp(ln_2, attn.pooled(ln_1, x, layout, rows));
+Tensor ResidualAttentionBlock::pooled(const Tensor& x, const Ragged& layout, const Tensor& rows,
+                                      const Dropping& d, int64_t first) const {
+  return mlp(ln_2, attn.pooled(ln_1, x, layout, rows, d.rate, d.at(first)), d.rate,
+             d.at(first + 1));
 }
 
 Transformer::Transformer(const TransformerConfig& c) {
@@ -129,8 +137,13 @@ Tensor Transformer::run(const std::function<Tensor(const Tensor&)>& f, const Ten
 
 Tensor Transformer::through(size_t count, const Tensor& x, const Ragged& layout) const {
   Tensor y = x;
-  for (size_t i = 0; i < count; ++i)
-    y = run([block = blocks_[i], layout](const Tensor& in) { return (*block)(in, layout); }, y);
+  const Dropping drop = dropping_now();
+  for (size_t i = 0; i < count; ++i) {
+    const auto first = static_cast<int64_t>(2 * i);
+    y = run([block = blocks_[i], layout, drop,
+             first](const Tensor& in) { return (*block)(in, layout, drop, first); },
+            y);
+  }
   return y;
 }
 
@@ -144,8 +157,9 @@ Tensor Transformer::pooled(const Tensor& x, const Ragged& layout, Pooling poolin
         "transformer: under a causal mask the first row sees nothing but itself; pool the last");
   const Tensor rows = first ? layout.first_rows("transformer") : layout.last_rows("transformer");
   if (blocks_.empty()) return gather_rows(x, rows);
-  const auto last = [block = blocks_.back(), layout, rows](const Tensor& in) {
-    return block->pooled(in, layout, rows);
+  const auto last = [block = blocks_.back(), layout, rows, drop = dropping_now(),
+                     place = 2 * (size() - 1)](const Tensor& in) {
+    return block->pooled(in, layout, rows, drop, place);
   };
   return run(last, through(blocks_.size() - 1, x, layout));
 }

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "nn/dropping.h"
 #include "nn/layers.h"
 
 namespace diptych::nn {
@@ -42,10 +43,11 @@ enum class Pooling : uint8_t { first, last };
 struct MultiHeadAttention : Module {
   explicit MultiHeadAttention(const TransformerConfig&);
   /// x + attention of norm(x).  x (ΣT, D) → (ΣT, D)
-  Tensor operator()(const LayerNorm& norm, const Tensor& x, const Ragged& layout) const;
+  Tensor operator()(const LayerNorm& norm, const Tensor& x, const Ragged& layout, double drop = 0,
+                    Seed = {}) const;
   /// The rows of that at `rows` i64 (B), see Transformer::pooled → (B, D)
-  Tensor pooled(const LayerNorm& norm, const Tensor& x, const Ragged& layout,
-                const Tensor& rows) const;
+  Tensor pooled(const LayerNorm& norm, const Tensor& x, const Ragged& layout, const Tensor& rows,
+                double drop = 0, Seed = {}) const;
 
   int64_t heads;
   bool causal;
@@ -57,7 +59,7 @@ struct MultiHeadAttention : Module {
 /// x + c_proj(activation(c_fc(norm(x)))), wider inside.  x (…, D) → (…, D)
 struct Mlp : Module {
   explicit Mlp(const TransformerConfig&);
-  Tensor operator()(const LayerNorm& norm, const Tensor& x) const;
+  Tensor operator()(const LayerNorm& norm, const Tensor& x, double drop = 0, Seed = {}) const;
 
   Activation activation;
   Linear &c_fc, &c_proj;
@@ -66,9 +68,12 @@ struct Mlp : Module {
 /// Pre-norm residual block:  x ← x + attn(ln_1(x));  x ← x + mlp(ln_2(x))
 struct ResidualAttentionBlock : Module {
   explicit ResidualAttentionBlock(const TransformerConfig&);
-  Tensor operator()(const Tensor& x, const Ragged& layout) const;
+  /// Attention and MLP leave out elements with the seeds at places `first` and behind it.
+  Tensor operator()(const Tensor& x, const Ragged& layout, const Dropping& = {},
+                    int64_t first = 0) const;
   /// The rows of that at `rows` i64 (B), see Transformer::pooled → (B, D)
-  Tensor pooled(const Tensor& x, const Ragged& layout, const Tensor& rows) const;
+  Tensor pooled(const Tensor& x, const Ragged& layout, const Tensor& rows, const Dropping& = {},
+                int64_t first = 0) const;
 
   LayerNorm& ln_1;
   MultiHeadAttention& attn;
@@ -91,6 +96,7 @@ class Transformer : public Module {
   /// The last `count` blocks, if it is above 0.
   void unlock_last(int64_t count);
 
+  Dropping dropping;  ///< in training
   bool checkpointing =
       false;  ///< recompute each block during backward instead of keeping its insides
 
@@ -99,6 +105,7 @@ class Transformer : public Module {
   Tensor run(const std::function<Tensor(const Tensor&)>& f, const Tensor& x) const;
   /// x through the first `count` blocks.
   Tensor through(size_t count, const Tensor& x, const Ragged& layout) const;
+  Dropping dropping_now() const { return training() ? dropping : Dropping{}; }
 
   std::vector<ResidualAttentionBlock*> blocks_;
 };

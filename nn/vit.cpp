@@ -1,7 +1,9 @@
 // nn/vit.cpp — the image tower.
 #include "nn/vit.h"
 
+#include <algorithm>
 #include <cmath>
+#include <numeric>
 
 namespace diptych::nn {
 namespace {
@@ -13,6 +15,27 @@ int64_t patch_count(int64_t image_size, const VitConfig& c) {
   check(is_addressable({side, side, c.transformer.width}), "vit: ", side, " x ", side,
         " patches of width ", c.transformer.width, " are impossible");
   return side * side;
+}
+
+// Rows of the class tokens and of the patches that stay, picture by picture, in order.
+std::vector<int64_t> kept_rows(int64_t B, int64_t T, const Dropping& drop) {
+  constexpr int64_t kPlace = -1;  // none of a block
+  const int64_t n = T - 1;
+  const auto stay =
+      std::max<int64_t>(1, static_cast<int64_t>(static_cast<double>(n) * (1 - drop.patches)));
+  std::vector<int64_t> rows;
+  for (int64_t b = 0; b < B; ++b) {
+    PhiloxStream random(drop.at(kPlace).seed,
+                        mix(drop.at(kPlace).stream, static_cast<uint64_t>(b)));
+    std::vector<int64_t> order(static_cast<size_t>(n));
+    std::iota(order.begin(), order.end(), b * T + 1);
+    for (int64_t i = 0; i < stay; ++i)
+      std::swap(order[static_cast<size_t>(i)], order[static_cast<size_t>(i + random.below(n - i))]);
+    std::sort(order.begin(), order.begin() + stay);
+    rows.push_back(b * T);
+    rows.insert(rows.end(), order.begin(), order.begin() + stay);
+  }
+  return rows;
 }
 
 Init scaled_normal(int64_t width) {
@@ -54,9 +77,20 @@ Tensor VisionTransformer::operator()(const Tensor& pixels) const {
   const int64_t T = x.dim(1) + 1;
   x = cat({expand(in(class_embedding_), {B, 1, D}), x}, 1) +
       in(positional_embedding_);  // (B, T, D)
-  x = reshape(x, {B * T, D});
+  x = kept(x);
   if (ln_pre_) x = (*ln_pre_)(x);
-  return matmul(pooled(x, Ragged::equal(B, T, x.device())), in(proj_));
+  return matmul(pooled(x, Ragged::equal(B, B ? x.dim(0) / B : T, x.device())), in(proj_));
+}
+
+// As open_clip's PatchDropout (Li et al., 2023, "Scaling language-image pre-training via masking"):
+// of every picture as many stay.
+Tensor VisionTransformer::kept(const Tensor& x) const {
+  const int64_t B = x.dim(0), T = x.dim(1);
+  const Tensor rows = reshape(x, {B * T, x.dim(2)});
+  const Dropping& drop = transformer_.dropping;
+  if (!training() || drop.patches <= 0) return rows;
+  const std::vector<int64_t> all = kept_rows(B, T, drop);
+  return gather_rows(rows, from_vector(all, {static_cast<int64_t>(all.size())}).to(x.device()));
 }
 
 void VisionTransformer::lock_but(int64_t unlocked) {

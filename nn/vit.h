@@ -28,11 +28,14 @@ class VisionTransformer : public ImageTower {
   VisionTransformer(const VitConfig&, const PictureShape&, int64_t embed_dim);  ///< embed_dim: E
   Tensor operator()(const Tensor& pixels) const override;
   void set_checkpointing(bool on) override { transformer_.checkpointing = on; }
+  void set_dropping(const Dropping& d) override { transformer_.dropping = d; }
   /// From the end: the projection; the last block with ln_post; each block before; and all that
   /// comes before the blocks (open_clip transformer.py, VisionTransformer.lock).
   void lock_but(int64_t unlocked) override;
 
  private:
+  /// x (B, T, D) → rows (B T', D) of the class token and the patches that are not left out.
+  Tensor kept(const Tensor& x) const;
   /// x (B T, D) → (B, D), normalised.
   Tensor pooled(const Tensor& x, const Ragged& layout) const;
 

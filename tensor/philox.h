@@ -38,6 +38,11 @@ struct Philox {
 /// [0, 1) with 24 bits: exact in f32.
 DIPTYCH_HD inline double to_unit(uint32_t word) { return static_cast<double>(word >> 8) * 0x1p-24; }
 
+/// Whether what happens with probability `rate` does not.
+DIPTYCH_HD inline bool is_kept(uint32_t word, double rate) {
+  return static_cast<double>(word) * 0x1p-32 >= rate;
+}
+
 /// A standard normal by Box and Muller, from two words.
 DIPTYCH_HD inline double to_normal(uint32_t a, uint32_t b) {
   const double radius = std::sqrt(-2.0 * std::log((static_cast<double>(a) + 1.0) * 0x1p-32));

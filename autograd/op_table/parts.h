@@ -19,6 +19,7 @@ std::vector<OpCase> norm_rows();
 std::vector<OpCase> batch_norm_rows();
 std::vector<OpCase> loss_rows();
 std::vector<OpCase> index_rows();
+std::vector<OpCase> random_rows();
 std::vector<OpCase> conv_rows();
 std::vector<OpCase> pool_rows();
 std::vector<OpCase> attention_rows();

@@ -11,7 +11,7 @@ namespace {
 
 // With beta 1 a moment never learns what the gradients are; without eps a parameter that has had no
 // gradient becomes 0 / 0. Both in f32, where less than these bounds is 1 and 0.
-constexpr Bounds kMoment{0, 0.999999}, kEpsilon{1e-30, 1e15}, kShare{1e-6, 1};
+constexpr Bounds kMoment{0, 0.999999}, kEpsilon{1e-30, 1e15}, kShare{1e-6, 1}, kDropped{0, 0.99};
 
 // Chosen on the validation split; see the README for how.
 void apply_preset(TrainFlags& f) {
@@ -123,6 +123,11 @@ void declare_optimizer(Command command, TrainFlags& f) {
       .option("--beta1", f.train.optimizer.beta1, "of adamw, adam and lion", kMoment)
       .option("--beta2", f.beta2, "likewise (default 0.98; ResNets 0.999; lion 0.99)", kMoment)
       .option("--eps", f.eps, "of adamw and adam (default 1e-6; ResNets 1e-8)", kEpsilon)
+      .option("--dropout", f.train.dropout, "share of what each block adds that is left out",
+              kDropped)
+      .option("--patch-dropout", f.train.patch_dropout,
+              "share of each picture's patches that are left out: faster, and a little less exact",
+              kDropped)
       .option("--grad-clip-norm", f.clip,
               "scale gradients down to this norm (default: no clipping)", kNotNegative);
 }
@@ -177,6 +182,9 @@ void TrainFlags::settle() {
 // Radford et al. (2021), tables 18 and 19: ResNets were trained with other moments. Lion's are of
 // Chen et al. (2023).
 void TrainFlags::settle_for(const ModelConfig& config) {
+  check_usage(!config.resnet() || (train.dropout == 0 && train.patch_dropout == 0),
+              "train: --dropout and --patch-dropout are of transformers, the image tower of ",
+              what(), " is a ResNet");
   const bool lion = train.optimizer_name == "lion";
   train.optimizer.beta2 = beta2.value_or(lion ? 0.99 : config.resnet() ? 0.999 : 0.98);
   train.optimizer.eps = eps.value_or(config.resnet() ? 1e-8 : 1e-6);

@@ -129,7 +129,10 @@ void Trainer::restore_state(const Checkpoint& checkpoint) {
   saved_skipped_ = state_.skipped;
 }
 
-Tensor Trainer::accumulate(const Batch& batch) {
+// `step` counts from 0: what is left out is a function of it.
+Tensor Trainer::accumulate(const Batch& batch, int64_t step) {
+  if (config_.dropout > 0 || config_.patch_dropout > 0)
+    model_.set_dropping(config_.dropout, config_.patch_dropout, config_.seed, step);
   return accumulate_gradients(model_, normalized(batch.pixels, pixel_table_), batch.captions,
                               {loss_scale()});
 }
@@ -140,7 +143,7 @@ QueuedStep Trainer::queue_step(Batch batch) {
   const double lr = nn::rate_at(schedule(), config_.lr, state_.step);
   batch.captions = batch.captions.to(model_.device());
   std::vector<Tensor> before = statistics();
-  const Tensor loss = accumulate(batch);
+  const Tensor loss = accumulate(batch, state_.step);
   const Tensor squares = nn::grad_squares(model_);
   optimizer_->step(lr, spoiled(squares, loss), config_.grad_clip_norm, loss_scale());
   model_.zero_grad();

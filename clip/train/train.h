@@ -43,6 +43,8 @@ struct TrainConfig {
   TuningConfig tuning;
   PrecisionConfig precision;
   double grad_clip_norm = 0;  ///< 0: no clipping
+  double dropout = 0;         ///< of what blocks add
+  double patch_dropout = 0;   ///< of patches
   Device device = Device::cpu;
   uint64_t seed = 0;  ///< of parameters, order, augmentation
   int workers = 1;
@@ -120,7 +122,7 @@ class Trainer {
   bool is_logged(int64_t step) const;
   double loss_scale() const;
   nn::Schedule schedule() const;
-  Tensor accumulate(const Batch&);
+  Tensor accumulate(const Batch&, int64_t step);
   void save();
   bool try_save();
   void end_epoch(bool last);

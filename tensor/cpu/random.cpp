@@ -1,4 +1,7 @@
-// tensor/cpu/random.cpp — uniform and normal numbers: element i is a function of (seed, stream, i).
+// tensor/cpu/random.cpp — uniform and normal numbers, dropout: element i is a function of (seed,
+// stream, i).
+#include <algorithm>
+
 #include "tensor/cpu/convert.h"
 #include "tensor/kernels.h"
 #include "tensor/parallel.h"
@@ -31,6 +34,24 @@ void uniform(Seed seed, double low, double high, Tensor& y) {
 
 void normal(Seed seed, Tensor& y) {
   generate(seed, y, [](uint32_t a, uint32_t b) { return to_normal(a, b); });
+}
+
+void dropout(Seed seed, double rate, const Tensor& x, Tensor& y) {
+  const int64_t n = x.numel();
+  visit_float(x.dtype(), [&]<class T>(Type<T>) {
+    const T* in = x.data<T>();
+    T* out = y.data<T>();
+    const auto scale = static_cast<acc_t<T>>(1 / (1 - rate));
+    parallel_for((n + 3) / 4, 1024, [&](int64_t begin, int64_t end) {
+      for (int64_t block = begin; block < end; ++block) {
+        const auto words = Philox::at(seed.seed, seed.stream, static_cast<uint64_t>(block));
+        for (int64_t i = 4 * block; i < std::min(n, 4 * block + 4); ++i)
+          out[i] = is_kept(words[static_cast<size_t>(i % 4)], rate)
+                       ? cast<T>(static_cast<acc_t<T>>(in[i]) * scale)
+                       : T(0);
+      }
+    });
+  });
 }
 
 }  // namespace diptych::cpu
