@@ -128,6 +128,11 @@ void declare_optimizer(Command command, TrainFlags& f) {
       .option("--patch-dropout", f.train.patch_dropout,
               "share of each picture's patches that are left out: faster, and a little less exact",
               kDropped)
+      .option(
+          "--ema-decay", f.train.ema_decay,
+          "keep an average of the parameters, such as 0.999, beside them: ema.safetensors of each "
+          "checkpoint; validation is of it",
+          kMoment)
       .option("--grad-clip-norm", f.clip,
               "scale gradients down to this norm (default: no clipping)", kNotNegative);
 }

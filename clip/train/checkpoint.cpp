@@ -156,11 +156,13 @@ void read_position(Checkpoint& c, const std::string& path) {
 }
 
 void write_checkpoint(const fs::path& building, const Clip& model, const Tokenizer& tokenizer,
-                      const nn::Optimizer& optimizer, const TrainingState& state) {
+                      const nn::Optimizer& optimizer, const TrainingState& state,
+                      const nn::Ema* ema) {
   fs::remove_all(building);
   fs::create_directories(building);
   save_model(building / kModelFile, model, &tokenizer);
   save_training(building / kTrainingFile, optimizer, state);
+  if (ema) save_model(building / kEmaFile, model, ema->state(), &tokenizer);
   write_manifest(building);
 }
 
@@ -172,12 +174,13 @@ std::string first_not_finite(const Clip& model, const nn::Optimizer& optimizer) 
 }
 
 std::string save_checkpoint(const std::string& run, const Clip& model, const Tokenizer& tokenizer,
-                            const nn::Optimizer& optimizer, const TrainingState& state, int keep) {
+                            const nn::Optimizer& optimizer, const TrainingState& state, int keep,
+                            const nn::Ema* ema) {
   const std::string target = checkpoint_path(run, state.step), building = target + ".tmp";
   const std::string what = fmt::format("checkpoint: step {} of '{}' ", state.step, run);
   try {
     check_finite(model, optimizer);
-    write_checkpoint(building, model, tokenizer, optimizer, state);
+    write_checkpoint(building, model, tokenizer, optimizer, state, ema);
     put_checkpoint(building, target);
   } catch (const std::exception& error) {
     std::error_code ignored;
@@ -215,6 +218,7 @@ Checkpoint read_checkpoint(const std::string& folder) {
   c.folder = folder;
   c.model = load_safetensors(folder + '/' + kModelFile);
   c.training = load_safetensors(folder + '/' + kTrainingFile);
+  if (const std::string ema = folder + '/' + kEmaFile; is_there(ema)) c.ema = load_safetensors(ema);
   read_position(c, folder + '/' + kTrainingFile);
   const auto named = step_of_checkpoint(folder);
   check(!named || *named == c.state.step, "resume: '", folder, "' holds step ", c.state.step,
@@ -222,12 +226,15 @@ Checkpoint read_checkpoint(const std::string& folder) {
   return c;
 }
 
-TrainingState restore(const Checkpoint& c, Clip& model, nn::Optimizer& optimizer) {
+TrainingState restore(const Checkpoint& c, Clip& model, nn::Optimizer& optimizer, nn::Ema* ema) {
   const std::string path = c.folder + '/' + kModelFile;
   check(metadata_value(c.model, "config", path) == to_json(model.config()), "resume: '", path,
         "' is of another model (see `diptych info`); resume with the --model of the run");
+  check(!ema || c.ema, "resume: '", c.folder, "' has no ", kEmaFile,
+        ", and this run keeps an average");
   try {
     model.load_state(c.model.tensors);
+    if (ema) ema->load_state(c.ema->tensors);
     optimizer.load_state(c.training.tensors, c.optimizer_steps);
     check_finite(model, optimizer);
   } catch (const Error& error) {

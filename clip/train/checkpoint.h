@@ -6,6 +6,7 @@
 
 #include "clip/model.h"
 #include "data/text/tokenizer.h"
+#include "nn/ema.h"
 #include "nn/grad_scaler.h"
 #include "nn/optim.h"
 #include "tensor/io/safetensors.h"
@@ -33,13 +34,14 @@ struct TrainingState {
   std::optional<nn::GradScaler> scaler = {};  ///< under amp_fp16
 };
 
-/// Writes <run>/checkpoints/step_<step>/{model,training}.safetensors and a manifest with the size
-/// and CRC-32 of both, in a temporary folder that is renamed once everything is on disk; then
-/// deletes the intact ones but the `keep` newest. Throws Error if that fails, or if a value is not
-/// finite; then the checkpoints of before are unchanged. Returns what could not be deleted, for
-/// the log; empty if all was.
+/// Writes <run>/checkpoints/step_<step>/{model,training}.safetensors, ema.safetensors if there is
+/// an average, and a manifest with the size and CRC-32 of each, in a temporary folder that is
+/// renamed once everything is on disk; then deletes the intact ones but the `keep` newest. Throws
+/// Error if that fails, or if a value is not finite; then the checkpoints of before are unchanged.
+/// Returns what could not be deleted, for the log; empty if all was.
 std::string save_checkpoint(const std::string& run, const Clip&, const Tokenizer&,
-                            const nn::Optimizer&, const TrainingState&, int keep);
+                            const nn::Optimizer&, const TrainingState&, int keep,
+                            const nn::Ema* = nullptr);
 
 /// The name of a parameter, statistic or moment with a value that is not finite; empty if all are.
 std::string first_not_finite(const Clip&, const nn::Optimizer&);
@@ -48,6 +50,7 @@ std::string first_not_finite(const Clip&, const nn::Optimizer&);
 struct Checkpoint {
   std::string folder;
   SafeTensors model, training;
+  std::optional<SafeTensors> ema = {};
   TrainingState state;
   int64_t optimizer_steps = 0;
 
@@ -61,8 +64,8 @@ struct Checkpoint {
 /// Throws Error unless the folder's manifest verifies and all that a checkpoint has is there.
 Checkpoint read_checkpoint(const std::string& folder);
 
-/// Brings parameters, moments and position back. Throws Error if they do not fit, or if the
-/// model's configuration is another one.
-TrainingState restore(const Checkpoint&, Clip&, nn::Optimizer&);
+/// Brings parameters, moments, the average if there is one, and position back. Throws Error if they
+/// do not fit, or if the model's configuration is another one.
+TrainingState restore(const Checkpoint&, Clip&, nn::Optimizer&, nn::Ema* = nullptr);
 
 }  // namespace diptych

@@ -8,12 +8,30 @@
 #include "tensor/allocator.h"
 
 namespace diptych {
+namespace {
+
+// While it lives the model has the average of its parameters, if there is one.
+class OfTheAverage {
+ public:
+  explicit OfTheAverage(std::optional<nn::Ema>& ema) : ema_(ema) { swap(); }
+  ~OfTheAverage() { swap(); }
+  OfTheAverage(const OfTheAverage&) = delete;
+  OfTheAverage& operator=(const OfTheAverage&) = delete;
+
+ private:
+  void swap() {
+    if (ema_) ema_->swap();
+  }
+  std::optional<nn::Ema>& ema_;
+};
+
+}  // namespace
 
 void Trainer::save() {
   if (saved_step_ == state_.step && saved_skipped_ == state_.skipped) return;
   state_.bad_samples = log_.bad_samples().lines();
-  const std::string left =
-      save_checkpoint(log_.folder(), model_, tokenizer_, *optimizer_, state_, config_.keep);
+  const std::string left = save_checkpoint(log_.folder(), model_, tokenizer_, *optimizer_, state_,
+                                           config_.keep, ema_ ? &*ema_ : nullptr);
   if (saved_step_ != state_.step) rollbacks_ = 0;
   saved_step_ = state_.step;
   saved_skipped_ = state_.skipped;
@@ -56,9 +74,11 @@ void Trainer::end_epoch(bool last) {
 bool Trainer::validate_now() {
   settle();
   const double began = seconds_now();
-  const ValidationResult result =
-      validate(model_, tokenizer_, *validation_,
-               {config_.batch_size, config_.workers, config_.max_bad_fraction});
+  const ValidationResult result = [&] {
+    const OfTheAverage average(ema_);
+    return validate(model_, tokenizer_, *validation_,
+                    {config_.batch_size, config_.workers, config_.max_bad_fraction});
+  }();
   const double score = result.score();
   const bool best = state_.best_step < 0 || score > state_.best_score;
   state_.validated_step = state_.step;
@@ -68,8 +88,8 @@ bool Trainer::validate_now() {
   }
   log_.metrics(fmt::format(R"({{"step":{},"epoch":{},"samples":{},"val":{}}})", state_.step,
                            state_.epoch, state_.samples, result.to_json()));
-  log_.line(fmt::format("validation at step {} | {} | {}{}", state_.step, result.to_line(),
-                        duration(seconds_now() - began),
+  log_.line(fmt::format("validation{} at step {} | {} | {}{}", ema_ ? " of the average" : "",
+                        state_.step, result.to_line(), duration(seconds_now() - began),
                         best ? " | best " + result.score_name() + " so far" : ""));
   started_ += seconds_now() - began;  // of training alone are rates and what is left
   window_.since += seconds_now() - began;

@@ -75,8 +75,9 @@ void sort(const TuningConfig& config, Sorted& out) {
 
 void sort(const TrainConfig& config, Sorted& out) {
   const auto& [batch_size, epochs, max_steps, lr, warmup, schedule, optimizer_name, optimizer,
-               tuning, precision, grad_clip_norm, dropout, patch_dropout, device, seed, workers,
-               log_every, save_every, val_every, keep, on_nan, max_bad_fraction, left_out] = config;
+               tuning, precision, grad_clip_norm, dropout, patch_dropout, ema_decay, device, seed,
+               workers, log_every, save_every, val_every, keep, on_nan, max_bad_fraction,
+               left_out] = config;
   out.fixed["batch_size"] = batch_size;
   out.fixed["epochs"] = epochs;
   out.fixed["max_steps"] = max_steps;
@@ -90,6 +91,7 @@ void sort(const TrainConfig& config, Sorted& out) {
   out.fixed["grad_clip_norm"] = grad_clip_norm > 0 ? Json(grad_clip_norm) : Json();  // null: none
   out.fixed["dropout"] = dropout;
   out.fixed["patch_dropout"] = patch_dropout;
+  out.fixed["ema_decay"] = ema_decay;
   out.fixed["device"] = name(device);  // others round differently
   out.fixed["seed"] = seed;
   out.free["workers"] = workers;
@@ -132,7 +134,7 @@ Json defaults_of_later() {
   sort(TuningConfig{}, out);
   out.fixed["optimizer"] = TrainConfig{}.optimizer_name;
   out.fixed["momentum"] = nn::OptimizerConfig{}.momentum;
-  out.fixed["dropout"] = out.fixed["patch_dropout"] = TrainConfig{}.dropout;
+  out.fixed["dropout"] = out.fixed["patch_dropout"] = out.fixed["ema_decay"] = 0.0;
   return out.fixed;
 }
 

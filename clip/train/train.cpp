@@ -95,6 +95,7 @@ Trainer::Trainer(Clip& model, const Tokenizer& tokenizer, const Dataset& dataset
   state_.precision = name(config.precision.precision);
   state_.round_to_nearest = config.precision.round_to_nearest;
   if (config.precision.precision == Precision::amp_fp16) state_.scaler.emplace();
+  if (config.ema_decay > 0) ema_.emplace(model, config.ema_decay);
   model_.train();
   log_.line(optimizer_->groups());
 }
@@ -118,7 +119,7 @@ double Trainer::loss_scale() const { return state_.scaler ? state_.scaler->scale
 // What is not in the file because the precision was another stays as it begins.
 void Trainer::restore_state(const Checkpoint& checkpoint) {
   model_.use({});  // f32 holds every value of the file, and use() looks at them
-  TrainingState state = restore(checkpoint, model_, *optimizer_);
+  TrainingState state = restore(checkpoint, model_, *optimizer_, ema_ ? &*ema_ : nullptr);
   model_.use(config_.precision);
   if (!state.scaler) state.scaler = state_.scaler;
   if (!state_.scaler) state.scaler.reset();
@@ -149,6 +150,7 @@ QueuedStep Trainer::queue_step(Batch batch) {
   model_.zero_grad();
   const auto pairs = static_cast<int64_t>(batch.indices.size());
   ++state_.step;
+  if (!waits_for_each_step()) average();
   state_.samples += pairs;
   return {std::move(batch), record_of(pairs, lr, floor),
           HostCopy(joined({loss, squares, model_.logit_scale(), optimizer_->vanished()})),
@@ -209,6 +211,11 @@ StepRecord Trainer::record_of(int64_t batch_pairs, double lr, double floor) {
   return r;
 }
 
+// A step that may be passed over counts once it is known to be good.
+void Trainer::average() {
+  if (ema_) ema_->update(state_.step);
+}
+
 // Reads and tells the numbers of the last step, if nobody has.
 void Trainer::settle() {
   if (!last_) return;
@@ -218,6 +225,7 @@ void Trainer::settle() {
   if (!is_finite(record)) return pass_over(step, record);
   in_a_row_ = 0;
   if (state_.scaler) state_.scaler->update(true);
+  if (waits_for_each_step()) average();
   tell(record);
 }
 

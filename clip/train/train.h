@@ -45,6 +45,7 @@ struct TrainConfig {
   double grad_clip_norm = 0;  ///< 0: no clipping
   double dropout = 0;         ///< of what blocks add
   double patch_dropout = 0;   ///< of patches
+  double ema_decay = 0;       ///< of an average of the parameters that is kept beside; 0: none
   Device device = Device::cpu;
   uint64_t seed = 0;  ///< of parameters, order, augmentation
   int workers = 1;
@@ -111,6 +112,7 @@ class Trainer {
   StepRecord read(const QueuedStep&) const;
   [[noreturn]] void give_up(const QueuedStep&, const StepRecord&);
   void settle();
+  void average();
   void tell(StepRecord);
   void pass_over(const QueuedStep&, StepRecord);
   void roll_back(const QueuedStep&);
@@ -137,6 +139,7 @@ class Trainer {
   RunLog& log_;
   const ValidationData* validation_ = nullptr;
   std::unique_ptr<nn::Optimizer> optimizer_;
+  std::optional<nn::Ema> ema_;
   Loader loader_;
   Tensor pixel_table_;  // on the model's device
   TrainingState state_;

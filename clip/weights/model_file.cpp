@@ -45,9 +45,14 @@ std::string LoadedModel::head_folder() const {
 }
 
 void save_model(const std::string& path, const Clip& model, const Tokenizer* tokenizer) {
+  save_model(path, model, model.state_dict(), tokenizer);
+}
+
+void save_model(const std::string& path, const Clip& model, const std::vector<NamedTensor>& values,
+                const Tokenizer* tokenizer) {
   Metadata metadata{{"format", "diptych"}, {"config", to_json(model.config())}};
   if (tokenizer) metadata["vocabulary"] = tokenizer->merges_text();
-  save_safetensors(path, model.state_dict(), metadata);
+  save_safetensors(path, values, metadata);
 }
 
 LoadedModel load_model(const std::string& path, const LoadOptions& options) {

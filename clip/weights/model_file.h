@@ -27,6 +27,9 @@ struct LoadedModel {
 
 /// Writes parameters, configuration and vocabulary. On any Error the file of before is unchanged.
 void save_model(const std::string& path, const Clip&, const Tokenizer*);
+/// The same with other values for the model's parameters.
+void save_model(const std::string& path, const Clip&, const std::vector<NamedTensor>& values,
+                const Tokenizer*);
 
 /// Opens a model in evaluation mode: a file of any kind that read_weights knows, the folder of a
 /// Hugging Face or open_clip repository, a checkpoint, or the newest intact one of a run folder

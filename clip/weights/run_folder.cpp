@@ -23,7 +23,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr const char* kFiles[] = {kModelFile, kTrainingFile};
 constexpr const char* kManifest = "manifest.json";
-constexpr const char *kStep = "step_", *kBest = "best";
+constexpr const char* kStep = "step_";
 const std::set<std::string> kRecords = {"params.json", "metrics.jsonl", "bad_samples.tsv"};
 // Ends of names: not yet or no longer a checkpoint; one that another is about to replace.
 constexpr const char *kUnfinished = ".tmp", *kReplaced = ".replaced", *kRemoved = "removed.tmp";
@@ -76,16 +76,25 @@ void verify_file(const InputFile& file, const char* name, const Json& manifest) 
         "' is damaged: it has not the size and CRC-32 that ", kManifest, " tells");
 }
 
-/// `model`: that of the checkpoint, if it is open already.
-void verify(const fs::path& folder, const InputFile* model = nullptr) {
+std::string real_name(const InputFile& file) {
+  std::error_code none;
+  return fs::canonical(file.path(), none).filename();
+}
+
+/// `open`: one of its files, if it is open already.
+void verify(const fs::path& folder, const InputFile* open = nullptr) {
   check(fs::is_directory(folder), "checkpoint: '", folder.string(), "' is no folder");
   const Json manifest = read_manifest(folder);
-  for (const char* name : kFiles) {
-    const bool is_open = model != nullptr && std::string_view(name) == kModelFile;
-    is_open ? verify_file(*model, name, manifest)
+  std::vector<const char*> names(std::begin(kFiles), std::end(kFiles));
+  if (manifest.contains(kEmaFile)) names.push_back(kEmaFile);
+  for (const char* name : names) {
+    const bool is_open = open != nullptr && real_name(*open) == name;
+    is_open ? verify_file(*open, name, manifest)
             : verify_file({"checkpoint", folder / name}, name, manifest);
   }
 }
+
+bool is_model_name(const fs::path& name) { return name == kModelFile || name == kEmaFile; }
 
 bool has_our_manifest(const fs::path& folder) {
   try {
@@ -174,6 +183,8 @@ void write_manifest(const std::string& checkpoint) {
   const fs::path folder = checkpoint;
   Json manifest;
   for (const char* name : kFiles) manifest[name] = describe({"checkpoint", folder / name});
+  if (fs::exists(folder / kEmaFile))
+    manifest[kEmaFile] = describe({"checkpoint", folder / kEmaFile});
   write_file_atomically(folder / kManifest, manifest.dump(2));
 }
 
@@ -199,7 +210,7 @@ bool is_intact(const std::string& checkpoint) {
 void verify_if_checkpoint(const std::string& path) {
   std::error_code none;
   const fs::path real = fs::canonical(path, none);
-  const bool model = real.filename() == kModelFile;
+  const bool model = is_model_name(real.filename());
   const fs::path folder = model ? real.parent_path() : real;
   if (fs::is_directory(folder, none) && looks_like_checkpoint(folder)) verify_checkpoint(folder);
 }
@@ -207,9 +218,11 @@ void verify_if_checkpoint(const std::string& path) {
 void verify_if_checkpoint(const InputFile& model) {
   std::error_code none;
   const fs::path real = fs::canonical(model.path(), none), folder = real.parent_path();
-  if (real.filename() == kModelFile && looks_like_checkpoint(folder))
-    verify_checkpoint(folder, &model);
-  check(real.filename() == kModelFile || !has_our_manifest(folder), "checkpoint: '", model.path(),
+  const bool named = is_model_name(real.filename()) && looks_like_checkpoint(folder);
+  if (named) verify_checkpoint(folder, &model);
+  const bool listed =
+      real.filename() == kModelFile || (named && read_manifest(folder).contains(kEmaFile));
+  check(listed || !has_our_manifest(folder), "checkpoint: '", model.path(),
         "' lies in a checkpoint whose ", kManifest,
         " does not name it, so nothing tells whether it ", "is damaged; move it elsewhere");
 }
@@ -257,27 +270,6 @@ std::string rotate_checkpoints(const std::string& run, const std::string& writte
     }
   }
   return failures;
-}
-
-std::string mark_best_checkpoint(const std::string& run, int64_t step) {
-  const fs::path link = fs::path(run) / kBest, fresh = link.string() + ".tmp-link";
-  const fs::path target = fs::path("checkpoints") / name_of_step(step);
-  std::error_code failed;
-  if (!fs::exists(fs::path(run) / target)) return {};  // its save failed, and that was told
-  if (fs::read_symlink(link, failed) == target) return {};
-  fs::remove(fresh, failed);
-  fs::create_directory_symlink(target, fresh, failed);
-  if (!failed) fs::rename(fresh, link, failed);
-  if (!failed) return {};
-  return fmt::format("'{}' cannot be made to lead to {}: {}", link.string(), target.string(),
-                     failed.message());
-}
-
-std::string best_checkpoint(const std::string& run) {
-  std::error_code none;
-  const fs::path target = fs::read_symlink(fs::path(run) / kBest, none);
-  const auto step = step_of(target.filename());
-  return step ? checkpoint_path(run, *step) : "";
 }
 
 void tidy_run(const std::string& run) {

@@ -13,6 +13,7 @@ namespace diptych {
 // The files of a checkpoint.
 inline constexpr const char* kModelFile = "model.safetensors";
 inline constexpr const char* kTrainingFile = "training.safetensors";
+inline constexpr const char* kEmaFile = "ema.safetensors";  ///< of runs that keep an average
 
 /// Where the checkpoint of a step is: <run>/checkpoints/step_00000012. Eight digits, or as many as
 /// it takes.
