@@ -312,16 +312,16 @@ check:
 	@tests/cuda/check_headers.sh
 	@CXX=$(CXX) tests/check_must_not_compile.sh
 	@$(MAKE) examples >/dev/null && echo "examples: all run"
-	@$(MAKE) planted
+	@$(MAKE) planted SHARE=3
 	@$(MAKE) test-emu RUNS='reverse lazy'
 	@$(MAKE) planted-emu RUNS='forward reverse lazy'
 	@$(MAKE) MODE=asan test
 	@$(MAKE) MODE=tsan test
 	@$(if $(NVCC),$(MAKE) cuda CUDA_ARCHS=90,echo "cuda: not built: no nvcc")
 
-# Copies of sources with one error each: the tests must notice every one.
+# Copies of sources with one error each: the tests must notice every one. SHARE=3: one in three, others at every commit.
 planted: $(TESTS)
-	@CXX='$(CXX)' CXXFLAGS='$(CXXFLAGS)' LDLIBS='$(LDLIBS)' JOBS=$(JOBS) tests/planted_bugs.sh $(OUT) $(LIBRARY) $(OUT)/planted '$(PLANT)'
+	@SHARE='$(SHARE)' CXX='$(CXX)' CXXFLAGS='$(CXXFLAGS)' LDLIBS='$(LDLIBS)' JOBS=$(JOBS) tests/planted_bugs.sh $(OUT) $(LIBRARY) $(OUT)/planted '$(PLANT)'
 
 # Each target of tests/fuzz for a while, from its corpus; new inputs and crashes stay below build/fuzz.
 #   FUZZ="zip torch"   SECONDS=60
