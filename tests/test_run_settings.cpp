@@ -72,6 +72,7 @@ TEST_CASE("settings: what changes no bit may change, and so may the place of the
   CHECK(refusal([](RunSettings& s) {
           s.train_data = "elsewhere/t.tsv";
           s.vocabulary_file = "a.txt";
+          s.report_to = "tensorboard";
           s.train.workers = 7;
           s.train.log_every = 7;
           s.train.save_every = 7;

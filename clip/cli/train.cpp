@@ -46,6 +46,7 @@ RunSettings settings_of(const Flags& f, const TrainSource& source, const DataSou
   s.vocabulary_file = source.vocabulary_file;
   s.pretrained_from = f.source.model;
   s.flags = f.given;
+  s.report_to = f.report_to;
   s.pairs = data.dataset->size();
   s.pictures = fingerprint_of(data.pictures);
   s.captions = fingerprint_of(data.captions);
@@ -148,6 +149,7 @@ int run(const Flags& given) {
   f.train = resolved(f.train, data.dataset->size());
 
   RunLog log(f.folder(), !f.resume.empty());
+  if (f.report_to == "tensorboard") log.report_to_tensorboard();
   std::optional<Checkpoint> from = resume_point(f.resume, log);
   complete(source, f, from ? &*from : nullptr, data.captions);
   const RunSettings settings = settings_of(f, source, data);

@@ -148,6 +148,9 @@ void declare_run(Command command, TrainFlags& f) {
       .option("--keep", f.train.keep, "checkpoints kept", kAtLeastOne)
       .option("--log-every-n-steps", f.train.log_every, "steps between lines of the log",
               kAtLeastOne)
+      .choice("--report-to", f.report_to,
+              "tensorboard: event files beside the log, in <logs>/<name>/tensorboard",
+              {"none", "tensorboard"})
       .choice(
           "--on-nan", f.on_nan,
           "what a loss or gradient that is not finite leads to: stop; skip the step; rollback to "

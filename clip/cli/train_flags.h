@@ -13,7 +13,7 @@ struct TrainFlags : DeviceFlag {
   TrainPrecisionFlags types;
   LockFlags locks;
   ModelFlags source;  ///< --pretrained, and what its file leaves open
-  std::string on_nan = diptych::name(OnNan::stop);
+  std::string on_nan = diptych::name(OnNan::stop), report_to = "none";
   std::string preset, model, train_data, val_data, logs = "./logs", name, resume, separator = "\t";
   std::string training_crop = diptych::name(TrainingCrop::resized);
   std::vector<std::string> changes;  ///< of the architecture, "key=value"

@@ -6,17 +6,24 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "clip/console.h"
+#include "clip/train/tensorboard.h"
 #include "clip/weights/run_folder.h"
 
 namespace diptych {
 namespace {
 
 namespace fs = std::filesystem;
+
+double unix_time() {
+  const std::chrono::duration<double> since = std::chrono::system_clock::now().time_since_epoch();
+  return since.count();
+}
 
 // JSON has no NaN: strict readers must be able to read every line.
 nlohmann::ordered_json number(double x) {
@@ -88,9 +95,20 @@ void RunLog::continue_from(int64_t step, const std::string& bad_samples) {
     line(
         fmt::format("warning: {} lines of '{}' were no records and are dropped", damaged, metrics));
   replace_record(folder_ + "/bad_samples.tsv", bad_samples);
+  if (to_tensorboard_) begin_events(step + 1);
 }
 
-void RunLog::append(const char* file, const std::string& text) {
+// A folder that cannot be made is told like any file that cannot be written.
+void RunLog::begin_events(int64_t first_step) {
+  const std::string folder = folder_ + "/tensorboard";
+  std::error_code failed;
+  fs::create_directories(folder, failed);
+  if (events_.empty())
+    events_ = "tensorboard/" + new_event_file(folder, static_cast<int64_t>(unix_time()));
+  append(events_, session_start(unix_time(), first_step));
+}
+
+void RunLog::append(const std::string& file, const std::string& text) {
   files_.try_emplace(file, folder_ + '/' + file).first->second.append(text);
 }
 
@@ -116,7 +134,12 @@ void RunLog::step(const StepRecord& record) {
   metrics(to_json(record));
 }
 
-void RunLog::metrics(const std::string& json) { append("metrics.jsonl", json + '\n'); }
+void RunLog::metrics(const std::string& json) {
+  append("metrics.jsonl", json + '\n');
+  if (events_.empty()) return;
+  const std::string event = event_of_line(unix_time(), json);
+  if (!event.empty()) append(events_, event);
+}
 
 void RunLog::bad_sample(const BadSample& bad) {
   if (const std::string line = bad_.add(bad); !line.empty()) append("bad_samples.tsv", line);

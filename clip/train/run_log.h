@@ -1,4 +1,5 @@
-// clip/train/run_log.h — what a run tells: console, out.log, metrics.jsonl, bad_samples.tsv.
+// clip/train/run_log.h — what a run tells: console, out.log, metrics.jsonl, bad_samples.tsv, event
+// files.
 #pragma once
 
 #include <cmath>
@@ -49,6 +50,9 @@ class RunLog {
   RunLog& operator=(const RunLog&) = delete;
 
   const std::string& folder() const { return folder_; }
+  /// From where the run goes on, what metrics.jsonl gets TensorBoard gets too: in a new event file
+  /// in <folder>/tensorboard.
+  void report_to_tensorboard() { to_tensorboard_ = true; }
   /// Brings metrics.jsonl and bad_samples.tsv to what they were at that step, where this process
   /// goes on: what an earlier one recorded after it will be recorded again. out.log keeps all that
   /// was ever told.
@@ -68,9 +72,12 @@ class RunLog {
   void show_progress(int64_t done, int64_t total, const std::string& note);
 
  private:
-  void append(const char* file, const std::string& text);
+  void append(const std::string& file, const std::string& text);
+  void begin_events(int64_t first_step);
 
   std::string folder_;
+  bool to_tensorboard_ = false;
+  std::string events_;  // the event file, in folder_
   std::map<std::string, LogFile> files_;
   BadSamples bad_;
   bool echo_;

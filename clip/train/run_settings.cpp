@@ -105,8 +105,9 @@ void sort(const TrainConfig& config, Sorted& out) {
 }
 
 Sorted sorted(const RunSettings& settings) {
-  const auto& [train_data, val_data, pretrained_from, vocabulary_file, flags, pairs, pictures,
-               captions, vocabulary, pretrained, columns, limits, train, model] = settings;
+  const auto& [train_data, val_data, pretrained_from, vocabulary_file, flags, report_to, pairs,
+               pictures, captions, vocabulary, pretrained, columns, limits, train, model] =
+      settings;
   Sorted out;
   out.free[kVersionKey] = kVersion;
   out.free["train_data"] = train_data;
@@ -114,6 +115,7 @@ Sorted sorted(const RunSettings& settings) {
   if (!val_data.empty()) out.free["val_data"] = val_data;
   if (!pretrained_from.empty()) out.free["pretrained_from"] = pretrained_from;
   out.free[kFlagsKey] = flags;
+  out.free["report_to"] = report_to;
   sort(columns, out);
   out.fixed["pairs"] = pairs;
   out.fixed["pictures"] = pictures;

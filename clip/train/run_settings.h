@@ -17,6 +17,7 @@ struct RunSettings {
   std::string pretrained_from;  ///< --pretrained as given
   std::string vocabulary_file;  ///< empty: learned from the captions
   GivenFlags flags;             ///< of the command line: what --resume repeats
+  std::string report_to = "none";
   // May not.
   int64_t pairs = 0;
   std::string pictures, captions;  ///< fingerprint_of(paths as the source gives them), of captions
