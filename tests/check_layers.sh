@@ -26,8 +26,9 @@ check_tree() {
         may["clip"] = "clip nn autograd data data/image data/text tensor"
         may["clip/weights"] = "clip/weights tensor/io " may["clip"]
         may["clip/eval"] = "clip/eval tensor/io " may["clip"]
+        may["clip/curves"] = "clip/curves tensor/io " may["clip"]
         may["clip/train"] = "clip/train clip/eval " may["clip/weights"]
-        may["clip/cli"] = "clip/cli autograd/op_table " may["clip/train"]
+        may["clip/cli"] = "clip/cli clip/curves autograd/op_table " may["clip/train"]
         may["cuda"] = "cuda tensor"
         may["cuda/emulator"] = "cuda/emulator tensor"
         may["examples"] = "examples " may["clip/train"]
@@ -117,7 +118,7 @@ self_test() {
   local root planted=0 missed=0
   root=$(mktemp -d) && trap 'rm -rf "$root"' EXIT && cd "$root" || exit 2
   mkdir -p tensor/{cpu,io} autograd/op_table data/{image,text} nn cuda/emulator
-  mkdir -p clip/{weights,eval,train,cli}
+  mkdir -p clip/{weights,eval,curves,train,cli}
   touch tensor/{t.h,cpu/c.h,io/i.h,t.cpp} autograd/{a.h,op_table/t.h} nn/n.h cuda/{c.h,emulator/e.h}
   touch data/{d.h,image/i.h,text/t.h} clip/{c.h,weights/w.h,eval/e.h,train/t.h,cli/c.h}
   [ "$(check_tree)" = 17 ] || { echo "a clean tree is refused"; missed=$((missed + 1)); }
@@ -144,6 +145,7 @@ self_test() {
   plant clip/weights/x.cpp '#include "clip/train/t.h"' 'clip/weights/ may not include clip/train/'
   plant clip/eval/x.cpp '#include "clip/weights/w.h"' 'clip/eval/ may not include clip/weights/'
   plant clip/eval/x.cpp '#include "clip/train/t.h"' 'clip/eval/ may not include clip/train/'
+  plant clip/curves/x.cpp '#include "clip/train/t.h"' 'clip/curves/ may not include clip/train/'
   plant clip/train/x.cpp '#include "clip/cli/c.h"' 'clip/train/ may not include clip/cli/'
   plant tests/x.cpp '#include "tensor/t.cpp"' 'includes tensor/t.cpp, which is no header'
   plant tensor/x.cpp '#include "t.h"' '"t.h" is no file of this tree'

@@ -132,6 +132,7 @@ struct ModelFlags : DeviceFlag, PrecisionFlag {
 
 // One file each.
 void add_train(Commands&);
+void add_curves(Commands&);
 void add_classify(Commands&);
 void add_embed(Commands&);
 void add_eval(Commands&);

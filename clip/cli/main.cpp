@@ -88,8 +88,8 @@ int run_command(int argc, char** argv) {
   app.set_version_flag("--version", std::string("diptych ") + kVersion);
   Commands commands(app);
   for (const auto add :
-       {add_train, add_classify, add_embed, add_eval, add_step, add_tokenize, add_preprocess,
-        add_gradcheck, add_bench, add_info, add_convert, add_round}) {
+       {add_train, add_curves, add_classify, add_embed, add_eval, add_step, add_tokenize,
+        add_preprocess, add_gradcheck, add_bench, add_info, add_convert, add_round}) {
     add(commands);
   }
   std::vector<std::string> words(argv + 1, argv + argc);
