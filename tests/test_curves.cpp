@@ -69,6 +69,7 @@ TEST_CASE("curves: lines that are no records are counted, the first by number an
       {step_line(2, "1", ",\"loss\":2"), "loss"},
       {"{\"step\":2,\"samples\":8,\"lr\":1}\n", "neither loss nor val"},
       {"{\"step\":2,\"samples\":8,\"val\":7}\n", "val is '7', no object"},
+      {val_line(2, "\"\\u001b[0m\":1"), "val has '\\x1b[0m', no name of a figure"},
       {val_line(2, "\"loss\":true"), "val/loss is 'true', no number"},
       {step_line(2, "1", ",\"x\":\"" + std::string(70000, 'x') + '"'), "longer than 65536 bytes"}};
   for (const auto& [line, reason] : cases) {
@@ -190,8 +191,8 @@ TEST_CASE("curves: settings that differ, flat, with those that one run lacks") {
   CHECK(rows[2].values == std::vector<std::string>{"", "1"});
   CHECK(a.at("workers") == "1");
   CHECK(differences({a, a}).empty());
-  for (const char* bad :
-       {"", "[]", "{}", "{\"a\":1,\"a\":1}", "{\"seed\":1,\"may_change\":{\"seed\":2}}"})
+  for (const char* bad : {"", "[]", "{}", "{\"\\u001b\":1}", "{\"a\":1,\"a\":1}",
+                          "{\"seed\":1,\"may_change\":{\"seed\":2}}"})
     CHECK(contains(error_of([&] { settings(bad); }), "params.json' is damaged"));
   fs::remove(dir / "params.json");
   CHECK(contains(error_of([&] { read_settings(dir.path()); }), "there is no"));
@@ -207,10 +208,10 @@ TEST_CASE("curves: the command prints figures and settings, and names what it le
   const Outcome r = diptych_run("curves " + a + " " + b + " --out " + (dir / "c.svg"));
   CHECK(r.exit_code == 0);
   for (const char* words :
-       {"loss, last tenth", "val acc1", "0.5, best 0.5 at 1", "settings that differ", "lr "})
+       {"loss, last tenth", "val acc1", "0.5 (best)", "settings that differ", "lr "})
     CHECK_MESSAGE(contains(r.out, words), r.out);
-  CHECK(contains(r.err, "a: 1 of its lines is left out: line 2: damaged"));
-  CHECK(contains(r.err, "a: 1 values of loss are NaN or infinite"));
+  CHECK(contains(r.err, "a: 1 line is no record: line 2: damaged"));
+  CHECK(contains(r.err, "a: 1 value of loss is NaN or infinite"));
   CHECK(contains(get_file(dir / "c.svg"), "</svg>"));
 }
 

@@ -31,9 +31,8 @@ std::optional<Settings> settings_of(const std::string& folder, std::vector<std::
   }
 }
 
-std::string and_why(const History& run) {
-  return fmt::format("{} of its lines {} left out: {}", run.damaged,
-                     run.damaged == 1 ? "is" : "are", run.first_damaged);
+std::string counted(int64_t count, const char* one, const char* many) {
+  return fmt::format("{} {}", count, count == 1 ? one : many);
 }
 
 // Everything in the file of a run that is not in its curves.
@@ -41,49 +40,47 @@ std::vector<std::string> notes_on(const History& run) {
   std::vector<std::string> notes;
   if (run.records == 0) notes.push_back("nothing told yet: no record in metrics.jsonl");
   if (run.damaged > 0)
-    notes.push_back(and_why(run) + (run.damaged > 1 ? " (the first of them)" : ""));
+    notes.push_back(
+        counted(run.damaged, "line is no record: ", "lines are no records, the first: ") +
+        run.first_damaged);
   if (run.unfinished) notes.push_back("the last line is half, and not read");
   if (run.taken_again > 0)
-    notes.push_back(fmt::format("{} records are of steps that were taken again, and not drawn",
-                                run.taken_again));
+    notes.push_back(counted(run.taken_again, "record is", "records are") +
+                    " of steps that were taken again, and not drawn");
   for (const auto& [name, unused] : run.series)
     if (const int64_t count = run.not_finite(name); count > 0)
-      notes.push_back(fmt::format("{} values of {} are NaN or infinite", count, name));
+      notes.push_back(counted(count, "value of ", "values of ") + name +
+                      (count == 1 ? " is" : " are") + " NaN or infinite");
   return notes;
 }
 
-std::vector<ComparedRun> read_runs(const std::vector<std::string>& folders) {
+std::vector<ComparedRun> compared(const std::vector<History>& histories) {
   std::vector<ComparedRun> runs;
-  for (History& history : read_histories(folders)) {
-    ComparedRun run{std::move(history), {}, {}, {}};
-    run.summary = summary_of(run.history);
-    run.notes = notes_on(run.history);
-    run.settings = settings_of(run.history.folder, run.notes);
+  for (const History& history : histories) {
+    ComparedRun run{history, summary_of(history), {}, notes_on(history)};
+    run.settings = settings_of(history.folder, run.notes);
     runs.push_back(std::move(run));
   }
   return runs;
 }
 
-void write_picture(const std::string& path, const std::vector<ComparedRun>& runs) {
-  std::vector<History> histories;
-  for (const ComparedRun& run : runs) histories.push_back(run.history);
-  write_file_atomically(path, picture_of(histories));
+void tell_all(const std::vector<ComparedRun>& runs, const std::string& picture) {
+  for (const ComparedRun& run : runs)
+    for (const std::string& note : run.notes) tell(fmt::format("{}: {}\n", run.history.name, note));
+  print(figures_table(runs) + '\n' + settings_table(runs));
+  if (!picture.empty()) tell(fmt::format("curves in {}\n", picture));
 }
 
 int run(const Flags& flags) {
   check_usage(flags.out.empty() || flags.out.ends_with(".svg"), "curves: --out '", flags.out,
               "' must end with .svg, the kind of picture that is written");
-  const std::vector<ComparedRun> runs = read_runs(flags.runs);
-  if (!flags.out.empty()) write_picture(flags.out, runs);
-  if (flags.json) {
+  const std::vector<History> histories = read_histories(flags.runs);
+  const std::vector<ComparedRun> runs = compared(histories);
+  if (!flags.out.empty()) write_file_atomically(flags.out, picture_of(histories));
+  if (flags.json)
     print_json(nlohmann::ordered_json::parse(json_of(runs, flags.out)));
-    return 0;
-  }
-  for (const ComparedRun& compared : runs)
-    for (const std::string& note : compared.notes)
-      tell(fmt::format("{}: {}\n", compared.history.name, note));
-  print(figures_table(runs) + '\n' + settings_table(runs));
-  if (!flags.out.empty()) tell(fmt::format("curves in {}\n", flags.out));
+  else
+    tell_all(runs, flags.out);
   return 0;
 }
 

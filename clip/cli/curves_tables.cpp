@@ -7,7 +7,6 @@
 #include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <set>
 
 namespace diptych::cli {
 namespace {
@@ -53,6 +52,8 @@ std::string figure(double x) { return std::isfinite(x) ? fmt::format("{:.4g}", x
 
 std::string last_and_best(const Validation& v) {
   if (!std::isfinite(v.best)) return kNone;
+  if (v.name == "pictures") return figure(v.last);
+  if (v.last == v.best) return figure(v.last) + " (best)";
   return fmt::format("{}, best {} at {}", figure(v.last), figure(v.best), v.best_step);
 }
 
@@ -62,10 +63,17 @@ const Validation* find(const ComparedRun& run, const std::string& name) {
   return nullptr;
 }
 
-std::set<std::string> validation_names(const Runs& runs) {
-  std::set<std::string> names;
+// R@10 stands behind R@5.
+std::vector<std::string> validation_names(const Runs& runs) {
+  std::map<std::string, std::string> sorted;
   for (const ComparedRun& run : runs)
-    for (const Validation& v : run.summary.validation) names.insert(v.name);
+    for (const Validation& v : run.summary.validation) {
+      std::string key = v.name;
+      if (const size_t at = key.find('@'); at + 2 == key.size()) key.insert(at + 1, "0");
+      sorted[key] = v.name;
+    }
+  std::vector<std::string> names;
+  for (const auto& [unused, name] : sorted) names.push_back(name);
   return names;
 }
 
@@ -73,10 +81,11 @@ Row names_of(const Runs& runs) {
   return row_of("", runs, [](const ComparedRun& run) { return run.history.name; });
 }
 
-// Hashes and long lists are told apart by their beginnings.
+// Paths are told apart by their ends, hashes by either.
 std::string cut(const std::string& value) {
   constexpr size_t kLetters = 32;
-  return value.size() <= kLetters ? value : value.substr(0, kLetters - 4) + "…";
+  if (value.size() <= kLetters) return value;
+  return value.substr(0, kLetters / 2) + "…" + value.substr(value.size() - kLetters / 2);
 }
 
 /// The runs whose settings are known, in order.

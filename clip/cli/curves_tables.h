@@ -11,7 +11,7 @@
 namespace diptych::cli {
 
 struct ComparedRun {
-  curves::History history;
+  const curves::History& history;  ///< must outlive it
   curves::Summary summary;
   std::optional<curves::Settings> settings;  ///< nothing if they are not known
   std::vector<std::string> notes;            ///< what was left out of its files

@@ -22,7 +22,7 @@ constexpr const char* kColours[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7",
 
 std::string colour(size_t run, size_t runs) {
   if (runs <= std::size(kColours)) return kColours[run];
-  return fmt::format("hsl({},65%,{}%)", 360 * run / runs, run % 2 ? 35 : 50);
+  return fmt::format("hsl({},65%,{}%)", 360 * run / runs, run % 2 ? 30 : 44);
 }
 
 /// A figure by its name in the records, and how it is drawn.

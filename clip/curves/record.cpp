@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -50,11 +49,22 @@ int64_t whole(const Json& line, const char* key) {
   return it->get<int64_t>();
 }
 
+// They are printed, and stand in tables.
+void check_name(const std::string& name) {
+  constexpr size_t kLongest = 64;
+  const auto printable = [](char c) { return c > ' ' && c < 0x7f; };
+  check(
+      !name.empty() && name.size() <= kLongest && std::all_of(name.begin(), name.end(), printable),
+      "val has ", in_quotes(name), ", no name of a figure");
+}
+
 void add_validation(Record& record, const Json& val) {
   check(val.is_object(), "val is ", in_quotes(val.dump()), ", no object");
   record.validation = true;
-  for (const auto& [key, value] : val.items())
+  for (const auto& [key, value] : val.items()) {
+    check_name(key);
     record.values.emplace_back("val/" + key, figure("val/" + key, value));
+  }
 }
 
 }  // namespace

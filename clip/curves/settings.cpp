@@ -22,6 +22,13 @@ std::string key_of(std::string pointer) {
   return pointer.substr(1);
 }
 
+void add(Settings& to, const std::string& key, const std::string& value, const std::string& where) {
+  const bool printable =
+      std::none_of(key.begin(), key.end(), [](char c) { return static_cast<uint8_t>(c) < 0x20; });
+  check(printable, where, in_quotes(key), " is no name of a setting");
+  check(to.emplace(key, value).second, where, key, " is there twice");
+}
+
 }  // namespace
 
 Settings read_settings(const std::string& folder) {
@@ -34,8 +41,7 @@ Settings read_settings(const std::string& folder) {
   Settings settings;
   const Json flat = params.flatten();
   for (const auto& [pointer, value] : flat.items())
-    check(settings.emplace(key_of(pointer), value.dump()).second, "settings: '", path,
-          "' is damaged: ", key_of(pointer), " is there twice");
+    add(settings, key_of(pointer), value.dump(), "settings: '" + path + "' is damaged: ");
   return settings;
 }
 
