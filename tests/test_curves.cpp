@@ -1,6 +1,7 @@
 // tests/test_curves.cpp — `diptych curves`: what is read of runs, and what is printed.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -109,6 +110,24 @@ TEST_CASE("curves: of a step taken again the later record counts, and nothing be
   CHECK(again.of("val/loss").size() == 1);
   CHECK(again.of("val/loss")[0].y == 8);
   CHECK(steps_of(again.of("loss")) == Steps{1, 2});
+}
+
+TEST_CASE("curves: whatever byte is changed, every line is drawn or counted") {
+  const std::string good = step_line(1, "4.5", ",\"lr\":1e-3") + val_line(1, "\"acc1\":0.5") +
+                           step_line(2, "\"nan\"", ",\"lr\":2e-3");
+  const TempDir dir;
+  for (size_t at = 0; at < good.size(); ++at) {
+    for (const char byte : {'\0', '\n', '"', '-', '9', 'e', '{', '}', '\xff'}) {
+      std::string bytes = good;
+      bytes[at] = byte;
+      put_file(dir / "metrics.jsonl", bytes);
+      const History run = read_history(dir.path());
+      const int64_t whole = std::count(bytes.begin(), bytes.end(), '\n');
+      const int64_t lines = whole + (bytes.back() != '\n');
+      const int64_t told = run.records + run.taken_again + run.damaged + run.unfinished;
+      CHECK_MESSAGE(told == lines, bytes);
+    }
+  }
 }
 
 TEST_CASE("curves: a file of many pieces is read whole") {

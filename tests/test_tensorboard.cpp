@@ -140,6 +140,23 @@ TEST_CASE("tensorboard: a run's file has each line of metrics.jsonl, a resumed o
   CHECK(without_time(again[1]) == start_at(5));
 }
 
+TEST_CASE("tensorboard: where a run goes on, or is rolled back to, its file says from which step") {
+  const TempDir dir;
+  RunLog log(dir / "run", false, /*echo=*/false);
+  log.report_to_tensorboard();
+  const std::string line = R"({"step":5,"loss":1})";
+  log.continue_from(4, "");
+  log.metrics(line);
+  log.continue_from(2, "");
+  const auto files = files_in(dir / "run/tensorboard");
+  REQUIRE(files.size() == 1);
+  const auto events = records(get_file(files[0]));
+  REQUIRE(events.size() == 5);
+  CHECK(without_time(events[1]) == start_at(5));
+  CHECK(without_time(events[2]) == expected(line));
+  CHECK(without_time(events[4]) == start_at(3));
+}
+
 TEST_CASE("tensorboard: events that cannot be written end no training, and are told") {
   REQUIRE_BINARY();
   const TempDir dir;
