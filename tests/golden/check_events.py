@@ -1,10 +1,12 @@
-# tests/golden/check_events.py — TensorBoard's own reader against metrics.jsonl.
-#
-#   python check_events.py logs/<name> …    # needs tensorboard
-#
-# The runs were trained with --report-to tensorboard, in one go or resumed. Every number of every
-# line must be there under its tag and step, as f32, and nothing else. Prints the number of scalars
-# and TensorBoard's version; exit 1 if any differs.
+#!/usr/bin/env python3
+"""Compares the event files of runs, as TensorBoard's own reader has them, with metrics.jsonl.
+
+    tests/golden/check_events.py logs/NAME...
+
+The runs were trained with --report-to tensorboard, in one go or resumed. Every number of every line
+must be there under its tag and step, as f32, and nothing else. Prints the number of scalars and
+TensorBoard's version. Exit code 1 if one differs. Needs tensorboard.
+"""
 import json
 import struct
 import sys
