@@ -117,6 +117,15 @@ TEST_CASE("curves: the picture has the panels that the runs have, and every name
                  "no run has told anything yet"));
 }
 
+TEST_CASE("curves: long names lose their middle, by characters") {
+  std::string name, ends;
+  for (int i = 0; i < 60; ++i) name += "ü";
+  for (int i = 0; i < 4; ++i) ends += i == 2 ? "…ü" : "ü";
+  CHECK(svg::shortened(name, 5) == ends);
+  CHECK(svg::shortened(name, 6) == ends);
+  CHECK(svg::shortened(name, 60) == name);
+}
+
 TEST_CASE("curves: values that are not finite are crosses, not gaps that nobody sees") {
   const TempDir dir;
   const std::string run = run_in(

@@ -8,6 +8,8 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "clip/curves/svg.h"
+
 namespace diptych::cli {
 namespace {
 
@@ -81,11 +83,10 @@ Row names_of(const Runs& runs) {
   return row_of("", runs, [](const ComparedRun& run) { return run.history.name; });
 }
 
-// Paths are told apart by their ends, hashes by either.
+// Hashes and paths in full would be no table.
 std::string cut(const std::string& value) {
-  constexpr size_t kLetters = 32;
-  if (value.size() <= kLetters) return value;
-  return value.substr(0, kLetters / 2) + "…" + value.substr(value.size() - kLetters / 2);
+  constexpr size_t kLetters = 33;
+  return svg::shortened(value, kLetters);
 }
 
 /// The runs whose settings are known, in order.

@@ -96,12 +96,6 @@ std::vector<Panel> panels_of(const std::vector<History>& runs) {
   return panels;
 }
 
-// The ends of a name tell more than its middle.
-std::string shortened(const std::string& name) {
-  if (name.size() <= kMostLetters) return name;
-  return name.substr(0, kMostLetters / 2) + "…" + name.substr(name.size() - kMostLetters / 2);
-}
-
 struct Legend {
   std::string elements;
   int height;
@@ -112,7 +106,7 @@ Legend legend_of(const std::vector<History>& runs) {
   double x = kMargin, y = kMargin + 8;
   std::string out;
   for (size_t i = 0; i < runs.size(); ++i) {
-    const std::string name = shortened(runs[i].name);
+    const std::string name = svg::shortened(runs[i].name, kMostLetters);
     const double width = kSwatch + svg::width_of(name, kFont) + kBetween;
     if (x > kMargin && x + width - kBetween > kWidth - kMargin) {
       x = kMargin;

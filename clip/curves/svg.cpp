@@ -74,6 +74,13 @@ std::string path(const std::vector<At>& points, std::string_view style) {
   return fmt::format("<polyline points=\"{}\" {}/>\n", list, style);
 }
 
+std::string shortened(std::string_view text, size_t letters) {
+  const std::u32string all = decode_utf8(text);
+  if (all.size() <= letters) return std::string(text);
+  const size_t half = (letters - 1) / 2;
+  return encode_utf8(all.substr(0, half) + U'…' + all.substr(all.size() - half));
+}
+
 double width_of(std::string_view text, double font_size) {
   return 0.62 * font_size * static_cast<double>(decode_utf8(text).size());
 }

@@ -25,6 +25,9 @@ std::string path(const std::vector<At>&, std::string_view style);
 /// Text as XML can hold it: markup escaped, bytes that are no UTF-8 and control characters as "?".
 std::string escaped(std::string_view);
 
+/// UTF-8 of at most `letters` characters: the middle becomes "…", since ends tell names apart.
+std::string shortened(std::string_view text, size_t letters);
+
 /// How wide a sans-serif text will be at most, in pixels; no font is asked.
 double width_of(std::string_view text, double font_size);
 
