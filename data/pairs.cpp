@@ -8,14 +8,12 @@
 #include "data/csv.h"
 #include "data/picture_files.h"
 #include "data/text/texts.h"
-#include "tensor/io/file.h"
+#include "tensor/io/text_file.h"
 
 namespace diptych {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr int64_t kPiece = 1 << 20;  // of a table, at a time
 
 std::string join(const std::vector<std::string>& words) {
   constexpr size_t kMost = 20;
@@ -83,14 +81,8 @@ PairList read_pair_table(const std::string& path, const PairOptions& options) {
   const InputFile file("pairs", path);
   TableReader reader(fs::path(path).parent_path().string(), path, options);
   CsvReader table(options.separator, path, [&](const CsvRow& row) { reader.take(row); });
-  std::string piece(static_cast<size_t>(std::min(kPiece, file.size())), '\0');
-  for (int64_t at = 0; at < file.size(); at += kPiece) {
-    piece.resize(static_cast<size_t>(std::min(kPiece, file.size() - at)));
-    file.read_at(at, piece.data(), static_cast<int64_t>(piece.size()));
-    table.feed(piece);
-  }
+  read_text(file, [&](std::string_view piece) { table.feed(piece); });
   table.finish();
-  file.check_unchanged();
   return reader.finish();
 }
 
@@ -108,7 +100,7 @@ void add_picture(const std::string& picture, PairSource& source) {
     return;
   }
   try {
-    source.pairs.add(picture, read_file(text, kMaxTextBytes));
+    source.pairs.add(picture, read_text(text, kMaxTextBytes));
   } catch (const Error& error) {
     source.left_out.push_back({picture, error.what()});
   }

@@ -2,7 +2,7 @@
 #include <doctest/doctest.h>
 #include <sys/stat.h>
 
-#include "tensor/io/file.h"
+#include "tensor/io/text_file.h"
 #include "tests/files.h"
 
 using namespace diptych;
@@ -86,17 +86,4 @@ TEST_CASE("file: quoted text is safe to print and short") {
   CHECK(in_quotes(std::string_view("a\0\n\x1b\x7f", 5)) == "'a\\x00\\x0a\\x1b\\x7f'");
   CHECK(in_quotes(std::string(81, 'x')) == "'" + std::string(80, 'x') + "…'");
   CHECK(in_quotes(std::string(79, 'x') + "é") == "'" + std::string(79, 'x') + "…'");
-}
-
-TEST_CASE("file: lines end as on Unix or on Windows, and the last one as it likes") {
-  const TempDir dir;
-  const auto lines = [&](const std::string& text) {
-    put_file(dir / "lines", text);
-    return read_lines(dir / "lines", 1 << 20);
-  };
-  using Lines = std::vector<std::string>;
-  CHECK(lines("one\r\n two \n\nlast") == Lines{"one", " two ", "", "last"});
-  CHECK(lines("one\n\n") == Lines{"one", ""});
-  CHECK(lines("a\rb\r") == Lines{"a\rb"});
-  CHECK(lines("").empty());
 }

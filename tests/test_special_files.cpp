@@ -15,6 +15,7 @@
 #include "data/pairs.h"
 #include "tensor/io/file.h"
 #include "tensor/io/npy.h"
+#include "tensor/io/text_file.h"
 #include "tests/limited.h"
 #include "tests/pictures.h"
 

@@ -9,8 +9,9 @@
 #include "clip/eval/zero_shot.h"
 #include "data/picture_set.h"
 #include "data/text/captions.h"
-#include "tensor/io/file.h"
+
 #include "tensor/io/npy.h"
+#include "tensor/io/text_file.h"
 
 namespace diptych::cli {
 namespace {

@@ -5,7 +5,7 @@
 
 #include "clip/eval/templates.h"
 #include "data/tinted_fashion.h"
-#include "tensor/io/file.h"
+#include "tensor/io/text_file.h"
 
 namespace diptych {
 namespace {

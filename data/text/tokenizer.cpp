@@ -6,8 +6,8 @@
 
 #include "data/text/clean.h"
 #include "data/text/unicode.h"
-#include "tensor/io/file.h"
 #include "tensor/io/gzip.h"
+#include "tensor/io/text_file.h"
 #include "tensor/types.h"
 
 namespace diptych {
@@ -92,7 +92,10 @@ Tokenizer Tokenizer::from_merges(std::string_view text, int64_t max_merges) {
 Tokenizer Tokenizer::load(const std::string& path, int64_t max_merges) {
   const std::string bytes = read_file(path, kMaxFileBytes);
   try {
-    return from_merges(bytes, max_merges);
+    if (is_gzip(bytes)) return from_merges(bytes, max_merges);
+    TextDecoder decoder("tokenizer: a vocabulary");
+    const std::string text = decoder.next(bytes);
+    return from_merges(text + decoder.finish(), max_merges);
   } catch (const Error& error) {
     fail(error.what(), " (in '", path, "')");
   }

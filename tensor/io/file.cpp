@@ -9,7 +9,6 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <sstream>
 #include <utility>
 
 #include "tensor/types.h"
@@ -90,16 +89,6 @@ bool is_there(const std::string& path) {
 
 std::string read_file(const std::string& path, int64_t max_bytes) {
   return InputFile("read", path).read_all(max_bytes);
-}
-
-std::vector<std::string> read_lines(const std::string& path, int64_t max_bytes) {
-  std::istringstream in(read_file(path, max_bytes));
-  std::vector<std::string> lines;
-  for (std::string line; std::getline(in, line);) {
-    if (line.ends_with('\r')) line.pop_back();
-    lines.push_back(line);
-  }
-  return lines;
 }
 
 InputFile::InputFile(const char* op, const std::string& path)

@@ -6,7 +6,6 @@
 #include <functional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace diptych {
 
@@ -21,9 +20,6 @@ bool is_there(const std::string& path);
 /// if it cannot be read, is anything else (nothing waits for a pipe, no device is read), or holds
 /// more than `max_bytes`: whoever reads a file knows how large one of its kind can be.
 std::string read_file(const std::string& path, int64_t max_bytes);
-
-/// The lines of a text file without what ends them: \n, or \r\n. A last line need not end.
-std::vector<std::string> read_lines(const std::string& path, int64_t max_bytes);
 
 /// A regular file open for reading at any position, read with pread and never mapped: a file that
 /// another process cuts short gives an Error, not a SIGBUS. Whoever judges a file and then reads it
