@@ -18,7 +18,8 @@ ClassFolders::ClassFolders(const std::string& folder, const Preprocess& preproce
   std::vector<std::string> classes, loose;
   for (const auto& entry : fs::directory_iterator(folder)) {
     std::error_code none;
-    (entry.is_directory(none) ? classes : loose).push_back(entry.path());
+    const bool is_class = entry.is_directory(none) && !is_hidden(entry.path());
+    (is_class ? classes : loose).push_back(entry.path());
   }
   std::sort(classes.begin(), classes.end());
   check(classes.size() >= 2, "classes: '", folder,
@@ -26,7 +27,9 @@ ClassFolders::ClassFolders(const std::string& folder, const Preprocess& preproce
   for (const std::string& one : classes) add_class(one);
   std::sort(loose.begin(), loose.end());
   for (const std::string& file : loose) {
-    if (is_picture_name(file))
+    if (is_hidden(file))
+      others_.push_back(file);
+    else if (is_picture_name(file))
       left_out_.push_back({file, "lies in no class folder"});
     else if (!is_file(file))
       left_out_.push_back({file, "is neither a folder nor a file; a link that leads nowhere?"});

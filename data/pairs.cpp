@@ -113,7 +113,7 @@ void add_others(const PictureFiles& files, PairSource& source) {
   for (const LeftOut& picture : files.left_out) owned.insert(text_of(picture.name));
   for (const std::string& other : files.others) {
     if (owned.contains(other)) continue;
-    if (fs::path(other).extension() == ".txt")
+    if (fs::path(other).extension() == ".txt" && !is_hidden(other))
       source.left_out.push_back({other, "there is no picture beside it"});
     else
       source.others.push_back(other);

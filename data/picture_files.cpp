@@ -50,9 +50,9 @@ bool is_link_to_folder(const fs::directory_entry& entry) {
 
 void sort_in(const fs::directory_entry& entry, PictureFiles& found) {
   const std::string path = entry.path(), extension = extension_of(entry.path());
-  if (is_link_to_folder(entry)) {
+  if (is_link_to_folder(entry) && !is_hidden(path)) {
     found.left_out.push_back({path, "a link to a folder; links are not followed"});
-  } else if (!is_picture_name(path)) {
+  } else if (is_hidden(path) || !is_picture_name(path)) {
     found.others.push_back(path);
   } else if (const std::string fault = fault_of(entry, extension); !fault.empty()) {
     found.left_out.push_back({path, fault});
@@ -68,11 +68,18 @@ bool is_picture_name(const std::string& path) {
   return among(kRead, extension) || among(kKnown, extension);
 }
 
+bool is_hidden(const std::string& path) {
+  return fs::path(path).filename().string().starts_with('.');
+}
+
 PictureFiles picture_files(const std::string& path) {
   std::vector<fs::directory_entry> entries;
   try {
-    for (const auto& entry : fs::recursive_directory_iterator(path)) {
-      if (entry.symlink_status().type() != fs::file_type::directory) entries.push_back(entry);
+    for (fs::recursive_directory_iterator at(path), end; at != end; ++at) {
+      const bool folder = at->symlink_status().type() == fs::file_type::directory;
+      const bool hidden = is_hidden(at->path());
+      if (folder && hidden) at.disable_recursion_pending();
+      if (!folder || hidden) entries.push_back(*at);
     }
   } catch (const fs::filesystem_error& error) {
     fail("pictures: cannot list '", path, "': ", error.code().message());

@@ -6,6 +6,7 @@
 
 #include "data/class_folders.h"
 #include "data/left_out.h"
+#include "data/pairs.h"
 #include "data/picture_files.h"
 #include "data/picture_set.h"
 #include "tensor/io/npy.h"
@@ -75,6 +76,26 @@ TEST_CASE("left out: class folders know what is no part of them") {
   fs::create_directories(dir / "d/dog");
   put_file(dir / "d/dog/a.webp", "");
   CHECK(contains(error_of([&] { ClassFolders(dir / "d", {.size = 8}); }), ".webp is not read"));
+}
+
+TEST_CASE("left out: what is hidden is no class and no picture, and counted among other files") {
+  const TempDir dir;
+  for (const char* name : {"d/cat/1.png", "d/dog/1.png", "d/dog/.ipynb_checkpoints/1.png",
+                           "d/.ipynb_checkpoints/1.png", "d/cat/._1.png", "d/.x.png"})
+    put_picture(dir / name, 200);
+  put_file(dir / "d/cat/1.txt", "a cat");
+  put_file(dir / "d/cat/._1.txt", "what a Mac keeps beside it");
+  fs::create_symlink("dog", dir / "d/.link");
+  const ClassFolders data(dir / "d", {.size = 8});
+  CHECK(data.class_names() == std::vector<std::string>{"cat", "dog"});
+  CHECK(data.size() == 2);
+  CHECK(data.left_out().empty());
+  CHECK(data.others().size() == 7);
+  const PairSource pairs = read_pair_folder(dir / "d");
+  CHECK(pairs.pairs.size() == 1);
+  CHECK(names_of(pairs.left_out) == std::vector<std::string>{"1.png"});
+  CHECK(pairs.others.size() == 6);
+  CHECK(picture_files(dir / "d/dog/.ipynb_checkpoints").pictures.size() == 1);  // asked for
 }
 
 TEST_CASE("left out: a class whose folder is gone is named") {
