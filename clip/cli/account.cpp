@@ -4,6 +4,7 @@
 #include <fmt/core.h>
 
 #include "clip/console.h"
+#include "clip/eval/prompts.h"
 #include "data/text/lengths.h"
 #include "tensor/io/file.h"
 
@@ -26,6 +27,13 @@ void tell_cut(const Tokenizer& words, const std::vector<std::string>& texts, int
   if (found.longer == 0) return;
   tell(fmt::format("{} of {} texts were cut to the context of {} tokens, the first is {}\n",
                    found.longer, found.texts, context, in_quotes(found.first_longer)));
+}
+
+void tell_repeated(const std::vector<std::string>& labels) {
+  const std::string repeated = repeated_labels(labels);
+  if (repeated.empty()) return;
+  tell(fmt::format("warning: {}; each is a class of its own, and the first has what fits both\n",
+                   repeated));
 }
 
 }  // namespace diptych::cli

@@ -27,4 +27,7 @@ std::string others_line(const std::vector<std::string>& others);
 /// Says on stderr how many of the texts are longer than the context, and so were cut.
 void tell_cut(const Tokenizer&, const std::vector<std::string>& texts, int64_t context);
 
+/// Warns on stderr, naming them, of labels that stand there more than once.
+void tell_repeated(const std::vector<std::string>& labels);
+
 }  // namespace diptych::cli

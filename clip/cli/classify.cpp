@@ -4,12 +4,14 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <optional>
+#include <set>
 
 #include "clip/cli/account.h"
 #include "clip/cli/command.h"
 #include "clip/console.h"
 #include "clip/eval/prompts.h"
 #include "clip/eval/zero_shot.h"
+#include "clip/train/progress.h"
 #include "data/image/transform.h"
 
 namespace diptych::cli {
@@ -24,23 +26,28 @@ struct Flags : ModelFlags {
   std::vector<std::string> images;
   int64_t top = 10;
   double max_bad_fraction = 0;
-  bool json = false, truncate = false;
+  bool json = false, truncate = false, cosines = false;
 };
 
-void print_table(const std::string& image, const std::vector<std::string>& labels,
-                 const std::vector<double>& p, size_t top) {
-  constexpr size_t kBar = 30;
+// A bar for a share of the whole; a cosine is none.
+std::string shown(const Flags& flags, double value) {
+  constexpr double kBar = 30;
+  if (flags.cosines) return fmt::format("{:8.4f}", value);
+  return fmt::format("{:6.2f} %  {}", 100 * value,
+                     std::string(static_cast<size_t>(kBar * value), '#'));
+}
+
+void print_table(const Flags& flags, const std::string& image,
+                 const std::vector<std::string>& labels, const std::vector<double>& p) {
   std::vector<size_t> order(labels.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return p[a] > p[b]; });
-  order.resize(std::min(order.size(), top));
+  order.resize(std::min(order.size(), static_cast<size_t>(flags.top)));
   size_t width = 0;
   for (const size_t k : order) width = std::max(width, labels[k].size());
   print(fmt::format("{}\n", image));
-  for (const size_t k : order) {
-    print(fmt::format("  {:<{}}  {:6.2f} %  {}\n", labels[k], width, 100 * p[k],
-                      std::string(static_cast<size_t>(kBar * p[k]), '#')));
-  }
+  for (const size_t k : order)
+    print(fmt::format("  {:<{}}  {}\n", labels[k], width, shown(flags, p[k])));
 }
 
 Tensor head_of(const Flags& flags, const LoadedModel& loaded,
@@ -71,11 +78,60 @@ std::optional<Tensor> pixels_of(const std::string& path, const Preprocess& setti
   }
 }
 
-Json row_of(const std::string& path, const std::vector<std::string>& labels,
+// Keys of JSON: a label that stands twice is told apart by its place.
+std::vector<std::string> keys_of(const std::vector<std::string>& labels) {
+  std::set<std::string> taken(labels.begin(), labels.end()), used;
+  std::vector<std::string> keys;
+  for (size_t k = 0; k < labels.size(); ++k) {
+    std::string key = labels[k];
+    while (used.contains(key) || (key != labels[k] && taken.contains(key)))
+      key += fmt::format(" (label {})", k + 1);
+    used.insert(key);
+    keys.push_back(key);
+  }
+  return keys;
+}
+
+Json row_of(const Flags& flags, const std::string& path, const std::vector<std::string>& keys,
             const std::vector<double>& p) {
-  Json row{{"image", path}};
-  for (size_t k = 0; k < labels.size(); ++k) row["probabilities"][labels[k]] = p[k];
+  Json row{{"image", path}}, values = Json::object();
+  for (size_t k = 0; k < keys.size(); ++k) values[keys[k]] = p[k];
+  row[flags.cosines ? "cosines" : "probabilities"] = values;
   return row;
+}
+
+void tell_about(const Flags& flags, const std::vector<std::string>& labels) {
+  tell_repeated(labels);
+  if (labels.size() > 1 || flags.cosines) return;
+  tell(
+      "warning: of one label the share is 100 %, whatever the picture shows; --cosines says how "
+      "well it fits\n");
+}
+
+std::vector<double> scores(const Flags& flags, const Clip& model, const Tensor& head,
+                           const Tensor& pixels) {
+  if (!flags.cosines) return softmax(zero_shot_logits(model, head, pixels)).to_vector<double>();
+  return zero_shot_cosines(model, head, pixels).to_vector<double>();
+}
+
+Json classify(const Flags& flags, const LoadedModel& loaded, const std::vector<std::string>& labels,
+              Accounting& account) {
+  const Tensor head = head_of(flags, loaded, labels);
+  const auto keys = keys_of(labels);
+  Progress progress("classify", static_cast<int64_t>(flags.images.size()));
+  Json results = Json::array();
+  for (const std::string& path : flags.images) {
+    progress.clear();
+    const auto pixels = pixels_of(path, loaded.model->config().preprocess, account);
+    if (!pixels) continue;
+    const auto p = scores(flags, *loaded.model, head, *pixels);
+    if (flags.json)
+      results.push_back(row_of(flags, path, keys, p));
+    else
+      print_table(flags, path, labels, p);
+    progress.update(account.listed);
+  }
+  return results;
 }
 
 int run(const Flags& flags) {
@@ -85,18 +141,11 @@ int run(const Flags& flags) {
       flags.labels.empty() ? read_labels(flags.labels_file) : split_labels(flags.labels);
   prompt_templates(flags.templates);  // what is misspelled is said before a model is read
   const LoadedModel loaded = flags.open();
-  const Tensor head = head_of(flags, loaded, labels);
+  tell_about(flags, labels);
   Accounting account;
-  Json results = Json::array();
-  for (const std::string& path : flags.images) {
-    const auto pixels = pixels_of(path, loaded.model->config().preprocess, account);
-    if (!pixels) continue;
-    const auto p = softmax(zero_shot_logits(*loaded.model, head, *pixels)).to_vector<double>();
-    if (!flags.json) print_table(path, labels, p, static_cast<size_t>(flags.top));
-    results.push_back(row_of(path, labels, p));
-  }
+  const Json results = classify(flags, loaded, labels, account);
   if (flags.json) {
-    Json object{{"results", results}};
+    Json object{{"labels", labels}, {"results", results}};
     add_accounting(object, account);
     print_json(object);
   }
@@ -115,6 +164,7 @@ void declare(Command command, Flags& flags) {
       .flag("--truncate", flags.truncate, "cut prompts longer than the context")
       .option("--max-bad-fraction", flags.max_bad_fraction,
               "of the pictures that may be left out because they cannot be read", kFraction)
+      .flag("--cosines", flags.cosines, "how well each label fits, instead of shares of the whole")
       .option("--top", flags.top, "labels shown in the table", kAtLeastOne)
       .json(flags.json)
       .threads();

@@ -18,10 +18,23 @@ std::string fill_prompt(const std::string& prompt, const std::string& name);
 std::vector<std::string> filled_prompts(const std::vector<std::string>& templates,
                                         const std::vector<std::string>& names);
 
-/// Class names from "a,b,c". Throws Error if fewer than two are left or one is empty: a softmax
-/// over a single label says 100 % whatever the picture shows.
+/// Class names from "a,b,c", without blanks around them. Throws Error if there is none, or one is
+/// empty. A name may stand there twice, as "missile" does among OpenAI's for ImageNet: both are
+/// classes, and the first of them has whatever fits both.
 std::vector<std::string> split_labels(const std::string& comma_separated);
 /// Class names from a file, one per line; same rules.
 std::vector<std::string> read_labels(const std::string& path);
+/// Which names stand there more than once: "'missile' is label 658 and 745"; empty if none does.
+std::string repeated_labels(const std::vector<std::string>&);
+
+/// Names for classes that are kept in folders, and a sentence on how the file was read.
+struct ClassNames {
+  std::vector<std::string> names;  ///< at the positions of the folders
+  std::string understood;
+};
+/// From a file with lines "folder<TAB>name" in any order, or of names alone in the order of the
+/// folders, which is sorted. Throws Error unless each folder gets one name, and for lines of both
+/// kinds.
+ClassNames read_class_names(const std::string& path, const std::vector<std::string>& folders);
 
 }  // namespace diptych

@@ -63,9 +63,9 @@ void check_distinct(const Tokenizer& words, const std::vector<std::string>& name
   for (const std::string& name : names) {
     const std::string text = fill_prompt(prompt, name);
     const auto [first, is_new] = seen.emplace(words.tokenize(text, context, overflow), name);
-    check(is_new, "labels: ", in_quotes(first->second), " and ", in_quotes(name),
-          " are the same tokens in ", in_quotes(prompt), ": ",
-          is_new ? "" : hint(words, text, context));
+    check(is_new || first->second == name, "labels: ", in_quotes(first->second), " and ",
+          in_quotes(name), " are the same tokens in ", in_quotes(prompt), ": ",
+          is_new || first->second == name ? "" : hint(words, text, context));
   }
 }
 
@@ -125,10 +125,14 @@ Tensor cached_zero_shot_head(const Clip& model, const Tokenizer& words,
   return head;
 }
 
+Tensor zero_shot_cosines(const Clip& model, const Tensor& head, const Tensor& pixels) {
+  const NoGrad no_grad;
+  return matmul(l2_normalize(encode_pixels(model, pixels)), transpose(head, 0, 1));
+}
+
 Tensor zero_shot_logits(const Clip& model, const Tensor& head, const Tensor& pixels) {
   const NoGrad no_grad;
-  const Tensor cosines = matmul(l2_normalize(encode_pixels(model, pixels)), transpose(head, 0, 1));
-  const Tensor logits = exp(model.logit_scale()) * cosines;
+  const Tensor logits = exp(model.logit_scale()) * zero_shot_cosines(model, head, pixels);
   check_finite(logits, "classify: row of logits");
   return logits;
 }
