@@ -23,9 +23,15 @@ void check_accounting(const char* op, const Accounting& a, double max_bad_fracti
   check(a.listed == a.used + lost, op, ": ", a.listed, " pictures were listed, ", a.used,
         " used and ", lost, " left out; the sums must agree");
   check(a.used > 0, op, ": no picture is left of ", a.listed, "; left out: ", naming(a.left_out));
+  check_bad_fraction(op, a, max_bad_fraction);
+}
+
+void check_bad_fraction(const char* op, const Accounting& a, double max_bad_fraction) {
+  const auto lost = static_cast<int64_t>(a.left_out.size());
   check(static_cast<double>(lost) <= max_bad_fraction * static_cast<double>(a.listed), op, ": ",
-        lost, " of ", a.listed, " pictures cannot be used, more than --max-bad-fraction ",
-        max_bad_fraction, ": ", naming(a.left_out));
+        a.used + lost < a.listed ? "at least " : "", lost, " of ", a.listed,
+        " pictures cannot be used, more than --max-bad-fraction ", max_bad_fraction, ": ",
+        naming(a.left_out));
 }
 
 }  // namespace diptych

@@ -25,4 +25,7 @@ std::string naming(const std::vector<LeftOut>&);
 /// than `max_bad_fraction` of the pictures were left out, which it names. `op` starts the message.
 void check_accounting(const char* op, const Accounting&, double max_bad_fraction);
 
+/// The last of these alone, while there are pictures still to come.
+void check_bad_fraction(const char* op, const Accounting&, double max_bad_fraction);
+
 }  // namespace diptych

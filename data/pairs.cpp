@@ -50,7 +50,8 @@ class TableReader {
  private:
   void read_header(const CsvRow& header) {
     image_ = find_column(header, options_.image_key, name_);
-    caption_ = find_column(header, options_.caption_key, name_);
+    has_captions_ = !options_.caption_key.empty();
+    if (has_captions_) caption_ = find_column(header, options_.caption_key, name_);
     columns_ = header.fields.size();
   }
 
@@ -59,13 +60,14 @@ class TableReader {
           " fields, the header has ", columns_, "; quote fields that hold the separator");
     check(!row.fields[image_].empty(), "pairs: ", name_, ":", row.line, ": no picture in column '",
           options_.image_key, "'");
-    pairs_.add(row.fields[image_], row.fields[caption_]);
+    pairs_.add(row.fields[image_], has_captions_ ? row.fields[caption_] : "");
   }
 
   PairList pairs_;
   const std::string& name_;
   const PairOptions& options_;
   size_t columns_ = 0, image_ = 0, caption_ = 0;
+  bool has_captions_ = true;
 };
 
 }  // namespace

@@ -24,7 +24,7 @@ struct PairSource {
 struct PairOptions {
   char separator = '\t';
   std::string image_key = "filepath";
-  std::string caption_key = "title";
+  std::string caption_key = "title";  ///< empty: captions are not wanted, and empty
 };
 
 /// Opens a folder or a .tsv / .csv table. Throws Error if there is no pair.

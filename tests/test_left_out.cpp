@@ -8,7 +8,7 @@
 #include "data/left_out.h"
 #include "data/pairs.h"
 #include "data/picture_files.h"
-#include "data/picture_set.h"
+#include "data/picture_batches.h"
 #include "tensor/io/npy.h"
 #include "tests/program.h"
 

@@ -1,15 +1,17 @@
 // clip/cli/embed.cpp — `diptych embed`: features of pictures or texts as an .npy file.
 #include <fmt/core.h>
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "clip/cli/account.h"
 #include "clip/cli/command.h"
 #include "clip/console.h"
 #include "clip/eval/zero_shot.h"
-#include "data/picture_set.h"
+#include "clip/train/progress.h"
+#include "data/picture_batches.h"
 #include "data/text/captions.h"
-
 #include "tensor/io/npy.h"
 #include "tensor/io/text_file.h"
 
@@ -17,63 +19,153 @@ namespace diptych::cli {
 namespace {
 
 constexpr int64_t kMaxTexts = int64_t{1} << 30;  // bytes of --texts
+constexpr int64_t kBatch = 64;                   // what is in memory at once
 
 struct Flags : ModelFlags {
   std::vector<std::string> images;
-  std::string pixels, texts, tokens, out;
+  std::string pixels, texts, tokens, out, names, separator = "\t";
+  PairOptions columns;
   double max_bad_fraction = 0;
   bool normalize = false, truncate = false, json = false;
 };
 
-Tensor image_features(const Flags& flags, const Clip& model, Accounting& account) {
-  PictureSet set =
-      load_pictures("embed", flags.images, model.config().preprocess, flags.max_bad_fraction);
-  account = std::move(set.accounting);
-  tell(left_out_line(account));
-  return encode_pixels(model, set.pixels);
-}
+/// What was written.
+struct Written {
+  int64_t rows = 0;
+  std::optional<Accounting> account;  ///< of --images
+  std::string names;                  ///< the file of names; empty if there is none
+};
 
-Tensor text_features(const Flags& flags, const LoadedModel& loaded) {
-  const auto texts = read_lines(flags.texts, kMaxTexts);
-  const Tensor x = encode_texts(*loaded.model, loaded.words(), texts,
-                                flags.truncate ? Overflow::truncate : Overflow::error);
-  tell_cut(loaded.words(), texts, loaded.model->config().text.context_length);
+Tensor finished(const Flags& flags, const Tensor& features) {
+  const Tensor x = flags.normalize ? l2_normalize(features) : features;
+  check_finite(x, "embed: row");
   return x;
 }
 
-Tensor features(const Flags& flags, const LoadedModel& loaded, Accounting& account) {
-  const Clip& model = *loaded.model;
-  if (!flags.images.empty()) return image_features(flags, model, account);
-  if (!flags.pixels.empty()) return encode_pixels(model, load_npy(flags.pixels));
-  if (!flags.texts.empty()) return text_features(flags, loaded);
-  const NoGrad no_grad;
-  const Captions captions = pack_padded(load_npy(flags.tokens), caption_end(model.config().text));
-  return model.encode_text(captions.to(model.device()));
+// As pandas reads it back: a field that could be taken for more is in quotes.
+std::string field(const std::string& name) {
+  if (name.find_first_of("\t\r\n\"") == name.npos) return name;
+  std::string out = "\"";
+  for (const char c : name) out += c == '"' ? std::string(2, c) : std::string(1, c);
+  return out + '"';
 }
 
-int run(const Flags& flags) {
+// Beside the array, unless that is a device or a pipe.
+std::string names_file(const Flags& flags) {
+  if (!flags.names.empty()) return flags.names;
+  if (is_there(flags.out) && !is_file(flags.out)) return {};
+  return (std::filesystem::path(flags.out).parent_path() / "names.tsv").string();
+}
+
+void embed_pictures(const Flags& flags, const Clip& model, const PictureNames& pictures,
+                    NpyRows& rows, FileWriter* names, Written& written) {
+  const Preprocess& how = model.config().preprocess;
+  const Tensor table = pixel_table(how).to(model.device());
+  Progress progress("embed", pictures.size());
+  written.account = each_picture_batch(
+      "embed", pictures, how, flags.max_bad_fraction, {}, kBatch, [&](const PictureBatch& batch) {
+        rows.add(finished(flags, encode_pixels(model, normalized(batch.bytes, table))));
+        for (const std::string* name : batch.names)
+          if (names) names->write(field(*name) + '\n');
+        progress.update(rows.size());
+      });
+}
+
+Written write_pictures(const Flags& flags, const Clip& model) {
+  const PictureNames pictures = name_pictures(flags.images, flags.columns);
+  Written written;
+  written.names = names_file(flags);
+  write_file_atomically(flags.out, [&](FileWriter& out) {
+    NpyRows rows(out, {model.config().embed_dim}, pictures.size());
+    if (written.names.empty()) {
+      embed_pictures(flags, model, pictures, rows, nullptr, written);
+    } else {
+      write_file_atomically(written.names, [&](FileWriter& names) {
+        embed_pictures(flags, model, pictures, rows, &names, written);
+      });
+    }
+    rows.finish();
+    written.rows = rows.size();
+  });
+  tell(left_out_line(*written.account) + others_line(pictures.others));
+  return written;
+}
+
+Written write_texts(const Flags& flags, const LoadedModel& loaded) {
+  const auto texts = read_lines(flags.texts, kMaxTexts);
+  check(!texts.empty(), "embed: there are no texts in '", flags.texts, "'");
+  const Overflow overflow = flags.truncate ? Overflow::truncate : Overflow::error;
+  const auto count = static_cast<int64_t>(texts.size());
+  Progress progress("embed", count);
+  write_file_atomically(flags.out, [&](FileWriter& out) {
+    NpyRows rows(out, {loaded.model->config().embed_dim}, count);
+    for (int64_t begin = 0; begin < count; begin += kBatch) {
+      const std::vector<std::string> some(texts.begin() + begin,
+                                          texts.begin() + std::min(count, begin + kBatch));
+      rows.add(finished(flags, encode_texts(*loaded.model, loaded.words(), some, overflow)));
+      progress.update(rows.size());
+    }
+    rows.finish();
+  });
+  if (flags.truncate) tell_cut(loaded.words(), texts, loaded.model->config().text.context_length);
+  return {count, {}, {}};
+}
+
+Written write_array(const Flags& flags, const Clip& model) {
+  const NoGrad no_grad;
+  const Tensor given = load_npy(flags.pixels.empty() ? flags.tokens : flags.pixels);
+  const auto encode_tokens = [&] {
+    const Captions captions = pack_padded(given, caption_end(model.config().text));
+    return model.encode_text(captions.to(model.device()));
+  };
+  const Tensor x =
+      finished(flags, flags.pixels.empty() ? encode_tokens() : encode_pixels(model, given));
+  save_npy(flags.out, x);
+  return {x.dim(0), {}, {}};
+}
+
+Written write_features(const Flags& flags, const LoadedModel& loaded) {
+  if (!flags.images.empty()) return write_pictures(flags, *loaded.model);
+  return flags.texts.empty() ? write_array(flags, *loaded.model) : write_texts(flags, loaded);
+}
+
+void check_flags(const Flags& flags) {
   const int sources =
       !flags.images.empty() + !flags.pixels.empty() + !flags.texts.empty() + !flags.tokens.empty();
   check_usage(sources == 1, "embed: give exactly one of --images, --pixels, --texts and --tokens");
-  Accounting account;
-  const Tensor features_found = features(flags, flags.open(), account);
-  const Tensor x = flags.normalize ? l2_normalize(features_found) : features_found;
-  check_finite(x, "embed: row");
-  save_npy(flags.out, x);
+  check_usage(flags.names.empty() || !flags.images.empty(), "embed: --names is of --images");
+  check_usage(flags.separator.size() == 1, "embed: --csv-separator must be one character");
+}
+
+int run(const Flags& given) {
+  check_flags(given);
+  Flags flags = given;
+  flags.columns.separator = flags.separator[0];
+  const LoadedModel loaded = flags.open();
+  const int64_t width = loaded.model->config().embed_dim;
+  const Written written = write_features(flags, loaded);
   if (flags.json) {
-    nlohmann::ordered_json object{{"out", flags.out}, {"shape", {x.dim(0), x.dim(1)}}};
-    if (!flags.images.empty()) add_accounting(object, account);
+    nlohmann::ordered_json object{{"out", flags.out}, {"shape", {written.rows, width}}};
+    if (!written.names.empty()) object["names"] = written.names;
+    if (written.account) add_accounting(object, *written.account);
     print_json(object);
     return 0;
   }
-  tell(fmt::format("{}: f32 ({}, {})\n", flags.out, x.dim(0), x.dim(1)));
+  tell(fmt::format("{}: f32 ({}, {}){}\n", flags.out, written.rows, width,
+                   written.names.empty() ? "" : ", a name for each row in " + written.names));
   return 0;
 }
 
 void declare(Command command, Flags& flags) {
   flags.declare(command);
   command.required("--out", flags.out, ".npy file")
-      .option("--images", flags.images, "PNG or JPEG files")
+      .option("--images", flags.images,
+              "pictures; folders, with all below them; .tsv or .csv tables; .txt lists, a path on "
+              "each line. Relative paths in tables and lists start at their folder")
+      .option("--names", flags.names,
+              "of --images: file for the name of each row (default: names.tsv beside --out)")
+      .option("--csv-separator", flags.separator, "of tables; a tab by default")
+      .option("--csv-img-key", flags.columns.image_key, "column of picture paths")
       .option("--pixels", flags.pixels, ".npy (N, C, R, R) f32, already normalised")
       .option("--texts", flags.texts, "a file with one text per line")
       .option("--tokens", flags.tokens, ".npy (N, T) i64, padded with zeros")

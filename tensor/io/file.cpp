@@ -182,6 +182,17 @@ void FileWriter::write(const void* data, int64_t bytes) {
   position_ += bytes;
 }
 
+void FileWriter::overwrite(int64_t position, std::string_view bytes) {
+  flush();
+  while (!bytes.empty()) {
+    const ssize_t n = ::pwrite(fd_, bytes.data(), bytes.size(), position);
+    if (n < 0 && errno == EINTR) continue;
+    require(n > 0);
+    position += n;
+    bytes.remove_prefix(static_cast<size_t>(n));
+  }
+}
+
 void FileWriter::flush() {
   write_out(buffer_.data(), static_cast<int64_t>(buffer_.size()));
   buffer_.clear();

@@ -66,6 +66,10 @@ class FileWriter {
   void write(const void* data, int64_t bytes);
   void write(std::string_view text) { write(text.data(), static_cast<int64_t>(text.size())); }
 
+  /// Puts other bytes in the place of some that were written. Throws Error for a pipe, which keeps
+  /// none.
+  void overwrite(int64_t position, std::string_view bytes);
+
   int64_t position() const { return position_; }  ///< bytes written so far
 
  private:

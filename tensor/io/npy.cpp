@@ -6,7 +6,6 @@
 #include <string_view>
 
 #include "tensor/factory.h"
-#include "tensor/io/file.h"
 
 namespace diptych {
 namespace {
@@ -199,21 +198,25 @@ Shape reversed(const Shape& shape) {
   return out;
 }
 
-/// The text of the header, padded with spaces so that the data is aligned.
-std::string header_text(const Tensor& x) {
+/// All that stands before the data, padded with spaces so that the data is aligned and begins at
+/// `least` or behind it.
+std::string head_of(DType dtype, const Shape& shape, size_t least = 0) {
   const auto* type = std::find_if(std::begin(kTypes), std::end(kTypes),
-                                  [&](const FileType& t) { return t.dtype == x.dtype(); });
+                                  [&](const FileType& t) { return t.dtype == dtype; });
   std::string text = "{'descr': '" + std::string(type->name) + "', 'fortran_order': False, ";
   text += "'shape': (";
-  for (int i = 0; i < x.rank(); ++i) {
+  for (int i = 0; i < shape.rank(); ++i) {
     if (i > 0) text += ' ';
-    text += std::to_string(x.shape()[i]) + (i == 0 || i + 1 < x.rank() ? "," : "");
+    text += std::to_string(shape[i]) + (i == 0 || i + 1 < shape.rank() ? "," : "");
   }
   text += "), }";
   const size_t before = kMagic.size() + 4;
-  const size_t end = (before + text.size() + 1 + kAlignment - 1) / kAlignment * kAlignment;
-  text.resize(end - before - 1, ' ');
-  return text + '\n';
+  const size_t end = std::max(least, before + text.size() + 1);
+  text.resize((end + kAlignment - 1) / kAlignment * kAlignment - before - 1, ' ');
+  text += '\n';
+  const char prefix[4] = {1, 0, static_cast<char>(text.size() & 0xff),
+                          static_cast<char>(text.size() >> 8)};
+  return std::string(kMagic) + std::string(prefix, sizeof prefix) + text;
 }
 
 }  // namespace
@@ -238,15 +241,37 @@ Tensor load_npy(const std::string& path) {
 void save_npy(const std::string& path, const Tensor& x) {
   check(x.dtype() != DType::bf16, "save: '", path, "': NumPy has no bf16; convert to f32 first");
   const Tensor packed = x.to(Device::cpu).contiguous();
-  const std::string header = header_text(packed);
   write_file_atomically(path, [&](FileWriter& out) {
-    out.write(kMagic);
-    const char prefix[4] = {1, 0, static_cast<char>(header.size() & 0xff),
-                            static_cast<char>(header.size() >> 8)};
-    out.write(prefix, sizeof prefix);
-    out.write(header);
+    out.write(head_of(packed.dtype(), packed.shape()));
     out.write(packed.raw(), packed.numel() * size_of(packed.dtype()));
   });
+}
+
+NpyRows::NpyRows(FileWriter& out, const Shape& row, int64_t expected)
+    : out_(out), row_(row), expected_(expected) {
+  out_.write(head_of(DType::f32, with(expected)));
+}
+
+Shape NpyRows::with(int64_t rows) const {
+  Shape shape{rows};
+  for (int i = 0; i < row_.rank(); ++i) shape.push_back(row_[i]);
+  return shape;
+}
+
+void NpyRows::add(const Tensor& rows) {
+  check(rows.rank() == row_.rank() + 1 && rows.shape() == with(rows.dim(0)) &&
+            rows.dtype() == DType::f32 && size_ + rows.dim(0) <= expected_,
+        "save: rows of ", row_, " f32, at most ", expected_, " of them, do not go on after ", size_,
+        " with ", rows.shape(), ' ', name(rows.dtype()));
+  const Tensor packed = rows.to(Device::cpu).contiguous();
+  out_.write(packed.raw(), packed.numel() * size_of(packed.dtype()));
+  size_ += packed.dim(0);
+}
+
+void NpyRows::finish() {
+  if (size_ == expected_) return;
+  const size_t begin = head_of(DType::f32, with(expected_)).size();
+  out_.overwrite(0, head_of(DType::f32, with(size_), begin));
 }
 
 }  // namespace diptych
