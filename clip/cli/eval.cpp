@@ -1,32 +1,29 @@
 // clip/cli/eval.cpp — `diptych eval`: zero-shot accuracy, with CLIP_benchmark's keys.
+#include "clip/cli/eval.h"
+
 #include <fmt/core.h>
 
-#include <nlohmann/json.hpp>
+#include <functional>
 
 #include "clip/cli/account.h"
-#include "clip/cli/command.h"
 #include "clip/console.h"
-#include "clip/data_source.h"
-#include "clip/eval/accuracy.h"
 #include "clip/eval/prompts.h"
 #include "clip/eval/report.h"
 #include "clip/eval/zero_shot.h"
 #include "clip/train/progress.h"
 #include "data/tinted_fashion.h"
-#include "tensor/io/file.h"
 
 namespace diptych::cli {
 namespace {
 
 using Json = nlohmann::ordered_json;
+using Flags = EvalFlags;
 
-struct Flags : ModelFlags {
-  std::string data, task = "zeroshot", split = "test", templates, report;
-  int64_t batch_size = 250;
-  double max_bad_fraction = 0.01;
-  int workers = 1;
-  bool json = false, truncate = false;
-};
+Json metrics(const Accuracy& a) {
+  return {{"acc1", a.acc1}, {"acc5", a.acc5}, {"mean_per_class_recall", a.mean_per_class_recall}};
+}
+
+}  // namespace
 
 Predictions predict(const Flags& flags, const LoadedModel& loaded, const Dataset& dataset,
                     const Tensor& head) {
@@ -52,10 +49,6 @@ Tensor head_of(const Flags& flags, const LoadedModel& loaded, const std::vector<
   return head;
 }
 
-Json metrics(const Accuracy& a) {
-  return {{"acc1", a.acc1}, {"acc5", a.acc5}, {"mean_per_class_recall", a.mean_per_class_recall}};
-}
-
 Json result(const Flags& flags, const std::string& dataset, const Accuracy& a) {
   check(a.pictures > 0, "eval: there is no picture for ", dataset);
   return {{"dataset", dataset},    {"model", flags.model},
@@ -64,19 +57,39 @@ Json result(const Flags& flags, const std::string& dataset, const Accuracy& a) {
           {"language", "en"}};
 }
 
+void print_heads(const std::string& what) {
+  print(fmt::format("  {:<48} {:>8} {:>10} {:>10}\n", what, "pictures", "top-1", "top-5"));
+}
+
 void print_row(const std::string& what, const Accuracy& a) {
   check(a.pictures > 0, "eval: there is no picture for: ", what);
-  print(fmt::format("  {:<48} {:>7} {:>8.2f} % {:>8.2f} %\n", what, a.pictures, 100 * a.acc1,
+  print(fmt::format("  {:<48} {:>8} {:>8.2f} % {:>8.2f} %\n", what, a.pictures, 100 * a.acc1,
                     100 * a.acc5));
 }
 
-// Of the pictures that were to be classified, and those that were none.
 Accounting account_for(const Flags& flags, const Predictions& predictions,
                        const std::vector<LeftOut>& elsewhere, int64_t listed) {
   Accounting a{listed, static_cast<int64_t>(predictions.labels.size()), elsewhere};
   a.left_out.insert(a.left_out.end(), predictions.left_out.begin(), predictions.left_out.end());
   check_accounting("eval", a, flags.max_bad_fraction);
   return a;
+}
+
+namespace {
+
+// Half of the pictures are of combinations never seen in training; those are kept as files, too.
+void report_fashion(const std::string& folder, const TintedFashion& dataset,
+                    const Predictions& predictions,
+                    const std::function<bool(int64_t label)>& held_out) {
+  ReportSource source;
+  source.names = tinted::class_names();
+  source.picture = [&](int64_t index) { return dataset.view(index, 0).image; };
+  source.groups = {{"Combinations of colour and garment never seen in training",
+                    first_rows(predictions, held_out)},
+                   {"Combinations seen in training (other pictures)",
+                    first_rows(predictions, [&](int64_t label) { return !held_out(label); })}};
+  write_report(folder, source, predictions);
+  save_examples(folder, source, predictions, source.groups[0]);
 }
 
 // Each class is one name in several sentences; labels of the dataset are colour · 10 + garment.
@@ -103,7 +116,7 @@ int run_fashion(const Flags& flags, const LoadedModel& loaded) {
   const Accuracy seen = accuracy(by_combination, [&](int64_t label) { return !held_out(label); });
   const Accuracy unseen = accuracy(by_combination, held_out);
   const Accuracy garment = accuracy(by_garment, [](int64_t) { return true; });
-  if (!flags.report.empty()) write_report(flags.report, dataset, by_combination, held_out);
+  if (!flags.report.empty()) report_fashion(flags.report, dataset, by_combination, held_out);
   const std::string name = "tinted-fashion-mnist/" + flags.split;
   if (flags.json) {
     print_json(Json{{"results",
@@ -113,47 +126,22 @@ int run_fashion(const Flags& flags, const LoadedModel& loaded) {
   }
   print(fmt::format("zero-shot on tinted Fashion-MNIST, {} pictures, {} templates\n", flags.split,
                     templates.size()));
-  print(fmt::format("  {:<48} {:>7} {:>10} {:>10}\n", "", "pictures", "top-1", "top-5"));
+  print_heads("");
   print_row("120 ways, the 100 combinations seen in training", seen);
   print_row("120 ways, the 20 combinations never seen", unseen);
   print_row("10 ways, garment alone, no colour word", garment);
   return 0;
 }
 
-int run_folders(const Flags& flags, const LoadedModel& loaded) {
-  check(is_folder(flags.data),
-        "eval: --data must be fashion or a folder with one sub-folder per class, got '", flags.data,
-        "'");
-  check_usage(flags.report.empty(), "eval: --report is of fashion; folders have none");
-  const LabelledSource source = open_class_folders(flags.data, loaded.model->config().preprocess);
-  const auto elsewhere = static_cast<int64_t>(source.left_out.size());
-  const int64_t listed = source.dataset->size() + elsewhere;
-  // Before the work of the others.
-  check_accounting("eval", {listed, listed - elsewhere, source.left_out}, flags.max_bad_fraction);
-  const auto templates = prompt_templates(flags.templates.empty() ? "simple" : flags.templates);
-  const Predictions predictions = predict(flags, loaded, *source.dataset,
-                                          head_of(flags, loaded, source.class_names, templates));
-  const Accounting account = account_for(flags, predictions, source.left_out, listed);
-  const Accuracy all = accuracy(predictions, [](int64_t) { return true; });
-  if (flags.json) {
-    Json object = result(flags, flags.data, all);
-    add_accounting(object, account);
-    object["other_files"] = source.others.size();
-    print_json(object);
-    return 0;
-  }
-  print(fmt::format("zero-shot on {}, {} classes, {} templates\n", flags.data,
-                    source.class_names.size(), templates.size()));
-  print_row("all pictures", all);
-  print(left_out_line(account) + others_line(source.others));
-  return 0;
-}
-
 int run(const Flags& flags) {
   check_usage(flags.task == "zeroshot", "eval: --task ", flags.task,
               " is not available; known: zeroshot");
+  const bool fashion = flags.data == "fashion";
+  check_usage(!fashion || flags.labels_file.empty(),
+              "eval: --labels-file names the classes of folders; those of fashion are known");
+  if (!flags.templates.empty()) prompt_templates(flags.templates);  // wrong ones are said at once
   const LoadedModel loaded = flags.open();
-  return flags.data == "fashion" ? run_fashion(flags, loaded) : run_folders(flags, loaded);
+  return fashion ? run_fashion(flags, loaded) : eval_folders(flags, loaded);
 }
 
 void declare(Command command, Flags& flags) {
@@ -167,7 +155,12 @@ void declare(Command command, Flags& flags) {
               template_names() + ", or a file (default: fashion for fashion, else simple)")
       .flag("--truncate", flags.truncate, "cut prompts longer than the context")
       .option("--report", flags.report,
-              "folder for example pictures and what they were taken for (fashion)")
+              "folder for example pictures and what they were taken for; of folders also a table "
+              "of all classes and one of all confusions")
+      .option(
+          "--labels-file", flags.labels_file,
+          "names for classes in folders: lines \"folder<TAB>name\", or names alone in the order "
+          "of the folders (default: the folders' own)")
       .option("--batch-size", flags.batch_size, "pictures at a time", kAtLeastOne)
       .option("--max-bad-fraction", flags.max_bad_fraction,
               "stop when more pictures than this cannot be used", kFraction)

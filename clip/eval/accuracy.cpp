@@ -46,6 +46,7 @@ Predictions classify_dataset(const Clip& model, const Tensor& head, Loader& load
     for (size_t b = 0; b < batch->labels.size(); ++b) {
       add_ranked(logits.data() + b * K, K, out);
       out.labels.push_back(batch->labels[b]);
+      out.indices.push_back(batch->indices[b]);
     }
     if (progress) progress(static_cast<int64_t>(out.labels.size() + out.left_out.size()));
   }
@@ -73,6 +74,38 @@ Accuracy accuracy(const Predictions& predictions, const std::function<bool(int64
   result.acc1 /= static_cast<double>(result.pictures);
   result.acc5 /= static_cast<double>(result.pictures);
   return result;
+}
+
+std::vector<Accuracy> accuracy_by_class(const Predictions& predictions, int64_t classes) {
+  std::vector<Accuracy> rows(static_cast<size_t>(classes));
+  for (size_t i = 0; i < predictions.labels.size(); ++i) {
+    const int64_t label = predictions.labels[i];
+    const auto& ranked = predictions.ranked[i];
+    Accuracy& row = rows.at(static_cast<size_t>(label));
+    ++row.pictures;
+    row.acc1 += ranked[0] == label;
+    row.acc5 += std::find(ranked.begin(), ranked.end(), label) != ranked.end();
+  }
+  for (Accuracy& row : rows) {
+    if (row.pictures == 0) continue;
+    row.acc1 /= static_cast<double>(row.pictures);
+    row.acc5 /= static_cast<double>(row.pictures);
+    row.mean_per_class_recall = row.acc1;
+  }
+  return rows;
+}
+
+std::vector<Confusion> confusions(const Predictions& predictions) {
+  std::map<std::pair<int64_t, int64_t>, int64_t> counts;
+  for (size_t i = 0; i < predictions.labels.size(); ++i) {
+    const int64_t label = predictions.labels[i], first = predictions.ranked[i][0];
+    if (first != label) ++counts[{label, first}];
+  }
+  std::vector<Confusion> pairs;
+  for (const auto& [pair, count] : counts) pairs.push_back({pair.first, pair.second, count});
+  std::stable_sort(pairs.begin(), pairs.end(),
+                   [](const Confusion& a, const Confusion& b) { return a.pictures > b.pictures; });
+  return pairs;
 }
 
 }  // namespace diptych
