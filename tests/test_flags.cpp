@@ -31,7 +31,12 @@ TEST_CASE("flags: what is no finite number of its type is wrong usage") {
                            "--grad-clip-norm nan",
                            "--max-bad-fraction nan",
                            "--seed -1",
-                           "--seed 1e3",
+                           "--seed 1e30",
+                           "--seed 1.5e0",
+                           "--seed 1e-3",
+                           "--seed -1e3",
+                           "--seed 1e17",
+                           "--seed 1e3e3",
                            "--seed 18446744073709551616",
                            "--seed 0x10000000000000000",
                            "--seed nan",
@@ -54,8 +59,13 @@ TEST_CASE("flags: what is no finite number of its type is wrong usage") {
 TEST_CASE("flags: whole numbers are decimal, up to the last that the type can hold") {
   REQUIRE_BINARY();
   const TempDir dir;
-  for (const auto& [given, meant] : std::vector<std::pair<std::string, uint64_t>>{
-           {"18446744073709551615", UINT64_MAX}, {"010", 10}, {"0x10", 16}, {"+7", 7}}) {
+  for (const auto& [given, meant] :
+       std::vector<std::pair<std::string, uint64_t>>{{"18446744073709551615", UINT64_MAX},
+                                                     {"010", 10},
+                                                     {"0x10", 16},
+                                                     {"+7", 7},
+                                                     {"1e3", 1000},
+                                                     {"1.5E3", 1500}}) {
     REQUIRE(diptych_run(small_run(dir, 1) + "--seed " + given).exit_code == 0);
     CHECK(nlohmann::json::parse(get_file(dir / "run/params.json"))["seed"] == meant);
     fs::remove_all(dir / "run");

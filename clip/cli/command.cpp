@@ -47,8 +47,25 @@ std::string read_number(const std::string& text, double& value) {
   return std::isfinite(value) ? "" : "'" + text + "' is no finite number";
 }
 
+/// 1e3 and 1.5e3 for 1000 and 1500: whole numbers up to 2⁵³, which a double has exactly.
+template <std::integral T>
+bool read_power(const std::string& text, T& value) {
+  double x = 0;
+  if (text.find_first_of("eE") == text.npos ||
+      text.find_first_not_of("0123456789+-.eE") != text.npos || !read_number(text, x).empty())
+    return false;
+  constexpr double kMost = 9007199254740992;
+  if (x != std::floor(x) || std::abs(x) > kMost ||
+      x > static_cast<double>(std::numeric_limits<T>::max()) ||
+      x < static_cast<double>(std::numeric_limits<T>::min()))
+    return false;
+  value = static_cast<T>(x);
+  return true;
+}
+
 template <std::integral T>
 std::string read_number(const std::string& text, T& value) {
+  if (read_power(text, value)) return {};
   const bool hex = text.starts_with("0x");
   const char* begin = text.data() + (hex ? 2 : text.starts_with('+') ? 1 : 0);
   const char* const end = text.data() + text.size();

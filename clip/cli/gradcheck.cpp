@@ -11,6 +11,7 @@
 #include "clip/cli/command.h"
 #include "clip/console.h"
 #include "clip/loss.h"
+#include "clip/spelling.h"
 #include "nn/layer_table.h"
 
 namespace diptych::cli {
@@ -29,10 +30,42 @@ struct Row {
   GradcheckResult result;
 };
 
+std::string lower(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  return text;
+}
+
+bool has_part(const std::string& name, const std::string& part) {
+  return lower(name).find(lower(part)) != std::string::npos;
+}
+
 bool wanted(const Flags& flags, const std::string& name) {
   if (flags.names.empty()) return true;
   return std::any_of(flags.names.begin(), flags.names.end(),
-                     [&](const std::string& part) { return name.find(part) != std::string::npos; });
+                     [&](const std::string& part) { return has_part(name, part); });
+}
+
+constexpr const char* kLoss = "contrastive_loss";
+
+// Before anything is computed: a name in which nothing has a part, and what it may have meant.
+void check_names(const Flags& flags) {
+  std::vector<std::string> known{kLoss};
+  for (const OpCase& op : op_table()) known.push_back(op.name);
+  for (const nn::LayerCase& layer : nn::layer_table(flags.device())) known.push_back(layer.name);
+  for (const std::string& part : flags.names) {
+    const bool found = std::any_of(known.begin(), known.end(),
+                                   [&](const std::string& name) { return has_part(name, part); });
+    if (found) continue;
+    std::vector<std::string> lowered;
+    for (const std::string& name : known) lowered.push_back(lower(name));
+    const auto at = std::find(lowered.begin(), lowered.end(), nearest(lower(part), lowered));
+    const std::string guess =
+        at == lowered.end() ? "" : known[static_cast<size_t>(at - lowered.begin())];
+    fail("gradcheck: no operator or layer has '", part, "' in its name",
+         guess.empty() ? "; without names all are checked and listed"
+                       : "; did you mean " + guess + "?");
+  }
 }
 
 // Rows of one operator count as one line: its worst.
@@ -59,14 +92,13 @@ void check_layers(const Flags& flags, std::vector<Row>& rows) {
     if (wanted(flags, layer.name))
       rows.push_back({layer.name, "layer", gradcheck(layer.f, layer.inputs)});
   }
-  const std::string loss = "contrastive_loss";
-  if (!wanted(flags, loss)) return;
+  if (!wanted(flags, kLoss)) return;
   const Device device = flags.device();
   const std::vector<Tensor> inputs{randn({5, 4}, {3, 0}, DType::f64, device),
                                    randn({5, 4}, {3, 1}, DType::f64, device),
                                    full({}, 1.5, DType::f64, device)};
   rows.push_back(
-      {loss, "loss",
+      {kLoss, "loss",
        gradcheck(
            [](const std::vector<Tensor>& in) { return contrastive_loss(in[0], in[1], in[2]); },
            inputs)});
@@ -80,12 +112,9 @@ nlohmann::ordered_json finding(double x) {
 
 int run(const Flags& flags) {
   flags.require();
+  check_names(flags);
   std::vector<Row> rows = check_operators(flags);
   check_layers(flags, rows);
-  for (const std::string& part : flags.names)
-    check(std::any_of(rows.begin(), rows.end(),
-                      [&](const Row& row) { return row.name.find(part) != std::string::npos; }),
-          "gradcheck: no operator or layer has '", part, "' in its name");
   int64_t failed = 0;
   nlohmann::ordered_json out = nlohmann::ordered_json::array();
   if (!flags.json)
@@ -108,7 +137,9 @@ int run(const Flags& flags) {
 }
 
 void declare(Command command, Flags& flags) {
-  command.option("names", flags.names, "only operators and layers whose name contains one of these")
+  command
+      .option("names", flags.names,
+              "only operators and layers whose name contains one of these, in any case")
       .device(flags)
       .json(flags.json)
       .threads();

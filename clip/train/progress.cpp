@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <cstdlib>
 #include <utility>
 
 #include "clip/console.h"
@@ -28,7 +27,7 @@ std::string duration(double seconds) {
 Progress::Progress(std::string what, int64_t total, bool quiet)
     : what_(std::move(what)),
       total_(std::max<int64_t>(total, 1)),
-      terminal_(isatty(STDERR_FILENO) && !std::getenv("NO_COLOR")),
+      terminal_(isatty(STDERR_FILENO)),
       quiet_(quiet),
       started_(seconds_now()) {}
 

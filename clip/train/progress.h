@@ -6,7 +6,7 @@
 
 namespace diptych {
 
-/// Shows nothing during the first two seconds. On a terminal (without NO_COLOR), a bar with rate
+/// Shows nothing during the first two seconds. On a terminal, a bar without colours, with rate
 /// and time left, redrawn at most ten times a second; elsewhere a line every ten seconds, or none
 /// if `quiet`.
 class Progress {
