@@ -162,6 +162,10 @@ TEST_CASE("cli: embed has the same rows for a folder as for its pictures, and na
   const Tensor y = load_npy(dir / "y.npy");
   CHECK(y.dim(0) == 70);
   CHECK(same_bits(y, x.slice(0, 0, 70)));  // the other is last in the order of paths
+  put_file(dir / "names.tsv", "filepath\nd/1.png\n");
+  CHECK(contains(diptych_run(embed + (dir / "z.npy") + " --images " + (dir / "names.tsv")).err,
+                 "would be replaced by the names"));
+  CHECK(get_file(dir / "names.tsv") == "filepath\nd/1.png\n");
   // Nothing is written if too much is bad, beside a device no names.
   fs::remove_all(dir / "x");
   fs::create_directories(dir / "x");

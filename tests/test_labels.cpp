@@ -108,6 +108,8 @@ TEST_CASE("cli: classify takes labels that repeat, one label, and gives cosines"
   CHECK(r.exit_code == 0);
   CHECK(r.err == "");
   CHECK(!contains(r.out, "%"));
+  CHECK(
+      contains(diptych_run(classify + " --labels " + (dir / "p.png")).err, "--labels-file reads"));
   // The same numbers as those of the features.
   const std::string model = (dir / "m.safetensors");
   put_file(dir / "t", "red\nblue\n");
@@ -253,7 +255,7 @@ TEST_CASE("cli: tokenize shows pieces, reads every editor's texts, and refuses o
   CHECK(r.exit_code == 1);
   CHECK(contains(r.err, "stdin: line 2, byte 7"));
   CHECK(contains(diptych_run(tokenize, std::string("a\0", 2)).err, "a NUL"));
-  CHECK(contains(diptych_run(tokenize, std::string(3 << 20, 'x')).err, "stdin: a line of more"));
+  CHECK(contains(diptych_run(tokenize, std::string(3 << 20, 'x')).err, "stdin: line 1 has more than"));
 }
 
 TEST_CASE("cli: preprocess --png shows what the model sees") {

@@ -78,6 +78,8 @@ TEST_CASE("text file: lines end as on Unix or on Windows, and the last one as it
   CHECK(lines("a\rb\r") == Lines{"a\rb"});
   CHECK(lines("").empty());
   CHECK(lines(utf16("cat\r\ndog\r\n", true, kLittle)) == Lines{"cat", "dog"});
+  put_file(dir / "long", "a\n" + std::string((1 << 20) + 1, 'x'));
+  CHECK(contains(error_of([&] { read_lines(dir / "long", 1 << 22); }), "long': line 2 has more"));
   const std::string longer(3 << 20, 'x');  // more than a piece, and a character across its end
   CHECK(contains(error_of([&] { lines(longer); }), "is larger than the limit of 1048576 bytes"));
   const std::string cut = std::string((1 << 20) - 1, 'x') + "\xc3\xa4\n\xff";

@@ -22,11 +22,15 @@ std::string others_line(const std::vector<std::string>& others) {
                      in_quotes(others[0]));
 }
 
-void tell_cut(const Tokenizer& words, const std::vector<std::string>& texts, int64_t context) {
-  const TextLengths found = measure_lengths(words, texts_of(texts), context);
+void tell_cut(const Tokenizer& words, const Texts& texts, int64_t context) {
+  const TextLengths found = measure_lengths(words, texts, context);
   if (found.longer == 0) return;
   tell(fmt::format("{} of {} texts were cut to the context of {} tokens, the first is {}\n",
                    found.longer, found.texts, context, in_quotes(found.first_longer)));
+}
+
+void tell_cut(const Tokenizer& words, const std::vector<std::string>& texts, int64_t context) {
+  tell_cut(words, texts_of(texts), context);
 }
 
 void tell_repeated(const std::vector<std::string>& labels) {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "data/left_out.h"
+#include "data/text/texts.h"
 #include "data/text/tokenizer.h"
 
 namespace diptych::cli {
@@ -25,6 +26,7 @@ std::string left_out_line(const Accounting&);
 std::string others_line(const std::vector<std::string>& others);
 
 /// Says on stderr how many of the texts are longer than the context, and so were cut.
+void tell_cut(const Tokenizer&, const Texts& texts, int64_t context);
 void tell_cut(const Tokenizer&, const std::vector<std::string>& texts, int64_t context);
 
 /// Warns on stderr, naming them, of labels that stand there more than once.

@@ -13,6 +13,7 @@
 #include "clip/eval/zero_shot.h"
 #include "clip/train/progress.h"
 #include "data/image/transform.h"
+#include "tensor/io/file.h"
 
 namespace diptych::cli {
 namespace {
@@ -137,6 +138,8 @@ Json classify(const Flags& flags, const LoadedModel& loaded, const std::vector<s
 int run(const Flags& flags) {
   check_usage(flags.labels.empty() != flags.labels_file.empty(),
               "classify: give either --labels or --labels-file");
+  check_usage(!is_file(flags.labels), "classify: --labels '", flags.labels,
+              "' is a file; --labels-file reads it");
   const auto labels =
       flags.labels.empty() ? read_labels(flags.labels_file) : split_labels(flags.labels);
   prompt_templates(flags.templates);  // what is misspelled is said before a model is read

@@ -77,6 +77,17 @@ std::string read_number(const std::string& text, T& value) {
              : "'" + text + "' is no whole number" + (std::is_unsigned_v<T> ? " from 0 on" : "");
 }
 
+/// "in [0 - 1]", ">= 1" where only people would count so far, empty if all is allowed.
+template <class T>
+std::string range_of(const Bounds& bounds) {
+  const auto shown = [](double x) {
+    return std::integral<T> ? fmt::format("{:.0f}", x) : fmt::format("{:g}", x);
+  };
+  const bool from = bounds.low > Bounds().low, to = bounds.high < kAtLeastOne.high;
+  if (from && to) return fmt::format("in [{} - {}]", shown(bounds.low), shown(bounds.high));
+  return from ? ">= " + shown(bounds.low) : to ? "<= " + shown(bounds.high) : "";
+}
+
 template <class T>
 void check_number(CLI::Option* option, const Bounds& bounds) {
   const auto check = [bounds](std::string& text) -> std::string {
@@ -84,15 +95,15 @@ void check_number(CLI::Option* option, const Bounds& bounds) {
     if (std::string wrong = read_number(text, value); !wrong.empty()) return wrong;
     const auto x = static_cast<double>(value);
     if (x < bounds.low || x > bounds.high)
-      return fmt::format("Value {} not in range {:g} to {:g}", text, bounds.low, bounds.high);
+      return x > kAtLeastOne.high ? "'" + text + "' is too large"
+                                  : "'" + text + "' is not " + range_of<T>(bounds);
     if constexpr (std::integral<T>) text = std::to_string(value);
     return {};
   };
   option->transform(CLI::Validator(check, ""));
   const char* type = std::integral<T> ? "INT" : "FLOAT";
-  const bool bounded = bounds.low > Bounds().low || bounds.high < Bounds().high;
-  option->type_name(bounded ? fmt::format("{} in [{:g} - {:g}]", type, bounds.low, bounds.high)
-                            : type);
+  const std::string range = range_of<T>(bounds);
+  option->type_name(range.empty() ? type : type + (' ' + range));
 }
 
 template <class T>

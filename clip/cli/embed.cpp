@@ -18,8 +18,7 @@
 namespace diptych::cli {
 namespace {
 
-constexpr int64_t kMaxTexts = int64_t{1} << 30;  // bytes of --texts
-constexpr int64_t kBatch = 64;                   // what is in memory at once
+constexpr int64_t kBatch = 64;  // what is in memory at once
 
 struct Flags : ModelFlags {
   std::vector<std::string> images;
@@ -57,6 +56,16 @@ std::string names_file(const Flags& flags) {
   return (std::filesystem::path(flags.out).parent_path() / "names.tsv").string();
 }
 
+// A table of that name is easily given as input.
+void check_not_input(const Flags& flags, const std::string& names) {
+  std::error_code none;
+  for (const std::string& spec : flags.images) {
+    check(
+        !std::filesystem::equivalent(spec, names, none), "embed: '", spec,
+        "' is read, and would be replaced by the names of the rows; --names puts those elsewhere");
+  }
+}
+
 void embed_pictures(const Flags& flags, const Clip& model, const PictureNames& pictures,
                     NpyRows& rows, FileWriter* names, Written& written) {
   const Preprocess& how = model.config().preprocess;
@@ -75,6 +84,7 @@ Written write_pictures(const Flags& flags, const Clip& model) {
   const PictureNames pictures = name_pictures(flags.images, flags.columns);
   Written written;
   written.names = names_file(flags);
+  check_not_input(flags, written.names);
   write_file_atomically(flags.out, [&](FileWriter& out) {
     NpyRows rows(out, {model.config().embed_dim}, pictures.size());
     if (written.names.empty()) {
@@ -91,23 +101,45 @@ Written write_pictures(const Flags& flags, const Clip& model) {
   return written;
 }
 
-Written write_texts(const Flags& flags, const LoadedModel& loaded) {
-  const auto texts = read_lines(flags.texts, kMaxTexts);
-  check(!texts.empty(), "embed: there are no texts in '", flags.texts, "'");
-  const Overflow overflow = flags.truncate ? Overflow::truncate : Overflow::error;
-  const auto count = static_cast<int64_t>(texts.size());
+int64_t count_lines(const InputFile& file) {
+  int64_t count = 0;
+  read_lines(file, [&](const std::string&) { ++count; });
+  return count;
+}
+
+void embed_texts(const Flags& flags, const LoadedModel& loaded, const InputFile& file,
+                 NpyRows& rows, int64_t count) {
   Progress progress("embed", count);
+  std::vector<std::string> batch;
+  const auto encode = [&] {
+    if (batch.empty()) return;
+    rows.add(finished(flags, encode_texts(*loaded.model, loaded.words(), batch,
+                                          flags.truncate ? Overflow::truncate : Overflow::error)));
+    batch.clear();
+    progress.update(rows.size());
+  };
+  read_lines(file, [&](std::string line) {
+    batch.push_back(std::move(line));
+    if (static_cast<int64_t>(batch.size()) == kBatch) encode();
+  });
+  encode();
+}
+
+Written write_texts(const Flags& flags, const LoadedModel& loaded) {
+  const InputFile file("read", flags.texts);
+  const int64_t count = count_lines(file);
+  check(count > 0, "embed: there are no texts in '", flags.texts, "'");
   write_file_atomically(flags.out, [&](FileWriter& out) {
     NpyRows rows(out, {loaded.model->config().embed_dim}, count);
-    for (int64_t begin = 0; begin < count; begin += kBatch) {
-      const std::vector<std::string> some(texts.begin() + begin,
-                                          texts.begin() + std::min(count, begin + kBatch));
-      rows.add(finished(flags, encode_texts(*loaded.model, loaded.words(), some, overflow)));
-      progress.update(rows.size());
-    }
+    embed_texts(flags, loaded, file, rows, count);
     rows.finish();
   });
-  if (flags.truncate) tell_cut(loaded.words(), texts, loaded.model->config().text.context_length);
+  if (flags.truncate) {
+    tell_cut(
+        loaded.words(),
+        [&](const auto& each) { read_lines(file, [&](const std::string& line) { each(line); }); },
+        loaded.model->config().text.context_length);
+  }
   return {count, {}, {}};
 }
 

@@ -12,6 +12,7 @@
 #include "clip/console.h"
 #include "clip/loss.h"
 #include "clip/spelling.h"
+#include "clip/train/progress.h"
 #include "nn/layer_table.h"
 
 namespace diptych::cli {
@@ -71,7 +72,10 @@ void check_names(const Flags& flags) {
 // Rows of one operator count as one line: its worst.
 std::vector<Row> check_operators(const Flags& flags) {
   std::vector<Row> rows;
+  Progress progress("gradcheck", static_cast<int64_t>(op_table().size()), flags.json);
+  int64_t done = 0;
   for (const OpCase& op : op_table()) {
+    progress.update(done++);
     if (!wanted(flags, op.name)) continue;
     PhiloxStream rng(0, 1);
     Inputs inputs = op.inputs(rng);

@@ -4,7 +4,6 @@
 
 #include <cerrno>
 #include <cstring>
-#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "clip/cli/command.h"
@@ -49,21 +48,12 @@ std::string read_some() {
 }
 
 /// Calls `take` with each line as soon as it is there.
-void each_line(const std::function<void(std::string)>& take) {
-  constexpr size_t kMostBytes = size_t{1} << 20;  // far more than a text may have
+void each_line(const LineSplitter::Take& take) {
   TextDecoder decoder("tokenize: stdin");
-  std::string text;
-  for (bool more = true; more;) {
-    const std::string bytes = read_some();
-    more = !bytes.empty();
-    text += more ? decoder.next(bytes) : decoder.finish();
-    size_t begin = 0;
-    for (size_t end; (end = text.find('\n', begin)) != text.npos; begin = end + 1)
-      take(text.substr(begin, end - begin));
-    text.erase(0, begin);
-    check(text.size() <= kMostBytes, "tokenize: stdin: a line of more than ", kMostBytes, " bytes");
-  }
-  if (!text.empty()) take(text);
+  LineSplitter lines("tokenize: stdin", take);
+  for (std::string bytes; !(bytes = read_some()).empty();) lines.next(decoder.next(bytes));
+  lines.next(decoder.finish());
+  lines.finish();
 }
 
 /// Texts to ids: what becomes of the long ones, and how many there were.
@@ -71,8 +61,7 @@ class Lines {
  public:
   Lines(const Flags& flags, const Tokenizer& tokenizer) : flags_(flags), tokenizer_(tokenizer) {}
 
-  void take(std::string line) {
-    if (line.ends_with('\r')) line.pop_back();
+  void take(const std::string& line) {
     ++number_;
     try {
       const auto ids = ids_of(line);
@@ -131,7 +120,7 @@ class Lines {
 int run(const Flags& flags) {
   const Tokenizer tokenizer = open_tokenizer(flags);
   Lines lines(flags, tokenizer);
-  each_line([&](std::string line) { lines.take(std::move(line)); });
+  each_line([&](const std::string& line) { lines.take(line); });
   lines.finish();
   return 0;
 }

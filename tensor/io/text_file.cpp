@@ -2,7 +2,6 @@
 #include "tensor/io/text_file.h"
 
 #include <algorithm>
-#include <sstream>
 
 #include "tensor/types.h"
 
@@ -73,6 +72,11 @@ int64_t take_utf16(std::string_view in, bool little, std::string& out) {
   if (!is_low(second)) return kNone;
   append_utf8(out, 0x10000 + ((unit & 0x3ff) << 10 | (second & 0x3ff)));
   return 4;
+}
+
+void check_size(const InputFile& file, int64_t max_bytes) {
+  check(file.size() <= max_bytes, file.where(), " is larger than the limit of ", max_bytes,
+        " bytes");
 }
 
 int64_t line_ends(std::string_view text) { return std::count(text.begin(), text.end(), '\n'); }
@@ -151,20 +155,45 @@ void read_text(const InputFile& file, const std::function<void(std::string_view)
 
 std::string read_text(const std::string& path, int64_t max_bytes) {
   const InputFile file("read", path);
-  check(file.size() <= max_bytes, file.where(), " is larger than the limit of ", max_bytes,
-        " bytes");
+  check_size(file, max_bytes);
   std::string text;
   read_text(file, [&](std::string_view piece) { text += piece; });
   return text;
 }
 
-std::vector<std::string> read_lines(const std::string& path, int64_t max_bytes) {
-  std::istringstream in(read_text(path, max_bytes));
-  std::vector<std::string> lines;
-  for (std::string line; std::getline(in, line);) {
-    if (line.ends_with('\r')) line.pop_back();
-    lines.push_back(line);
+void LineSplitter::take_line() {
+  if (line_.ends_with('\r')) line_.pop_back();
+  take_(std::exchange(line_, {}));
+  ++number_;
+}
+
+void LineSplitter::next(std::string_view piece) {
+  while (!piece.empty()) {
+    const size_t end = std::min(piece.find('\n'), piece.size());
+    check(line_.size() + end <= kMaxBytes, where_, ": line ", number_, " has more than ", kMaxBytes,
+          " bytes; is it a text?");
+    line_ += piece.substr(0, end);
+    if (end == piece.size()) return;
+    take_line();
+    piece.remove_prefix(end + 1);
   }
+}
+
+void LineSplitter::finish() {
+  if (!line_.empty()) take_line();
+}
+
+void read_lines(const InputFile& file, const LineSplitter::Take& take) {
+  LineSplitter lines(file.where(), take);
+  read_text(file, [&](std::string_view piece) { lines.next(piece); });
+  lines.finish();
+}
+
+std::vector<std::string> read_lines(const std::string& path, int64_t max_bytes) {
+  const InputFile file("read", path);
+  check_size(file, max_bytes);
+  std::vector<std::string> lines;
+  read_lines(file, [&](std::string line) { lines.push_back(std::move(line)); });
   return lines;
 }
 

@@ -38,11 +38,33 @@ class TextDecoder {
   int64_t line_ = 1, taken_ = 0;  // bytes before pending_
 };
 
+/// Cuts a text that comes in pieces into lines without what ends them: \n, or \r\n. A last line
+/// need not end.
+class LineSplitter {
+ public:
+  using Take = std::function<void(std::string)>;
+  static constexpr size_t kMaxBytes = size_t{1} << 20;  ///< of a line: far more than texts have
+
+  LineSplitter(std::string where, Take take) : where_(std::move(where)), take_(std::move(take)) {}
+  /// Throws Error on a line of more than kMaxBytes.
+  void next(std::string_view piece);
+  void finish();
+
+ private:
+  void take_line();
+
+  std::string where_, line_;
+  Take take_;
+  int64_t number_ = 1;
+};
+
 /// The text of a file, in pieces of at most a few MiB. Throws Error as TextDecoder does.
 void read_text(const InputFile&, const std::function<void(std::string_view)>& take);
 /// The whole text of a regular file of at most `max_bytes`.
 std::string read_text(const std::string& path, int64_t max_bytes);
-/// Its lines without what ends them: \n, or \r\n. A last line need not end.
+/// Its lines, one after the other: memory is that of one.
+void read_lines(const InputFile&, const LineSplitter::Take&);
+/// All of them.
 std::vector<std::string> read_lines(const std::string& path, int64_t max_bytes);
 
 }  // namespace diptych
