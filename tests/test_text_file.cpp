@@ -115,7 +115,7 @@ TEST_CASE("text file: labels, templates, tables, captions and vocabularies are r
   };
   check_all(windows);
   put_file(dir / "t.tsv", "filepath\ttitle\n1.png\tcaf\xe9\n");
-  CHECK(contains(error_of([&] { read_pair_table(dir / "t.tsv"); }), "t.tsv': line 2, byte 25"));
+  CHECK(contains(error_of([&] { read_pair_table(dir / "t.tsv"); }), "t.tsv': line 2, byte 24"));
   put_file(dir / "f.txt", "caf\xe9");
   put_file(dir / "g.txt", "good");
   save_png(dir / "g.png", plain(8, 8, {1, 2, 3}));
