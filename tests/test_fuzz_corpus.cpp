@@ -12,14 +12,14 @@ using Target = int(const uint8_t*, size_t);
 
 // The Makefile names each target's LLVMFuzzerTestOneInput after its file.
 extern "C" Target fuzz_config, fuzz_csv, fuzz_image, fuzz_merges, fuzz_npy, fuzz_pickle,
-    fuzz_safetensors, fuzz_text, fuzz_torch, fuzz_zip;
+    fuzz_safetensors, fuzz_text, fuzz_text_file, fuzz_torch, fuzz_zip;
 
 TEST_CASE("fuzz: every input of the corpus is read or refused with an Error") {
   const std::pair<const char*, Target*> targets[] = {
-      {"config", fuzz_config}, {"csv", fuzz_csv},     {"image", fuzz_image},
-      {"merges", fuzz_merges}, {"npy", fuzz_npy},     {"pickle", fuzz_pickle},
-      {"text", fuzz_text},     {"torch", fuzz_torch}, {"safetensors", fuzz_safetensors},
-      {"zip", fuzz_zip}};
+      {"config", fuzz_config},       {"csv", fuzz_csv},     {"image", fuzz_image},
+      {"merges", fuzz_merges},       {"npy", fuzz_npy},     {"pickle", fuzz_pickle},
+      {"text", fuzz_text},           {"torch", fuzz_torch}, {"safetensors", fuzz_safetensors},
+      {"text_file", fuzz_text_file}, {"zip", fuzz_zip}};
   for (const auto& row : targets) {
     const std::string folder = std::string("tests/fuzz/corpus/") + row.first;
     int inputs = 0;

@@ -255,7 +255,8 @@ TEST_CASE("cli: tokenize shows pieces, reads every editor's texts, and refuses o
   CHECK(r.exit_code == 1);
   CHECK(contains(r.err, "stdin: line 2, byte 7"));
   CHECK(contains(diptych_run(tokenize, std::string("a\0", 2)).err, "a NUL"));
-  CHECK(contains(diptych_run(tokenize, std::string(3 << 20, 'x')).err, "stdin: line 1 has more than"));
+  const std::string longest(3 << 20, 'x');
+  CHECK(contains(diptych_run(tokenize, longest).err, "stdin: line 1 has more than"));
 }
 
 TEST_CASE("cli: preprocess --png shows what the model sees") {

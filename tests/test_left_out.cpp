@@ -7,8 +7,8 @@
 #include "data/class_folders.h"
 #include "data/left_out.h"
 #include "data/pairs.h"
-#include "data/picture_files.h"
 #include "data/picture_batches.h"
+#include "data/picture_files.h"
 #include "tensor/io/npy.h"
 #include "tests/program.h"
 

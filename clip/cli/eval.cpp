@@ -4,6 +4,7 @@
 #include <fmt/core.h>
 
 #include <functional>
+#include <nlohmann/json.hpp>
 
 #include "clip/cli/account.h"
 #include "clip/console.h"
@@ -18,10 +19,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 using Flags = EvalFlags;
-
-Json metrics(const Accuracy& a) {
-  return {{"acc1", a.acc1}, {"acc5", a.acc5}, {"mean_per_class_recall", a.mean_per_class_recall}};
-}
 
 }  // namespace
 
@@ -47,14 +44,6 @@ Tensor head_of(const Flags& flags, const LoadedModel& loaded, const std::vector<
     tell_cut(loaded.words(), filled_prompts(templates, names),
              loaded.model->config().text.context_length);
   return head;
-}
-
-Json result(const Flags& flags, const std::string& dataset, const Accuracy& a) {
-  check(a.pictures > 0, "eval: there is no picture for ", dataset);
-  return {{"dataset", dataset},    {"model", flags.model},
-          {"pretrained", ""},      {"task", "zeroshot_classification"},
-          {"metrics", metrics(a)}, {"pictures", a.pictures},
-          {"language", "en"}};
 }
 
 void print_heads(const std::string& what) {
@@ -119,9 +108,10 @@ int run_fashion(const Flags& flags, const LoadedModel& loaded) {
   if (!flags.report.empty()) report_fashion(flags.report, dataset, by_combination, held_out);
   const std::string name = "tinted-fashion-mnist/" + flags.split;
   if (flags.json) {
-    print_json(Json{{"results",
-                     {result(flags, name + "/seen", seen), result(flags, name + "/unseen", unseen),
-                      result(flags, name + "/garment", garment)}}});
+    print_json(Json{
+        {"results",
+         {result<Json>(flags, name + "/seen", seen), result<Json>(flags, name + "/unseen", unseen),
+          result<Json>(flags, name + "/garment", garment)}}});
     return 0;
   }
   print(fmt::format("zero-shot on tinted Fashion-MNIST, {} pictures, {} templates\n", flags.split,

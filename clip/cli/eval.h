@@ -1,7 +1,6 @@
 // clip/cli/eval.h — what the kinds of data of `diptych eval` have in common.
 #pragma once
 
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -29,8 +28,18 @@ Predictions predict(const EvalFlags&, const LoadedModel&, const Dataset&, const 
 Accounting account_for(const EvalFlags&, const Predictions&, const std::vector<LeftOut>& elsewhere,
                        int64_t listed);
 
-/// CLIP_benchmark's record of a result.
-nlohmann::ordered_json result(const EvalFlags&, const std::string& dataset, const Accuracy&);
+/// CLIP_benchmark's record of a result. Json is nlohmann's.
+template <class Json>
+Json result(const EvalFlags& flags, const std::string& dataset, const Accuracy& a) {
+  check(a.pictures > 0, "eval: there is no picture for ", dataset);
+  const Json metrics{
+      {"acc1", a.acc1}, {"acc5", a.acc5}, {"mean_per_class_recall", a.mean_per_class_recall}};
+  return {{"dataset", dataset}, {"model", flags.model},
+          {"pretrained", ""},   {"task", "zeroshot_classification"},
+          {"metrics", metrics}, {"pictures", a.pictures},
+          {"language", "en"}};
+}
+
 /// The heads of a table, and a row of it.
 void print_heads(const std::string& what);
 void print_row(const std::string& what, const Accuracy&);

@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <numeric>
 
 #include "clip/cli/account.h"
@@ -158,7 +159,7 @@ void print_results(const EvalFlags& flags, const Found& found, const Accuracy& a
 
 void print_object(const EvalFlags& flags, const Found& found, const Accuracy& all,
                   const Accounting& account) {
-  Json object = result(flags, flags.data, all);
+  Json object = result<Json>(flags, flags.data, all);
   object["classes"] = classes_of(found);
   object["confusions"] = confusions_of(found);
   add_accounting(object, account);
