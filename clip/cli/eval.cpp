@@ -124,13 +124,17 @@ int run_fashion(const Flags& flags, const LoadedModel& loaded) {
 }
 
 int run(const Flags& flags) {
-  check_usage(flags.task == "zeroshot", "eval: --task ", flags.task,
-              " is not available; known: zeroshot");
   const bool fashion = flags.data == "fashion";
+  const bool pairs = !fashion && flags.task != "zeroshot" && holds_pairs(flags);
+  check_usage(
+      pairs || flags.task != "retrieval", "eval: '", flags.data,
+      "' holds no pairs, on which --task retrieval works: a table, or pictures with captions "
+      "beside them");
   check_usage(!fashion || flags.labels_file.empty(),
               "eval: --labels-file names the classes of folders; those of fashion are known");
   if (!flags.templates.empty()) prompt_templates(flags.templates);  // wrong ones are said at once
-  const LoadedModel loaded = flags.open();
+  LoadedModel loaded = flags.open();
+  if (pairs) return eval_pairs(flags, loaded);
   return fashion ? run_fashion(flags, loaded) : eval_folders(flags, loaded);
 }
 
@@ -138,8 +142,13 @@ void declare(Command command, Flags& flags) {
   flags.declare(command);
   command
       .required("--data", flags.data,
-                "fashion, or a folder with one sub-folder of pictures per class")
-      .choice("--task", flags.task, "what to measure", {"zeroshot"})
+                "fashion, a folder with one sub-folder of pictures per class, or pairs: a .tsv or "
+                ".csv table, or a folder of pictures with .txt captions beside them")
+      .choice("--task", flags.task,
+              "zeroshot accuracy of classes, or retrieval among pairs (default: what the data are)",
+              {"zeroshot", "retrieval"})
+      .option("--csv-img-key", flags.columns.image_key, "column of picture paths")
+      .option("--csv-caption-key", flags.columns.caption_key, "column of captions")
       .choice("--split", flags.split, "of fashion", {"test", "validation"})
       .option("--templates", flags.templates,
               template_names() + ", or a file (default: fashion for fashion, else simple)")
@@ -162,7 +171,7 @@ void declare(Command command, Flags& flags) {
 }  // namespace
 
 void add_eval(Commands& commands) {
-  commands.add("eval", "zero-shot accuracy on labelled pictures", declare, run);
+  commands.add("eval", "zero-shot accuracy on labelled pictures, retrieval on pairs", declare, run);
 }
 
 }  // namespace diptych::cli

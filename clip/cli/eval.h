@@ -7,11 +7,14 @@
 #include "clip/cli/command.h"
 #include "clip/eval/accuracy.h"
 #include "data/dataset.h"
+#include "data/pairs.h"
 
 namespace diptych::cli {
 
 struct EvalFlags : ModelFlags {
-  std::string data, task = "zeroshot", split = "test", templates, report, labels_file;
+  PairOptions columns;
+  ImageLimits limits;
+  std::string data, task, split = "test", templates, report, labels_file;
   int64_t batch_size = 250;
   double max_bad_fraction = 0.01;
   int workers = 1;
@@ -44,6 +47,10 @@ Json result(const EvalFlags& flags, const std::string& dataset, const Accuracy& 
 void print_heads(const std::string& what);
 void print_row(const std::string& what, const Accuracy&);
 
+/// Whether the data are pairs: a table, or a folder with captions beside pictures.
+bool holds_pairs(const EvalFlags&);
+/// `diptych eval` on those.
+int eval_pairs(const EvalFlags&, LoadedModel&);
 /// `diptych eval` on a folder with one sub-folder per class.
 int eval_folders(const EvalFlags&, const LoadedModel&);
 

@@ -48,7 +48,8 @@ void add_pairs(const Clip& model, const Batch& batch, const Tensor& image, Pass&
   pass.truncated += batch.truncated;
 }
 
-Pass encode_all(const Clip& model, Loader& loader, bool captions) {
+Pass encode_all(const Clip& model, Loader& loader, bool captions,
+                const std::function<void(int64_t)>& progress) {
   const Tensor table = pixel_table(model.config().preprocess).to(model.device());
   Pass pass;
   loader.start(0);
@@ -59,6 +60,7 @@ Pass encode_all(const Clip& model, Loader& loader, bool captions) {
     check_finite(image, "validation: the feature of picture");
     if (captions) add_pairs(model, *batch, image, pass);
     pass.images.push_back(l2_normalize(image).to(Device::cpu));
+    if (progress) progress(static_cast<int64_t>(pass.labels.size() + batch->labels.size()));
     pass.labels.insert(pass.labels.end(), batch->labels.begin(), batch->labels.end());
   }
   return pass;
@@ -88,12 +90,13 @@ ValidationResult validate(Clip& model, const Tokenizer& words, const ValidationD
   const NoGrad no_grad;
   const Evaluating evaluating(model);
   Loader loader(*data.dataset, words, loader_options(model, options));
-  const Pass pass = encode_all(model, loader, data.has_captions);
+  const Pass pass = encode_all(model, loader, data.has_captions, options.progress);
   check_left_out(data, pass, options.max_bad_fraction);
   const Tensor images = cat(pass.images, 0);
   ValidationResult result;
   result.pictures = images.dim(0);
-  result.left_out = static_cast<int64_t>(pass.left_out.size() + data.left_out.size());
+  result.left_out = data.left_out;
+  result.left_out.insert(result.left_out.end(), pass.left_out.begin(), pass.left_out.end());
   result.truncated = pass.truncated;
   if (data.has_captions) {
     const Tensor texts = cat(pass.texts, 0);

@@ -1,6 +1,7 @@
 // clip/train/validation.h — whether a model learns: loss, retrieval and accuracy on held-out pairs.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -31,13 +32,18 @@ struct ValidationData {
 ValidationData open_validation_data(const std::string& spec, const PairOptions&, const Preprocess&,
                                     const ImageLimits&);
 
+/// Pairs alone.
+ValidationData open_validation_pairs(const std::string& spec, const PairOptions&, const Preprocess&,
+                                     const ImageLimits&);
+
 /// How many of its pictures are files that stand in the other list as well.
 int64_t shared_files(const Texts& pictures, const Texts& others);
 
 /// What a model makes of it.
 struct ValidationResult {
-  int64_t pictures = 0, left_out = 0, truncated = 0;
-  std::optional<double> loss;  ///< contrastive, mean over batches weighted by their pairs
+  int64_t pictures = 0, truncated = 0;
+  std::vector<LeftOut> left_out;  ///< what makes no pair, is no picture, or cannot be read
+  std::optional<double> loss;     ///< contrastive, mean over batches weighted by their pairs
   std::optional<Recall> image_to_text, text_to_image;
   std::optional<Accuracy> accuracy;
 
@@ -53,6 +59,7 @@ struct ValidationOptions {
   int64_t batch_size = 64;  ///< pairs that the loss sees at once: that of training
   int workers = 1;
   double max_bad_fraction = 0.01;
+  std::function<void(int64_t done)> progress = {};  ///< told how many pictures are encoded
 };
 
 /// Every picture once, in order, as evaluation sees it; the model is in training or not as before.

@@ -34,15 +34,6 @@ Texts names_of(const Dataset& dataset) {
   };
 }
 
-ValidationData open_pairs_of(const std::string& spec, const PairOptions& columns,
-                             const Preprocess& preprocess, const ImageLimits& limits) {
-  PairSource source = open_pairs(spec, columns);
-  auto dataset = std::make_unique<PairDataset>(std::move(source.pairs), preprocess, 0,
-                                               /*training=*/false, limits);
-  const Texts pictures = names_of(*dataset);
-  return {spec, std::move(dataset), true, {}, {}, std::move(source.left_out), pictures};
-}
-
 ValidationData open_classes(const std::string& spec, const Preprocess& preprocess) {
   LabelledSource source = open_class_folders(spec, preprocess);
   const Texts pictures = names_of(*source.dataset);
@@ -76,13 +67,23 @@ std::string in_percent(const Recall& r) {
 
 }  // namespace
 
+ValidationData open_validation_pairs(const std::string& spec, const PairOptions& columns,
+                                     const Preprocess& preprocess, const ImageLimits& limits) {
+  PairSource source = open_pairs(spec, columns);
+  auto dataset = std::make_unique<PairDataset>(std::move(source.pairs), preprocess, 0,
+                                               /*training=*/false, limits);
+  const Texts pictures = names_of(*dataset);
+  return {spec, std::move(dataset), true, {}, {}, std::move(source.left_out), pictures};
+}
+
 ValidationData open_validation_data(const std::string& spec, const PairOptions& columns,
                                     const Preprocess& preprocess, const ImageLimits& limits) {
   if (spec == "fashion") return open_fashion(preprocess);
-  if (!std::filesystem::is_directory(spec)) return open_pairs_of(spec, columns, preprocess, limits);
+  if (!std::filesystem::is_directory(spec))
+    return open_validation_pairs(spec, columns, preprocess, limits);
   std::string no_pairs;
   try {
-    return open_pairs_of(spec, columns, preprocess, limits);
+    return open_validation_pairs(spec, columns, preprocess, limits);
   } catch (const Error& error) {
     no_pairs = error.what();
   }
@@ -123,7 +124,7 @@ std::string ValidationResult::to_json() const {
   if (image_to_text) add_recall("image_to_text", *image_to_text, json);
   if (text_to_image) add_recall("text_to_image", *text_to_image, json);
   if (accuracy) json.update({{"acc1", accuracy->acc1}, {"acc5", accuracy->acc5}});
-  json.update({{"pictures", pictures}, {"left_out", left_out}, {"truncated", truncated}});
+  json.update({{"pictures", pictures}, {"left_out", left_out.size()}, {"truncated", truncated}});
   return json.dump();
 }
 
@@ -136,7 +137,7 @@ std::string ValidationResult::to_line() const {
   if (accuracy)
     text += fmt::format(" | zero-shot top-1 {:.2f} %, top-5 {:.2f} %", 100 * accuracy->acc1,
                         100 * accuracy->acc5);
-  if (left_out > 0) text += fmt::format(" | {} left out", left_out);
+  if (!left_out.empty()) text += fmt::format(" | {} left out", left_out.size());
   if (truncated > 0) text += fmt::format(" | {} captions truncated", truncated);
   return text;
 }
