@@ -13,6 +13,9 @@
 
 namespace diptych {
 
+/// Which towers there are: a file may hold one alone.
+enum class Towers : uint8_t { both, image, text };
+
 /// Everything that must be known to compute the same features from the same weights. Stored as JSON
 /// in the metadata of every model file, so that no loader has to guess.
 struct ModelConfig {
@@ -23,7 +26,11 @@ struct ModelConfig {
   /// Whose tokens the text tower reads, if not those of OpenAI's byte-pair encoding: such a model
   /// gets no vocabulary here.
   std::string foreign_tokenizer;
+  /// What is said of a tower that is not there means nothing. Files of ours hold both.
+  Towers towers = Towers::both;
 
+  bool has_image() const { return towers != Towers::text; }
+  bool has_text() const { return towers != Towers::image; }
   int64_t image_size() const { return preprocess.size; }
   int64_t channels() const { return preprocess.channels; }
 

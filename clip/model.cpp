@@ -26,19 +26,21 @@ void check_range(const nn::Module::Entry& entry, DType dtype) {
 
 }  // namespace
 
-nn::ImageTower& Clip::add_image_tower() {
+nn::ImageTower* Clip::add_image_tower() {
   const ModelConfig& c = config_;
+  if (!c.has_image()) return nullptr;
   const nn::PictureShape pictures{c.image_size(), c.channels()};
   if (const nn::ResNetConfig* resnet = c.resnet())
-    return child<nn::ModifiedResNet>("visual", *resnet, pictures, c.embed_dim);
-  return child<nn::VisionTransformer>("visual", *c.vit(), pictures, c.embed_dim);
+    return &child<nn::ModifiedResNet>("visual", *resnet, pictures, c.embed_dim);
+  return &child<nn::VisionTransformer>("visual", *c.vit(), pictures, c.embed_dim);
 }
 
 // Its names have no prefix.
-nn::TextTower& Clip::add_text_tower() {
+nn::TextTower* Clip::add_text_tower() {
   const ModelConfig& c = config_;
-  if (c.text.type == nn::TextType::cbow) return child<nn::CbowText>("", c.text, c.embed_dim);
-  return child<nn::TextTransformer>("", c.text, c.embed_dim);
+  if (!c.has_text()) return nullptr;
+  if (c.text.type == nn::TextType::cbow) return &child<nn::CbowText>("", c.text, c.embed_dim);
+  return &child<nn::TextTransformer>("", c.text, c.embed_dim);
 }
 
 Clip::Clip(const ModelConfig& c)
@@ -50,45 +52,52 @@ Clip::Clip(const ModelConfig& c)
 
 // Without a history where nothing is to be trained.
 Tensor Clip::encode_image(const Tensor& pixels) const {
+  check(visual_ != nullptr, "encode_image: the model has no image tower");
   const GradMode mode(GradMode::enabled() && image_trained_);
-  return wide(visual_(pixels));
+  return wide((*visual_)(pixels));
 }
 
 Tensor Clip::encode_text(const Captions& captions) const {
-  const GradMode mode(GradMode::enabled() && !text_.locked());
-  return wide(text_(captions.tokens, captions.layout));
+  check(text_ != nullptr, "encode_text: the model has no text tower");
+  const GradMode mode(GradMode::enabled() && !text_->locked());
+  return wide((*text_)(captions.tokens, captions.layout));
 }
 
 void Clip::set_dropping(double rate, double patches, uint64_t seed, int64_t step) {
   const auto of = [&](const char* tower) {
     return Seed{seed, mix(nn::stream_of(tower), static_cast<uint64_t>(step))};
   };
-  visual_.set_dropping({rate, patches, of("dropout of the image tower")});
-  text_.set_dropping({rate, 0, of("dropout of the text tower")});
+  if (visual_) visual_->set_dropping({rate, patches, of("dropout of the image tower")});
+  if (text_) text_->set_dropping({rate, 0, of("dropout of the text tower")});
 }
 
 void Clip::lock_image(int64_t unlocked_groups) {
-  visual_.lock_but(unlocked_groups);
+  check(visual_ != nullptr, "lock: the model has no image tower");
+  visual_->lock_but(unlocked_groups);
   image_trained_ = unlocked_groups > 0;
 }
 
-void Clip::lock_text() { text_.lock(); }
+void Clip::lock_text() {
+  check(text_ != nullptr, "lock: the model has no text tower");
+  text_->lock();
+}
 
 void Clip::use(const PrecisionConfig& c) {
   const DType compute = diptych::compute_dtype(c.precision);
   for (const Entry& entry : named_parameters()) check_range(entry, compute);
-  for (const Entry& entry : text_.named_parameters()) check_range(entry, text_dtype(c));
+  if (text_)
+    for (const Entry& entry : text_->named_parameters()) check_range(entry, text_dtype(c));
   const Tensor temperature = logit_scale_.clone();
   to(parameter_dtype(c.precision));
   move_leaf(logit_scale_, temperature);
-  text_.matrices_to(text_dtype(c));
+  if (text_) text_->matrices_to(text_dtype(c));
   compute_in(compute);
   precision_ = c;
 }
 
 void Clip::set_checkpointing(bool on) {
-  visual_.set_checkpointing(on);
-  text_.set_checkpointing(on);
+  if (visual_) visual_->set_checkpointing(on);
+  if (text_) text_->set_checkpointing(on);
 }
 
 }  // namespace diptych

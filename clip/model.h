@@ -8,6 +8,7 @@
 namespace diptych {
 
 /// Contrastive language-image pre-training (Radford et al., 2021). Parameter names are OpenAI's.
+/// Asked for the features of a tower that the configuration leaves out, it throws Error.
 class Clip : public nn::Module {
  public:
   explicit Clip(const ModelConfig&);
@@ -43,14 +44,14 @@ class Clip : public nn::Module {
   Device device() const { return logit_scale_.device(); }
 
  private:
-  nn::ImageTower& add_image_tower();
-  nn::TextTower& add_text_tower();
+  nn::ImageTower* add_image_tower();
+  nn::TextTower* add_text_tower();
 
   ModelConfig config_;
   PrecisionConfig precision_;
   bool image_trained_ = true;
-  nn::ImageTower& visual_;
-  nn::TextTower& text_;
+  nn::ImageTower* visual_;  // null: not there
+  nn::TextTower* text_;     // likewise
   Tensor logit_scale_;
 };
 

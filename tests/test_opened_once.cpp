@@ -1,19 +1,13 @@
 // tests/test_opened_once.cpp — a model file is judged and read through one descriptor: what has its
 // name later does not matter, and what is written into it meanwhile is noticed.
 #include <doctest/doctest.h>
-#include <sys/inotify.h>
-#include <unistd.h>
-
-#include <algorithm>
-#include <array>
-#include <cstddef>
 
 #include "clip/weights/model_file.h"
 #include "clip/weights/run_folder.h"
 #include "tensor/io/safetensors.h"
 #include "tensor/io/sha256.h"
 #include "tensor/io/torch_file.h"
-#include "tests/files.h"
+#include "tests/openings.h"
 
 using namespace diptych;
 using namespace diptych::test;
@@ -22,28 +16,6 @@ namespace {
 
 const std::string kGolden = "tests/golden/", kOurs = kGolden + "tiny_clip.safetensors",
                   kTorch = kGolden + "torch_state_dict.pt", kScript = kGolden + "tiny_script.pt";
-
-/// How often `path` is opened while f runs. Equal events that follow each other are told as one,
-/// so closing is counted as well, and reads keep one from the next.
-template <class F>
-int count_openings(const std::string& path, const F& f) {
-  const int watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-  check(watch >= 0 && inotify_add_watch(watch, path.c_str(), IN_OPEN | IN_ACCESS | IN_CLOSE) >= 0,
-        "test: cannot watch ", path);
-  f();
-  int openings = 0, closings = 0;
-  alignas(inotify_event) std::array<char, 1 << 16> buffer{};
-  for (ssize_t bytes; (bytes = ::read(watch, buffer.data(), buffer.size())) > 0;) {
-    for (ssize_t at = 0; at < bytes;) {
-      const auto* event = reinterpret_cast<const inotify_event*>(buffer.data() + at);
-      openings += (event->mask & IN_OPEN) != 0;
-      closings += (event->mask & IN_CLOSE) != 0;
-      at += static_cast<ssize_t>(sizeof(inotify_event) + event->len);
-    }
-  }
-  ::close(watch);
-  return std::max(openings, closings);
-}
 
 std::string sha256_of(const std::string& path) { return sha256_of_file({"test", path}); }
 

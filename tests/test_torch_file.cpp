@@ -112,6 +112,36 @@ TEST_CASE("torch file: a state dict is found at the top, in state_dict and in mo
   CHECK(names(dict({{"a", floats("0", 4)}, {"nested", other}})) == "a");
 }
 
+TEST_CASE("torch file: a state dict under any key, beside losses, optimizers and averages") {
+  const std::string state = dict({{"a", floats("0", 4)}, {"b", floats("0", 4)}}),
+                    other = dict({{"c", floats("0", 4)}, {"d", floats("0", 4)}}),
+                    loss = floats("0", 4);
+  std::vector<std::string> around;
+  const auto names = [&](const std::string& value) {
+    const TempDir dir;
+    put_file(dir / "x.pt", torch_file(pickle_of(value), {kFour}).bytes);
+    around.clear();
+    return names_of(load_torch({"load", dir / "x.pt"}, &around));
+  };
+  using Names = std::vector<std::string>;
+  CHECK(names(dict({{"epoch", integer(3)}, {"model_state_dict", state}, {"loss", loss}})) == "a b");
+  CHECK(around == Names{"epoch", "loss"});
+  CHECK(names(dict({{"net", state}, {"loss", loss}, {"scaler", "}"}})) == "a b");
+  CHECK(around == Names{"loss", "scaler"});
+  CHECK(names(dict({{"model", dict({{"state_dict", state}, {"args", "N"}})}, {"e", "N"}})) ==
+        "a b");
+  CHECK(around == Names{"e", "args"});
+  CHECK(names(dict({{"state_dict_ema", other}, {"net", state}})) == "a b");
+  CHECK(names(dict({{"ema", other}, {"model", dict({{"x", state}})}})) == "a b");
+  CHECK(names(dict({{"ema_model", other}, {"epoch", integer(1)}})) == "c d");
+  CHECK(names(dict({{"model", other}, {"model_state_dict", state}})) == "a b");
+  CHECK(names(state) == "a b");
+  CHECK(around.empty());
+  const std::string two = dict({{"student", state}, {"teacher", other}});
+  CHECK(contains(error_of([&] { names(two); }),
+                 "two state dicts alike, 'student' (2 tensors) and 'teacher' (2 tensors)"));
+}
+
 TEST_CASE(
     "torch file: the entries that newer PyTorch adds are accepted, big-endian files are not") {
   const std::string pickle = pickle_of(dict({{"a", floats("0", 4)}}));

@@ -45,6 +45,11 @@ std::string bytes_as_integers(const std::vector<int64_t>& counts) {
   return torch_file(pickle_of(dict(entries)), data).bytes;
 }
 
+/// A dict in so many dicts.
+std::string nested(int levels, const std::string& inner) {
+  return levels == 0 ? inner : dict({{"k", nested(levels - 1, inner)}});
+}
+
 const std::string kStorage = storage("FloatStorage", "0", 4);
 
 }  // namespace
@@ -82,10 +87,14 @@ TEST_CASE("torch file: hostile contents") {
       {"a number", file("K\1"), "holds neither a state dict nor a TorchScript module"},
       {"a list", file("]" + good + "a"), "holds neither a state dict"},
       {"a single tensor", file(good), "holds neither a state dict"},
-      {"an empty dict", file("}"), "no tensors at the top, in 'state_dict' or in 'model'"},
-      {"no tensors", file(dict({{"epoch", "K\1"}, {"net", dict({{"x", good}})}})),
-       "in 'model'; it has 'epoch', 'net'"},
-      {"an empty state dict", file(dict({{"x", good}, {"state_dict", "}"}})), "no tensors"},
+      {"an empty dict", file("}"), "no tensors at the top or in dicts such as"},
+      {"no tensors", file(dict({{"epoch", "K\1"}, {"net", dict({{"x", "K\1"}})}})),
+       "'state_dict'; it has 'epoch', 'net'"},
+      {"five keys before a tensor", file(nested(5, dict({{"x", good}}))), "no tensors"},
+      {"four keys", file(nested(4, dict({{"x", good}}))), kAccepted},
+      {"two alike", file(dict({{"p", dict({{"x", good}})}, {"q", dict({{"x", good}})}})),
+       "holds two state dicts alike, 'p' (1 tensors) and 'q' (1 tensors)"},
+      {"a dict in itself", file("}q\1(" + text("x") + good + text("me") + "h\1u"), kAccepted},
       {"code to run", state(global("posix", "system") + ")R"), "needs posix.system: refused"},
       {"code beside tensors", file(dict({{"x", good}, {"y", global("nt", "system")}})),
        "needs nt.system: refused"},
@@ -115,7 +124,7 @@ TEST_CASE("torch file: hostile trees of modules") {
   const std::string cycle = object + "q\2" + dict({{"x", good}, {"self", "h\2"}}) + "b";
   judge({
       {"good", file(module({{"x", good}})), kAccepted},
-      {"no attributes", file(object), "no tensors at the top"},
+      {"no attributes", file(object), "no tensors in the archive"},
       {"attributes in a list", file(object + "]b"), "the module '' has attributes without names"},
       {"a module that contains itself", file(cycle), "modules are nested deeper than 64"},
       {"2^20 tensors by sharing", file(doubled(good)), "more than 16384 tensors"},

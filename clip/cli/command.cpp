@@ -224,8 +224,8 @@ Command Commands::begin(const std::string& name, const std::string& help,
 
 void ModelFlags::declare(Command command) {
   command.required("--model", model,
-                   "a model file (.safetensors, or OpenAI's .pt), the folder of a run such as "
-                   "logs/demo, or of a Hugging Face or open_clip repository");
+                   "a model file (.safetensors, OpenAI's .pt, a .index.json of shards), the folder "
+                   "of a run such as logs/demo, or one that open_clip or Hugging Face wrote");
   command.device(*this).precision(*this);
   declare_options(command);
 }
@@ -241,7 +241,9 @@ void ModelFlags::declare_options(Command command) {
       .option("--text-heads", text_heads, "for files without a configuration", {0, 1 << 20})
       .option("--image-size", image_size, "resize the positions to pictures of this side",
               {0, 16384})
-      .option("--sha256", sha256, "refuse the file unless it has this hash")
+      .option("--sha256", sha256,
+              "refuse the file unless it has this hash; of shards: that of `cat INDEX SHARDS`, in "
+              "the order of their names")
       .option(
           "--vocab", vocab,
           "merges file of the tokenizer (default: the model's own; OpenAI's models: where `make "
@@ -268,10 +270,10 @@ void use_vocabulary(const std::string& path, LoadedModel& loaded) {
 
 }  // namespace
 
-LoadedModel ModelFlags::open() const {
+LoadedModel ModelFlags::open(Towers needed) const {
   require();
   const PrecisionConfig types = precision();
-  LoadOptions options{{}, image_size, sha256, config, vision_heads, text_heads};
+  LoadOptions options{{}, image_size, sha256, config, vision_heads, text_heads, needed};
   if (!activation.empty()) options.activation = nn::activation_from(activation);
   LoadedModel loaded = load_model(model, options);
   if (!loaded.notes.empty()) {

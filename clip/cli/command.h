@@ -127,7 +127,8 @@ struct ModelFlags : DeviceFlag, PrecisionFlag {
   bool any() const;               ///< whether one of the rest was given
   /// Opens it on its device, says on stderr what had to be inferred, and takes the vocabulary from
   /// --vocab, the model file or, for models with OpenAI's, from where find_vocabulary finds it.
-  LoadedModel open() const;
+  /// `needed`: for commands that do with one tower.
+  LoadedModel open(Towers needed = Towers::both) const;
 };
 
 // One file each.

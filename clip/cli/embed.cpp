@@ -173,7 +173,8 @@ int run(const Flags& given) {
   check_flags(given);
   Flags flags = given;
   flags.columns.separator = flags.separator[0];
-  const LoadedModel loaded = flags.open();
+  const bool pictures = !flags.images.empty() || !flags.pixels.empty();
+  const LoadedModel loaded = flags.open(pictures ? Towers::image : Towers::text);
   const int64_t width = loaded.model->config().embed_dim;
   const Written written = write_features(flags, loaded);
   if (flags.json) {

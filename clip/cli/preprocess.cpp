@@ -30,7 +30,7 @@ Preprocess settings_of(const Flags& flags) {
   if (!flags.model.empty()) {
     check_usage(!flags.size && flags.mode.empty(),
                 "preprocess: --size and --mode are the model's; leave them out, or --model");
-    return flags.open().model->config().preprocess;
+    return flags.open(Towers::image).model->config().preprocess;
   }
   Preprocess settings;
   settings.size = flags.size.value_or(settings.size);

@@ -28,7 +28,7 @@ Tokenizer open_tokenizer(const Flags& flags) {
   if (!flags.model.empty()) {
     ModelFlags given;
     given.model = flags.model;
-    return given.open().words();
+    return given.open(Towers::text).words();
   }
   const std::string path = flags.vocab.empty() ? find_vocabulary() : flags.vocab;
   check(!path.empty(), "tokenize: no vocabulary; ", kVocabularyHint, ", or a model with --model");

@@ -84,6 +84,7 @@ void check_blocks(int64_t blocks, const char* where, size_t tensors) {
 }
 
 int64_t vision_blocks(const ModelConfig& c) {
+  if (!c.has_image()) return 0;
   if (c.vit() != nullptr) return c.vit()->transformer.layers;
   const auto& stages = c.resnet()->layers;
   return std::accumulate(stages.begin(), stages.end(), int64_t{0});
@@ -98,7 +99,7 @@ void check_values(const std::vector<NamedTensor>& tensors) {
 
 void check_sizes(const ModelConfig& c, const std::vector<NamedTensor>& tensors) {
   check_blocks(vision_blocks(c), "vision", tensors.size());
-  check_blocks(c.text.transformer.layers, "text", tensors.size());
+  if (c.has_text()) check_blocks(c.text.transformer.layers, "text", tensors.size());
   const nn::ShapesOnly shapes_only;
   Clip(c).check_state(tensors);
 }

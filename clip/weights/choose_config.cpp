@@ -55,6 +55,7 @@ std::string add_hugging_face_pixels(const std::string& config, ModelConfig& c) {
 void add_hugging_face(const std::string& file, InferredConfig& out) {
   read_config(file, [&](const auto& json) { apply_hugging_face_config(json, out.config); });
   out.notes += "heads, activation, eps, end token: from " + file + '\n';
+  if (!out.config.has_image()) return;
   const std::string pixels = add_hugging_face_pixels(file, out.config);
   out.notes +=
       "mean, std, resizing: " + (pixels.empty() ? "OpenAI's, assumed" : "from " + pixels) + '\n';
@@ -97,7 +98,7 @@ void add_activation_in_code(const BareWeights& weights, InferredConfig& out) {
 }
 
 void add_openai_rest(const BareWeights& weights, const LoadOptions& options, InferredConfig& out) {
-  check(!out.config.vit() || out.config.vit()->pre_norm,
+  check(!out.config.has_image() || !out.config.vit() || out.config.vit()->pre_norm,
         "there is no visual.ln_pre, so it is not OpenAI's architecture, and nothing tells what it "
         "pools; give its configuration with --config");
   out.notes += describe_assumed(out.config);
@@ -113,6 +114,8 @@ void set_heads(const char* flag, int64_t given, bool configured, int64_t width, 
 }
 
 void set_heads(const LoadOptions& options, bool configured, ModelConfig& c) {
+  check((c.has_text() || options.text_heads == 0) && (c.has_image() || options.vision_heads == 0),
+        "the file has one tower alone; leave out the heads of the other");
   set_heads("--text-heads", options.text_heads, configured, c.text.transformer.width,
             c.text.transformer.heads);
   if (c.vit())

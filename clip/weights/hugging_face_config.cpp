@@ -206,6 +206,19 @@ std::string without_old_names(const std::string& text) {
   return changed ? json.dump() : text;
 }
 
+// CLIPVisionModelWithProjection and CLIPTextModelWithProjection write the part of their tower
+// alone.
+std::string as_part(const std::string& text, const ModelConfig& c) {
+  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  const std::string tower = c.has_image() ? "vision" : "text";
+  if (c.towers == Towers::both || !json.is_object()) return text;
+  const auto type = json.find("model_type"), projection = json.find("projection_dim");
+  if (type == json.end() || *type != "clip_" + tower + "_model") return text;
+  Json whole{{"model_type", "clip"}, {tower + "_config", json}};
+  if (projection != json.end()) whole["projection_dim"] = *projection;
+  return whole.dump();
+}
+
 }  // namespace
 
 const ConfigFormat& hugging_face_format() {
@@ -215,7 +228,7 @@ const ConfigFormat& hugging_face_format() {
 
 void apply_hugging_face_config(const std::string& text, ModelConfig& c) {
   check(c.vit() != nullptr, kFile, ": Hugging Face's CLIP has no ResNet");
-  apply_config(hugging_face_format(), without_old_names(text), c);
+  apply_config(hugging_face_format(), as_part(without_old_names(text), c), c);
 }
 
 }  // namespace diptych

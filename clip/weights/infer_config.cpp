@@ -19,6 +19,10 @@ class Shapes {
   }
 
   bool has(const std::string& name) const { return shapes_.count(name) > 0; }
+  bool has_any(const std::string& prefix) const {
+    const auto it = shapes_.lower_bound(prefix);
+    return it != shapes_.end() && it->first.starts_with(prefix);
+  }
 
   Shape get(const std::string& name, int rank) const {
     const auto it = shapes_.find(name);
@@ -123,40 +127,42 @@ std::string describe(const nn::ResNetConfig& r, const Preprocess& pictures) {
   return notes.str();
 }
 
-std::string describe(const ModelConfig& c) {
-  const auto& t = c.text;
+std::string describe(const nn::TextConfig& t) {
   std::ostringstream notes;
-  notes << std::visit([&c](const auto& vision) { return describe(vision, c.preprocess); }, c.vision)
-        << "vocabulary " << t.vocab_size << ", context " << t.context_length << ", text width "
+  notes << "vocabulary " << t.vocab_size << ", context " << t.context_length << ", text width "
         << t.transformer.width << ", layers " << t.transformer.layers
-        << ": from token_embedding.weight, positional_embedding and transformer.resblocks.*\n"
-        << "embedding " << c.embed_dim << ": from text_projection\n";
+        << ": from token_embedding.weight, positional_embedding and transformer.resblocks.*\n";
   return notes.str();
 }
 
-}  // namespace
-
-std::string describe_assumed(const ModelConfig& c) {
-  std::ostringstream notes;
-  notes << "vision heads " << (c.vit() ? c.vit()->transformer.heads : c.resnet()->heads)
-        << ", text heads " << c.text.transformer.heads
-        << ", causal text read at its largest id, layer norm eps 1e-5, OpenAI's mean and std: "
-        << "assumed\n";
-  return notes.str();
+std::string describe(const ModelConfig& c) {
+  std::string notes;
+  if (!c.has_text()) notes += "the image tower alone: there is no tensor of a text tower\n";
+  if (!c.has_image()) notes += "the text tower alone: there is no tensor of an image tower\n";
+  if (c.has_image())
+    notes +=
+        std::visit([&c](const auto& vision) { return describe(vision, c.preprocess); }, c.vision);
+  if (c.has_text()) notes += describe(c.text);
+  return notes + "embedding " + std::to_string(c.embed_dim) + ": from " +
+         (c.has_text() ? "text_projection" : "the image tower's projection") + '\n';
 }
 
-void check_heads(const ModelConfig& c) {
-  check_heads(c.text.transformer);
-  if (c.vit()) check_heads(c.vit()->transformer);
+// By what every tower of a kind has, so that a damaged one is not taken for none.
+Towers infer_towers(const Shapes& shapes) {
+  const bool image = shapes.has_any("visual.");
+  const bool text = shapes.has_any("token_embedding.") || shapes.has_any("transformer.") ||
+                    shapes.has_any("ln_final.") || shapes.has("positional_embedding");
+  return image == text ? Towers::both : image ? Towers::image : Towers::text;
 }
 
-InferredConfig infer_config(const std::vector<NamedTensor>& tensors) {
-  const Shapes shapes(tensors);
-  ModelConfig c;
-  c.text = infer_text(shapes);
-  c.embed_dim = shapes.get("text_projection", 2)[1];
+int64_t infer_embedding(const Shapes& shapes, const ModelConfig& c) {
+  if (c.has_text()) return shapes.get("text_projection", 2)[1];
+  if (shapes.has_any("visual.attnpool.")) return shapes.get("visual.attnpool.c_proj.weight", 2)[0];
+  return shapes.get("visual.proj", 2)[1];
+}
+
+void infer_vision(const Shapes& shapes, ModelConfig& c) {
   c.preprocess.channels = shapes.get("visual.conv1.weight", 4)[1];
-  c.text.transformer.heads = infer_heads(c.text.transformer, false);
   if (shapes.has("visual.layer1.0.conv1.weight")) {
     c.vision = infer_resnet(shapes);
     c.preprocess.size = 32 * shapes.grid("visual.attnpool.positional_embedding");
@@ -165,6 +171,36 @@ InferredConfig infer_config(const std::vector<NamedTensor>& tensors) {
     c.preprocess.size = c.vit()->patch_size * shapes.grid("visual.positional_embedding");
     c.vit()->transformer.heads = infer_heads(c.vit()->transformer, true);
   }
+}
+
+}  // namespace
+
+std::string describe_assumed(const ModelConfig& c) {
+  std::ostringstream notes;
+  if (c.has_image())
+    notes << "vision heads " << (c.vit() ? c.vit()->transformer.heads : c.resnet()->heads)
+          << ", OpenAI's mean and std, ";
+  if (c.has_text())
+    notes << "text heads " << c.text.transformer.heads << ", causal text read at its largest id, ";
+  notes << "layer norm eps 1e-5: assumed\n";
+  return notes.str();
+}
+
+void check_heads(const ModelConfig& c) {
+  if (c.has_text()) check_heads(c.text.transformer);
+  if (c.has_image() && c.vit()) check_heads(c.vit()->transformer);
+}
+
+InferredConfig infer_config(const std::vector<NamedTensor>& tensors) {
+  const Shapes shapes(tensors);
+  ModelConfig c;
+  c.towers = infer_towers(shapes);
+  if (c.has_text()) {
+    c.text = infer_text(shapes);
+    c.text.transformer.heads = infer_heads(c.text.transformer, false);
+  }
+  c.embed_dim = infer_embedding(shapes, c);
+  if (c.has_image()) infer_vision(shapes, c);
   return {c, describe(c)};
 }
 

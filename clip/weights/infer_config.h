@@ -18,7 +18,8 @@ struct InferredConfig {
 /// clip/model.py, build_model. Heads are those of a published model with a tower of that width and
 /// depth, else 64 wide, else 0: unknown; the layer norms' eps, mean and std are OpenAI's. The
 /// activation leaves no trace in a shape: it stays quick_gelu, and whoever calls must know better
-/// or ask. Throws Error if a tensor it needs is missing or misshapen.
+/// or ask. Without a tensor of one tower, the configuration is of the other alone. Throws Error if
+/// a tensor it needs is missing or misshapen.
 InferredConfig infer_config(const std::vector<NamedTensor>& tensors);
 
 /// A note on what infer_config takes for granted.

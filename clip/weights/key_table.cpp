@@ -87,6 +87,13 @@ void apply(const ConfigFormat& format, const ConfigKey& key, const Json& json, M
   key.apply(value, c);
 }
 
+/// There is nothing to compare it with.
+bool is_of_missing_tower(const std::string& path, const ModelConfig& c) {
+  const auto within = [&](const char* part) { return path.find(part) != std::string::npos; };
+  return (!c.has_text() && within("text_c")) ||
+         (!c.has_image() && (within("vision_c") || within("preprocess_c")));
+}
+
 constexpr const char* kReadings[] = {"supported", "harmless", "refused"};
 
 }  // namespace
@@ -190,7 +197,8 @@ std::vector<std::string> ConfigValue::keys() const {
 void apply_config(const ConfigFormat& format, const std::string& text, ModelConfig& c) {
   const Json json = parse(format.file, text);
   check_known(format, json, "");
-  for (const ConfigKey& key : format.keys) apply(format, key, json, c);
+  for (const ConfigKey& key : format.keys)
+    if (!is_of_missing_tower(key.path, c)) apply(format, key, json, c);
 }
 
 std::string markdown(const ConfigFormat& format) {

@@ -68,7 +68,7 @@ struct ConfigFormat {
 };
 
 /// Walks the keys of a JSON object, refuses those that the table does not have, and applies the
-/// table. Throws Error, naming file and key.
+/// table; not to a tower that the tensors lack. Throws Error, naming file and key.
 void apply_config(const ConfigFormat&, const std::string& json, ModelConfig&);
 
 /// The table for people: a row per key, and one per reason for those that are harmless.

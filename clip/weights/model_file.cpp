@@ -4,7 +4,7 @@
 #include <filesystem>
 
 #include "clip/weights/check.h"
-#include "clip/weights/run_folder.h"
+#include "clip/weights/model_folder.h"
 #include "clip/weights/vocabulary.h"
 #include "tensor/io/file.h"
 #include "tensor/io/safetensors.h"
@@ -12,15 +12,8 @@
 namespace diptych {
 namespace {
 
-std::string model_path(const std::string& path) {
-  if (!is_folder(path)) return path;
-  if (const std::string weights = weights_in_folder(path); !weights.empty()) return weights;
-  verify_if_checkpoint(path);  // of which the model is missing
-  const std::string checkpoint = newest_checkpoint(path);
-  check(!checkpoint.empty(), "model: '", path,
-        "' holds no intact checkpoint and no model.safetensors; is it the folder of a run, such as "
-        "logs/demo?");
-  return checkpoint + "/model.safetensors";
+FolderModel model_at(const std::string& path) {
+  return is_folder(path) ? find_model_in(path) : FolderModel{path, ""};
 }
 
 }  // namespace
@@ -50,6 +43,7 @@ void save_model(const std::string& path, const Clip& model, const Tokenizer* tok
 
 void save_model(const std::string& path, const Clip& model, const std::vector<NamedTensor>& values,
                 const Tokenizer* tokenizer) {
+  check(model.config().towers == Towers::both, "model: '", path, "' needs both towers");
   Metadata metadata{{"format", "diptych"}, {"config", to_json(model.config())}};
   if (tokenizer) metadata["vocabulary"] = tokenizer->merges_text();
   save_safetensors(path, values, metadata);
@@ -57,9 +51,10 @@ void save_model(const std::string& path, const Clip& model, const std::vector<Na
 
 LoadedModel load_model(const std::string& path, const LoadOptions& options) {
   LoadedModel loaded;
-  loaded.path = model_path(path);
+  const FolderModel found = model_at(path);
+  loaded.path = found.path;
   const Weights weights = read_weights(loaded.path, options);
-  loaded.notes = weights.notes;
+  loaded.notes = found.note + weights.notes;
   try {
     check_sizes(weights.config, weights.tensors);
     loaded.model = std::make_unique<Clip>(weights.config);

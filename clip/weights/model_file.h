@@ -31,10 +31,10 @@ void save_model(const std::string& path, const Clip&, const Tokenizer*);
 void save_model(const std::string& path, const Clip&, const std::vector<NamedTensor>& values,
                 const Tokenizer*);
 
-/// Opens a model in evaluation mode: a file of any kind that read_weights knows, the folder of a
-/// Hugging Face or open_clip repository, a checkpoint, or the newest intact one of a run folder
-/// such as logs/demo. What is inside a checkpoint must be what its manifest says. Throws Error
-/// naming the file, and the tensors that are missing, unexpected or misshapen.
+/// Opens a model in evaluation mode: a file of any kind that read_weights knows, or what
+/// find_model_in finds in a folder: a Hugging Face or open_clip repository or run, a checkpoint, or
+/// a run such as logs/demo. What is inside a checkpoint must be what its manifest says. Throws
+/// Error naming the file, and the tensors that are missing, unexpected or misshapen.
 LoadedModel load_model(const std::string& path, const LoadOptions& options = {});
 
 }  // namespace diptych

@@ -1,12 +1,14 @@
 // clip/weights/names.cpp — renaming in both directions from one table.
 #include "clip/weights/names.h"
 
+#include <algorithm>
 #include <array>
 #include <map>
 #include <optional>
 #include <string>
 #include <string_view>
 
+#include "clip/weights/prefixes.h"
 #include "tensor/factory.h"
 
 namespace diptych {
@@ -44,22 +46,17 @@ constexpr Alias kInBlock[] = {
 
 constexpr std::array<std::string_view, 3> kProjections = {"q", "k", "v"};
 
+bool is_hugging_face(std::string_view name) {
+  return name.starts_with("text_model.") || name.starts_with("vision_model.");
+}
+
 bool is_projection(std::string_view name) {
   return name == "visual.proj" || name == "text_projection";
 }
 
-bool is_dropped(std::string_view name) {
-  return name.ends_with("attn_mask") || name.ends_with("position_ids") ||
-         name == "input_resolution" || name == "context_length" || name == "vocab_size";
-}
-
-// Without what wrappers put in front: DistributedDataParallel, torch.compile, open_clip's
-// CustomTextCLIP.
-std::string unwrapped(std::string_view name) {
-  for (const std::string_view prefix : {"module.", "_orig_mod.", "text."})
-    if (name.starts_with(prefix)) name.remove_prefix(prefix.size());
-  return std::string(name);
-}
+// By the last part of a name.
+constexpr std::string_view kNoWeights[] = {"attn_mask", "position_ids", "input_resolution",
+                                           "context_length", "vocab_size"};
 
 void replace_part(std::string& name, std::string_view from, std::string_view to) {
   if (const size_t at = name.find(from); at != std::string::npos) name.replace(at, from.size(), to);
@@ -124,7 +121,9 @@ std::vector<NamedTensor> from_hugging_face(const std::vector<NamedTensor>& tenso
   for (const NamedTensor& t : tensors) {
     const std::string name = openai_name(t.name).value_or(t.name);
     if (const auto part = part_of(name)) {
-      parts[part->whole][part->index] = t.tensor;
+      Tensor& place = parts[part->whole][part->index];
+      check(!place.defined(), "convert: '", name, "' comes twice, under different prefixes");
+      place = t.tensor;
     } else {
       renamed.push_back({name, is_projection(name) ? turned(t.tensor) : t.tensor});
     }
@@ -135,17 +134,34 @@ std::vector<NamedTensor> from_hugging_face(const std::vector<NamedTensor>& tenso
 
 }  // namespace
 
-bool is_weight(std::string_view name) { return !is_dropped(unwrapped(name)); }
+bool is_weight(std::string_view name) {
+  const std::string_view last = name.substr(name.rfind('.') + 1);
+  return std::find(std::begin(kNoWeights), std::end(kNoWeights), last) == std::end(kNoWeights);
+}
+
+ModelTensors find_model(std::vector<NamedTensor> all) {
+  const Prefixes prefixes(all);
+  ModelTensors found;
+  for (NamedTensor& x : all) {
+    const auto name = prefixes.strip(x.name);
+    if (!name) found.left_out.push_back(x.name);
+    if (!name || !is_weight(*name)) continue;
+    found.hugging_face = found.hugging_face || is_hugging_face(*name);
+    found.tensors.push_back(std::move(x));
+  }
+  return found;
+}
 
 std::vector<NamedTensor> with_openai_names(const std::vector<NamedTensor>& tensors) {
+  const Prefixes prefixes(tensors);
   std::vector<NamedTensor> kept;
   bool hugging_face = false;
   for (const NamedTensor& t : tensors) {
-    const std::string name = unwrapped(t.name);
-    if (is_dropped(name)) continue;
-    hugging_face = hugging_face || name.starts_with("text_model.");
-    const bool scalar = name == "logit_scale" && t.tensor.numel() == 1;
-    kept.push_back({name, scalar ? t.tensor.contiguous().view({}) : t.tensor});
+    const std::optional<std::string> name = prefixes.strip(t.name);
+    if (!name || !is_weight(*name)) continue;
+    hugging_face = hugging_face || is_hugging_face(*name);
+    const bool scalar = *name == "logit_scale" && t.tensor.numel() == 1;
+    kept.push_back({*name, scalar ? t.tensor.contiguous().view({}) : t.tensor});
   }
   return hugging_face ? from_hugging_face(kept) : kept;
 }

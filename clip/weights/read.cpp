@@ -3,18 +3,17 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include "clip/weights/check.h"
 #include "clip/weights/choose_config.h"
 #include "clip/weights/hugging_face_tokenizer.h"
 #include "clip/weights/names.h"
 #include "clip/weights/positions.h"
-#include "clip/weights/run_folder.h"
+#include "clip/weights/shards.h"
+#include "tensor/factory.h"
 #include "tensor/io/file.h"
 #include "tensor/io/json.h"
-#include "tensor/io/safetensors.h"
-#include "tensor/io/sha256.h"
-#include "tensor/io/torch_file.h"
 #include "tensor/io/zip.h"
 
 namespace diptych {
@@ -24,21 +23,13 @@ namespace fs = std::filesystem;
 
 constexpr int64_t kMaxConfigBytes = 1 << 20;
 
-void check_sha256(const InputFile& file, std::string wanted) {
+void check_sha256(const ModelFiles& files, std::string wanted) {
   if (wanted.empty()) return;
   std::transform(wanted.begin(), wanted.end(), wanted.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  const std::string found = sha256_of_file(file);
+  const std::string found = files.sha256();
   check(found == wanted, "the SHA-256 is ", found, ", not ", wanted,
         "; the file is damaged or another one");
-}
-
-bool is_torch_file(const InputFile& file) {
-  char start[2] = {};
-  if (file.size() >= 2) file.read_at(0, start, 2);
-  const std::string extension = fs::path(file.path()).extension().string();
-  return std::string_view(start, 2) == "PK" || extension == ".pt" || extension == ".pth" ||
-         extension == ".bin";
 }
 
 // TorchScript archives carry the code of the model: QuickGELU's factor is in it, or a call of gelu.
@@ -59,12 +50,6 @@ std::optional<nn::Activation> activation_in_code(const InputFile& file) {
   return found;
 }
 
-bool is_hugging_face(const std::vector<NamedTensor>& tensors) {
-  return std::any_of(tensors.begin(), tensors.end(), [](const NamedTensor& t) {
-    return t.name.find("text_model.") != std::string::npos;
-  });
-}
-
 void add_tokenizer_beside(const std::string& path, Weights& weights) {
   FoundTokenizer found = read_hugging_face_tokenizer(fs::path(path).parent_path().string());
   if (found.tokenizer) weights.vocabulary = found.tokenizer->merges_text();
@@ -80,6 +65,7 @@ void set_activation(nn::Activation wanted, Weights& weights) {
 
 void resize(Weights& weights, int64_t image_size) {
   ModelConfig& c = weights.config;
+  check(image_size == 0 || c.has_image(), "--image-size: there is no image tower");
   if (image_size == 0 || image_size == c.image_size()) return;
   const int64_t cell = c.vit() ? c.vit()->patch_size : 32;
   check(image_size % cell == 0, "image size ", image_size, " is not a multiple of ", cell);
@@ -93,31 +79,80 @@ void resize(Weights& weights, int64_t image_size) {
   c.preprocess.size = image_size;
 }
 
-Weights read_any(const InputFile& file, const LoadOptions& options) {
+/// "'epoch', 'name', … (12 in all)"
+std::string listed(const std::vector<std::string>& names) {
+  constexpr size_t kMost = 5;
+  std::string text;
+  for (size_t i = 0; i < std::min(kMost, names.size()); ++i)
+    text += (i == 0 ? "" : ", ") + in_quotes(names[i]);
+  return names.size() <= kMost ? text : text + ", … (" + std::to_string(names.size()) + " in all)";
+}
+
+void note(const char* what, const std::vector<std::string>& names, std::string& notes) {
+  if (!names.empty()) notes += what + listed(names) + '\n';
+}
+
+/// Whether the free text in a header is ours. Others have a "config", too.
+bool is_ours(const Metadata& metadata) {
+  const auto format = metadata.find("format"), config = metadata.find("config");
+  if (config == metadata.end()) return false;
+  if (format != metadata.end() && format->second == "diptych") return true;
+  if (static_cast<int64_t>(config->second.size()) > kMaxConfigBytes) return false;
+  const auto json = nlohmann::json::parse(config->second, nullptr, /*allow_exceptions=*/false);
+  return json.is_object() && json.contains("vision") && json.contains("text");
+}
+
+void add_our_config(const std::string& json, const LoadOptions& options, Weights& weights) {
+  check(options.config.empty() && options.vision_heads == 0 && options.text_heads == 0,
+        "the file carries its configuration; --config, --vision-heads and --text-heads are for "
+        "files without");
+  check(static_cast<int64_t>(json.size()) <= kMaxConfigBytes, "config: has ", json.size(),
+        " bytes, the limit is ", kMaxConfigBytes);
+  check_json("config", json);
+  weights.config = model_config_from_json(json);
+}
+
+void add_chosen_config(const InputFile& file, bool hugging_face, const LoadOptions& options,
+                       Weights& weights) {
+  InferredConfig chosen = choose_config(
+      {file.path(), weights.tensors, hugging_face, [&] { return activation_in_code(file); }},
+      options);
+  weights.config = std::move(chosen.config);
+  weights.notes += chosen.notes;
+}
+
+void check_towers(const LoadOptions& options, Weights& weights) {
+  const Towers there = weights.config.towers;
+  if (there == Towers::both) return;
+  const bool image = there == Towers::image;
+  check(there == options.needed, "holds no ", image ? "text" : "image",
+        " tower, which this needs; it serves embed of ", image ? "pictures" : "texts", " alone");
+  const auto is_scale = [](const NamedTensor& x) { return x.name == "logit_scale"; };
+  if (std::none_of(weights.tensors.begin(), weights.tensors.end(), is_scale))
+    weights.tensors.push_back({"logit_scale", zeros({})});
+}
+
+Weights read_any(const ModelFiles& files, const LoadOptions& options) {
   Weights weights;
-  const SafeTensors content =
-      is_torch_file(file) ? SafeTensors{load_torch(file), {}} : load_safetensors(file);
-  if (const auto it = content.metadata.find("vocabulary"); it != content.metadata.end())
-    weights.vocabulary = it->second;
-  const bool hugging_face = is_hugging_face(content.tensors);
-  check_values(content.tensors);
-  weights.tensors = with_openai_names(content.tensors);
-  if (const auto it = content.metadata.find("config"); it != content.metadata.end()) {
-    check(options.config.empty() && options.vision_heads == 0 && options.text_heads == 0,
-          "the file carries its configuration; --config, --vision-heads and --text-heads are for "
-          "files without");
-    check(static_cast<int64_t>(it->second.size()) <= kMaxConfigBytes, "config: has ",
-          it->second.size(), " bytes, the limit is ", kMaxConfigBytes);
-    check_json("config", it->second);
-    weights.config = model_config_from_json(it->second);
-  } else {
-    InferredConfig chosen = choose_config(
-        {file.path(), weights.tensors, hugging_face, [&] { return activation_in_code(file); }},
-        options);
-    weights.config = std::move(chosen.config);
-    weights.notes = std::move(chosen.notes);
-  }
-  if (hugging_face && weights.vocabulary.empty()) add_tokenizer_beside(file.path(), weights);
+  std::vector<std::string> around;
+  SafeTensors content = files.load(around);
+  const bool ours = is_ours(content.metadata);
+  const auto words = content.metadata.find("vocabulary");
+  if (ours && words != content.metadata.end()) weights.vocabulary = words->second;
+  if (!ours && content.metadata.contains("config"))
+    weights.notes += "the header's \"config\" is another program's: not read\n";
+  ModelTensors found = find_model(std::move(content.tensors));
+  note("beside the state dict, not read: ", around, weights.notes);
+  note("outside of the model's prefix, not read: ", found.left_out, weights.notes);
+  check_values(found.tensors);
+  weights.tensors = with_openai_names(found.tensors);
+  if (ours)
+    add_our_config(content.metadata.at("config"), options, weights);
+  else
+    add_chosen_config(files.named(), found.hugging_face, options, weights);
+  check_towers(options, weights);
+  if (found.hugging_face && weights.vocabulary.empty())
+    add_tokenizer_beside(files.named().path(), weights);
   if (options.activation) set_activation(*options.activation, weights);
   resize(weights, options.image_size);
   return weights;
@@ -127,24 +162,16 @@ Weights read_any(const InputFile& file, const LoadOptions& options) {
 
 Weights read_weights(const std::string& path, const LoadOptions& options) {
   try {
-    const InputFile file("model", path);
-    check_sha256(file, options.sha256);
-    verify_if_checkpoint(file);
-    Weights weights = read_any(file, options);
-    file.check_unchanged();
+    const ModelFiles files(path);
+    check_sha256(files, options.sha256);
+    files.verify_checkpoints();
+    Weights weights = read_any(files, options);
+    files.check_unchanged();
     return weights;
   } catch (const Error& error) {
     if (std::string_view(error.what()).starts_with("model: ")) throw;
     fail("model: '", path, "': ", error.what());
   }
-}
-
-std::string weights_in_folder(const std::string& folder) {
-  for (const char* name : {"open_clip_model.safetensors", "model.safetensors",
-                           "open_clip_pytorch_model.bin", "pytorch_model.bin"}) {
-    if (const fs::path path = fs::path(folder) / name; is_there(path)) return path.string();
-  }
-  return {};
 }
 
 }  // namespace diptych

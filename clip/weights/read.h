@@ -13,9 +13,10 @@ namespace diptych {
 struct LoadOptions {
   std::optional<nn::Activation> activation = {};  ///< overrides what the file says or leaves open
   int64_t image_size = 0;                         ///< R: positions are resized to it; 0: the file's
-  std::string sha256 = {};  ///< of the file, as hexadecimal digits; empty: not checked
+  std::string sha256 = {};  ///< see ModelFiles::sha256, as hexadecimal digits; empty: not checked
   std::string config = {};  ///< the configuration of bare weights, of any of the three formats
   int64_t vision_heads = 0, text_heads = 0;  ///< of bare weights; 0: not given
+  Towers needed = Towers::both;              ///< a file that has this tower alone will do
 };
 
 struct Weights {
@@ -28,14 +29,12 @@ struct Weights {
 /// Reads, judged by content:
 ///   - our .safetensors, which say everything;
 ///   - .safetensors and PyTorch's files (see load_torch) of OpenAI, open_clip and Hugging Face:
-///     see choose_config.
+///     see choose_config. In one file or in shards: see ModelFiles. One tower alone, if that is
+///     what `options` need; it then has a temperature nobody asked for, if none came with it.
 /// Weights that are no numbers are refused: see check_values.
 /// The activation cannot be seen in a shape and a wrong one costs accuracy silently: where nothing
 /// tells it, and `options` do not either, this throws Error. So it does on a wrong SHA-256, before
 /// the file is looked into. The file is opened once: what was judged is what is read.
 Weights read_weights(const std::string& path, const LoadOptions& options = {});
-
-/// The weights in a folder as open_clip and Hugging Face lay it out; empty if there are none.
-std::string weights_in_folder(const std::string& folder);
 
 }  // namespace diptych

@@ -20,6 +20,17 @@ void Sha256::add(const void* data, int64_t bytes) {
   sha256_update(&state_->context, static_cast<size_t>(bytes), static_cast<const uint8_t*>(data));
 }
 
+void Sha256::add_file(const InputFile& file) {
+  constexpr int64_t kPiece = 1 << 20;
+  std::vector<char> piece(static_cast<size_t>(std::min(kPiece, file.size())));
+  for (int64_t at = 0; at < file.size();) {
+    const int64_t count = std::min(kPiece, file.size() - at);
+    file.read_at(at, piece.data(), count);
+    add(piece.data(), count);
+    at += count;
+  }
+}
+
 std::string Sha256::hex() {
   std::array<uint8_t, SHA256_DIGEST_SIZE> digest{};
   sha256_digest(&state_->context, digest.size(), digest.data());
@@ -38,15 +49,8 @@ std::string sha256(std::string_view bytes) {
 }
 
 std::string sha256_of_file(const InputFile& file) {
-  constexpr int64_t kPiece = 1 << 20;
-  std::vector<char> piece(static_cast<size_t>(std::min(kPiece, file.size())));
   Sha256 hash;
-  for (int64_t at = 0; at < file.size();) {
-    const int64_t count = std::min(kPiece, file.size() - at);
-    file.read_at(at, piece.data(), count);
-    hash.add(piece.data(), count);
-    at += count;
-  }
+  hash.add_file(file);
   return hash.hex();
 }
 

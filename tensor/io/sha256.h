@@ -19,6 +19,7 @@ class Sha256 {
   Sha256& operator=(const Sha256&) = delete;
 
   void add(const void* data, int64_t bytes);
+  void add_file(const InputFile&);  ///< all of it, read piece by piece
   /// Of all that was added, as 64 lower-case hexadecimal digits. Begins anew.
   std::string hex();
 
@@ -29,7 +30,6 @@ class Sha256 {
 
 std::string sha256(std::string_view bytes);
 
-/// The same of a file of any size, read piece by piece.
 std::string sha256_of_file(const InputFile&);
 
 }  // namespace diptych

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "tensor/io/pickle.h"
+#include "tensor/io/torch_state.h"
 #include "tensor/io/torch_storage.h"
 #include "tensor/io/zip.h"
 
@@ -86,49 +87,21 @@ bool is_name(std::string_view text) {
   return true;
 }
 
-/// The value of a key; of the last one, as in Python, if it is there several times.
-const PickleValue* find(const PickleValue& dict, std::string_view key) {
-  const PickleValue* found = nullptr;
-  for (size_t i = 0; i + 1 < dict.items.size(); i += 2)
-    if (dict.items[i]->is(Kind::text) && dict.items[i]->text == key) found = dict.items[i + 1];
-  return found;
-}
-
-/// The dict that holds the tensors.
-const PickleValue& state_of(const PickleValue& file) {
-  for (const char* wrapper : {"state_dict", "model"}) {
-    const PickleValue* inner = find(file, wrapper);
-    if (inner != nullptr && inner->is(Kind::dict)) return *inner;
-  }
-  return file;
-}
-
-/// "; it has 'epoch', 'net', …"
-std::string keys_of(const PickleValue& dict) {
-  constexpr size_t kMost = 2 * 5;
-  std::string text;
-  for (size_t i = 0; i < std::min(kMost, dict.items.size()); i += 2)
-    if (dict.items[i]->is(Kind::text))
-      text += (text.empty() ? "; it has " : ", ") + in_quotes(dict.items[i]->text);
-  return text + (dict.items.size() > kMost ? ", …" : "");
-}
-
 /// Collects the tensors of a state dict or of a tree of modules.
 class Collector {
  public:
   Collector(const ZipArchive& archive, const std::string& root, const std::string& where)
       : storages_(archive, root), where_(where) {}
 
-  std::vector<NamedTensor> run(const PickleValue& file) {
+  std::vector<NamedTensor> run(const PickleValue& file, std::vector<std::string>* left_out) {
     check(file.is(Kind::dict) || file.is(Kind::object), where_,
           ": holds neither a state dict nor a TorchScript module");
     if (file.is(Kind::object)) {
       add_module("", file, 0);
     } else {
-      add_entries("", state_of(file), 0);
+      add_entries("", detail::state_dict_of(file, where_, left_out), 0);
     }
-    check(!tensors_.empty(), where_, ": no tensors at the top, in 'state_dict' or in 'model'",
-          file.is(Kind::dict) ? keys_of(file) : "");
+    check(!tensors_.empty(), where_, ": no tensors in the archive");
     check_unique();
     return std::move(tensors_);
   }
@@ -187,13 +160,13 @@ class Collector {
 
 }  // namespace
 
-std::vector<NamedTensor> load_torch(const InputFile& file) {
+std::vector<NamedTensor> load_torch(const InputFile& file, std::vector<std::string>* left_out) {
   check_is_zip(file);
   const std::string where = file.where();
   const ZipArchive archive(file);
   const std::string root = find_root(archive, where);
   const Pickle pickle(read_pickle(archive, root, where), where);
-  return Collector(archive, root, where).run(pickle.root());
+  return Collector(archive, root, where).run(pickle.root(), left_out);
 }
 
 std::vector<NamedTensor> load_torch(const std::string& path) {

@@ -12,9 +12,13 @@ namespace diptych {
 
 /// Reads a file of torch.save (PyTorch 1.6 and later) or torch.jit.save, such as OpenAI's, in the
 /// order of the file:
-///   - a state dict, at the top or under "state_dict" or "model": its tensors;
+///   - a state dict, at the top or in dicts around it: the one under "state_dict",
+///     "model_state_dict" or "model", in this order, else the one with the most tensors, of
+///     as many the outer one; one under a name with "ema" in it only if there is no other. Two
+///     alike are refused by name;
 ///   - a TorchScript archive: parameters and buffers by their dotted names.
-/// Everything else in it (optimizer, epoch, code, attributes that are no tensors) is dropped.
+/// Everything else in it (optimizer, epoch, code, attributes that are no tensors) is dropped; of a
+/// state dict, `left_out` gets the keys of what stands around it.
 ///
 /// Tensors that share a storage in the file share it in memory, and views keep their strides: call
 /// contiguous() where that matters. A tensor has no more elements than its storage, so a copy of it
@@ -25,7 +29,7 @@ namespace diptych {
 /// see ZipArchive and Pickle for the rules; each storage must have exactly the size it announces,
 /// each tensor must lie inside its storage, rank ≤ Shape::kMaxRank. Older PyTorch files, plain
 /// pickles and tar files are refused with a word on what to do.
-std::vector<NamedTensor> load_torch(const InputFile&);
+std::vector<NamedTensor> load_torch(const InputFile&, std::vector<std::string>* left_out = nullptr);
 std::vector<NamedTensor> load_torch(const std::string& path);
 
 }  // namespace diptych
