@@ -136,7 +136,8 @@ TEST_CASE("shards: an index leads to no file outside of its folder") {
     for (auto& [tensor, shard] : map.items())
       if (shard == kSecond) shard = name;
     const std::string error = s.error_with({{"weight_map", map}});
-    CHECK(error.starts_with("model: '" + s.at(kIndex) + "'"));
+    CHECK_MESSAGE(error.starts_with("model: "), error);
+    CHECK(contains(error, s.dir.path()));
     CHECK_MESSAGE(contains(error, "is no name of a file in the folder of the index"), error);
   }
 }
@@ -201,7 +202,7 @@ TEST_CASE("shards: random mutants of an index open the same model or are refused
     const std::string error = s.error();
     if (error.empty()) continue;
     ++refused;
-    CHECK(error.starts_with("model: '" + s.dir.path()));
+    CHECK_MESSAGE(error.starts_with("model: '" + s.dir.path()), error);
     CHECK(error.size() < 1000);
   }
   CHECK(refused > kFew / 2);

@@ -48,7 +48,7 @@ TEST_CASE("single tower: an image tower under its names, or with nothing in fron
   save_safetensors(dir / "all.safetensors", bare_weights());
   const LoadedModel all = load_model(dir / "all.safetensors", with(Towers::both));
   const Tensor want = all.model->encode_image(pixels());
-  for (const std::string& from : {"visual.", ""}) {
+  for (const std::string from : {"visual.", ""}) {
     auto alone = tower(true);
     for (NamedTensor& x : alone) x.name = from + x.name.substr(7);
     save_safetensors(dir / "v.safetensors", alone);

@@ -105,3 +105,18 @@ TEST_CASE("weights checked: under the names of the file, whoever wrote it; masks
   CHECK(contains(error_of([&] { load_model(dir / "hf"); }), path + "': tensor '" + name + "' "));
   CHECK(error_about("visual.transformer.attn_mask", full({2, 2}, -kInf)) == "");
 }
+
+TEST_CASE(
+    "weights checked: of another architecture the first tensor that differs is named, in one "
+    "line") {
+  const auto tensors = load_safetensors(kVit).tensors;
+  ModelConfig other = load_model(kVit).model->config();
+  other.embed_dim = 7;
+  const std::string error = error_of([&] { check_sizes(other, tensors); });
+  CHECK(
+      error ==
+      "the weights are of another architecture than the configuration: 'visual.proj' is (32, 24), "
+      "the model needs (32, 7), and 1 more tensors differ");
+  other.text.transformer.width = 64;
+  CHECK(contains(error_of([&] { check_sizes(other, tensors); }), "'visual.proj' is (32, 24)"));
+}

@@ -4,7 +4,10 @@
 #include <atomic>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <numeric>
+#include <sstream>
+#include <string_view>
 
 #include "clip/model.h"
 #include "clip/weights/names.h"
@@ -90,6 +93,26 @@ int64_t vision_blocks(const ModelConfig& c) {
   return std::accumulate(stages.begin(), stages.end(), int64_t{0});
 }
 
+/// The first of the model's tensors that has another shape in the file tells most: what is narrower
+/// or deeper differs in nearly all.
+void check_architecture(const nn::Module& model, const std::vector<NamedTensor>& tensors) {
+  std::map<std::string_view, Shape> given;
+  for (const NamedTensor& x : tensors) given.emplace(x.name, x.tensor.shape());
+  std::string first;
+  int64_t more = -1;
+  for (const auto& entry : model.state()) {
+    const auto it = given.find(entry.name);
+    if (it == given.end() || it->second == entry.tensor.shape()) continue;
+    if (++more > 0) continue;
+    std::ostringstream text;
+    text << in_quotes(entry.name) << " is " << it->second << ", the model needs "
+         << entry.tensor.shape();
+    first = text.str();
+  }
+  check(first.empty(), "the weights are of another architecture than the configuration: ", first,
+        ", and ", more, " more tensors differ");
+}
+
 }  // namespace
 
 void check_values(const std::vector<NamedTensor>& tensors) {
@@ -101,7 +124,9 @@ void check_sizes(const ModelConfig& c, const std::vector<NamedTensor>& tensors) 
   check_blocks(vision_blocks(c), "vision", tensors.size());
   if (c.has_text()) check_blocks(c.text.transformer.layers, "text", tensors.size());
   const nn::ShapesOnly shapes_only;
-  Clip(c).check_state(tensors);
+  const Clip model(c);
+  check_architecture(model, tensors);
+  model.check_state(tensors);
 }
 
 }  // namespace diptych

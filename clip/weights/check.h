@@ -16,8 +16,8 @@ namespace diptych {
 void check_values(const std::vector<NamedTensor>&);
 
 /// Throws Error unless the tensors, under OpenAI's names, are exactly those of a model of this
-/// configuration. Nothing is allocated because the configuration says so: time and memory are
-/// bounded by the number of tensors.
+/// configuration: of another architecture's it names the first that differs. Nothing is allocated
+/// because the configuration says so: time and memory are bounded by the number of tensors.
 void check_sizes(const ModelConfig&, const std::vector<NamedTensor>&);
 
 }  // namespace diptych

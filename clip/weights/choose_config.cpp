@@ -69,7 +69,9 @@ void add_open_clip(const std::string& file, InferredConfig& out) {
 void add_ours(const std::string& file, InferredConfig& out) {
   read_config(file, [&](const std::string& text) {
     const auto json = nlohmann::ordered_json::parse(text);
+    const Towers there = out.config.towers;
     out.config = model_config_from_json(json.contains("config") ? json["config"].dump() : text);
+    out.config.towers = there;
   });
   out.notes = "everything: from " + file + '\n';
 }

@@ -156,9 +156,14 @@ Towers infer_towers(const Shapes& shapes) {
 }
 
 int64_t infer_embedding(const Shapes& shapes, const ModelConfig& c) {
-  if (c.has_text()) return shapes.get("text_projection", 2)[1];
-  if (shapes.has_any("visual.attnpool.")) return shapes.get("visual.attnpool.c_proj.weight", 2)[0];
-  return shapes.get("visual.proj", 2)[1];
+  const bool resnet = !c.has_text() && shapes.has_any("visual.attnpool.");
+  const std::string name = c.has_text() ? "text_projection"
+                           : resnet     ? "visual.attnpool.c_proj.weight"
+                                        : "visual.proj";
+  check(c.towers == Towers::both || shapes.has(name), "infer: the tower has no ", name,
+        ", so it ends before the embedding; save it with its projection, as transformers' "
+        "CLIPVisionModelWithProjection and CLIPTextModelWithProjection have it");
+  return shapes.get(name, 2)[resnet ? 0 : 1];
 }
 
 void infer_vision(const Shapes& shapes, ModelConfig& c) {

@@ -98,7 +98,12 @@ bool is_ours(const Metadata& metadata) {
   if (config == metadata.end()) return false;
   if (format != metadata.end() && format->second == "diptych") return true;
   if (static_cast<int64_t>(config->second.size()) > kMaxConfigBytes) return false;
-  const auto json = nlohmann::json::parse(config->second, nullptr, /*allow_exceptions=*/false);
+  try {
+    check_json("config", config->second);
+  } catch (const Error&) {
+    return false;
+  }
+  const auto json = nlohmann::json::parse(config->second);
   return json.is_object() && json.contains("vision") && json.contains("text");
 }
 

@@ -19,6 +19,11 @@ struct Candidate {
   size_t tensors;
 };
 
+/// A tensor, or a module, of which a state dict may consist as well.
+bool holds_tensors(const PickleValue& value) {
+  return is_torch_tensor(value) || value.is(Kind::object);
+}
+
 /// "'model' 'ema'", or what the top is called.
 std::string described(const Candidate& c) {
   std::string text;
@@ -38,7 +43,7 @@ class Search {
     constexpr size_t kMaxKeys = 4, kMaxFound = 1 << 14;
     if (!seen_.insert(here.dict).second) return;
     const auto& items = here.dict->items;
-    for (size_t i = 1; i < items.size(); i += 2) here.tensors += is_torch_tensor(*items[i]);
+    for (size_t i = 1; i < items.size(); i += 2) here.tensors += holds_tensors(*items[i]);
     if (here.tensors > 0) found.push_back(here);
     check(found.size() <= kMaxFound, where_, ": more than ", kMaxFound, " dicts of tensors");
     if (here.keys.size() == kMaxKeys) return;
@@ -104,7 +109,7 @@ void name_the_rest(const PickleValue& top, const Candidate& taken, std::vector<s
       const bool leads =
           !inside && value.is(Kind::dict) && key.is(Kind::text) && key.text == taken.keys[level];
       if (leads) next = &value;
-      if (!leads && !(inside && is_torch_tensor(value)))
+      if (!leads && !(inside && holds_tensors(value)))
         out.emplace_back(key.is(Kind::text) ? key.text : "a key that is no text");
     }
     dict = next;
