@@ -129,8 +129,8 @@ TEST_CASE("shards: an index leads to no file outside of its folder") {
   std::filesystem::copy(s.at(kSecond), s.dir / "outside.safetensors");
   for (const std::string& name :
        {std::string("../outside.safetensors"), s.dir / "outside.safetensors", std::string("."),
-        std::string(".."), std::string(), std::string("a\\b"), std::string("a\0b", 3), kIndex,
-        std::string("../hf/") + kSecond}) {
+        std::string(".."), std::string(), std::string("a\\b"), std::string("a\0b", 3),
+        std::string("\033[31m"), kIndex, std::string("../hf/") + kSecond}) {
     CAPTURE(name);
     Json map = s.map;
     for (auto& [tensor, shard] : map.items())
@@ -202,7 +202,8 @@ TEST_CASE("shards: random mutants of an index open the same model or are refused
     const std::string error = s.error();
     if (error.empty()) continue;
     ++refused;
-    CHECK_MESSAGE(error.starts_with("model: '" + s.dir.path()), error);
+    CHECK_MESSAGE(error.starts_with("model: "), error);
+    CHECK(contains(error, s.at("")));
     CHECK(error.size() < 1000);
   }
   CHECK(refused > kFew / 2);

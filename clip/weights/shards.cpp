@@ -38,11 +38,21 @@ Json read_index(const InputFile& index) {
 std::string shard_name(const InputFile& index, const std::string& tensor, const Json& value) {
   check(value.is_string(), index.where(), ": the file of ", in_quotes(tensor), " is no text");
   const auto name = value.get<std::string>();
-  const bool plain = !name.empty() && name != "." && name != ".." && !is_shard_index(name) &&
-                     name.find_first_of(std::string("/\\\0", 3)) == std::string::npos;
+  const bool clean = std::none_of(name.begin(), name.end(), [](unsigned char c) {
+    return c < ' ' || c == 0x7f || c == '/' || c == '\\';  // no byte that would steer a terminal
+  });
+  const bool plain = clean && !name.empty() && name != "." && name != ".." && !is_shard_index(name);
   check(plain, index.where(), ": the shard ", in_quotes(name), " of ", in_quotes(tensor),
         " is no name of a file in the folder of the index");
   return name;
+}
+
+std::unique_ptr<InputFile> open_shard(const InputFile& index, const std::string& name) {
+  try {
+    return std::make_unique<InputFile>("model", fs::path(index.path()).parent_path() / name);
+  } catch (const Error& error) {
+    fail(error.what(), ", which '", index.path(), "' names");
+  }
 }
 
 SafeTensors load_any(const InputFile& file, std::vector<std::string>& left_out) {
@@ -83,8 +93,7 @@ ModelFiles::ModelFiles(const std::string& path) : named_("model", path) {
     check(shards_.size() <= kMaxShards, named_.where(), ": names more than ", kMaxShards,
           " shards");
   }
-  for (auto& [name, shard] : shards_)
-    shard = std::make_unique<InputFile>("model", fs::path(path).parent_path() / name);
+  for (auto& [name, shard] : shards_) shard = open_shard(named_, name);
 }
 
 std::string ModelFiles::sha256() const {
