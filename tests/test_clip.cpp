@@ -92,7 +92,8 @@ TEST_CASE("model file: without configuration the architecture is inferred, and s
   save_safetensors(dir / "other.safetensors", {{"x", zeros({2})}});
   CHECK(contains(error_of([&] { load_model(dir / "other.safetensors"); }), "not a CLIP"));
   CHECK(contains(error_of([&] { load_model(dir / "none.safetensors"); }), "none.safetensors"));
-  CHECK(contains(error_of([&] { load_model(dir.path()); }), "no intact checkpoint"));
+  CHECK(contains(error_of([&] { load_model(dir.path()); }), "several files of weights"));
+  CHECK(contains(error_of([] { load_model(TempDir().path()); }), "no intact checkpoint"));
 }
 
 TEST_CASE("loss: starts near ln B, and equal pairs bring it down") {

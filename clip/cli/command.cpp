@@ -281,8 +281,10 @@ LoadedModel ModelFlags::open(Towers needed) const {
                      loaded.notes));
   }
   std::string path = vocab;
+  const ModelConfig& known = loaded.model->config();
+  check(vocab.empty() || known.has_text(), "--vocab: '", loaded.path, "' has no text tower");
   const bool needs_openai =
-      !loaded.tokenizer && loaded.model->config().text.vocab_size == kOpenAiVocabulary;
+      !loaded.tokenizer && known.has_text() && known.text.vocab_size == kOpenAiVocabulary;
   if (path.empty() && needs_openai) path = find_vocabulary(loaded.path);
   if (!path.empty()) use_vocabulary(path, loaded);
   loaded.model->to(device());

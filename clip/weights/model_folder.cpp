@@ -9,6 +9,7 @@
 #include <optional>
 #include <vector>
 
+#include "clip/spelling.h"
 #include "clip/weights/run_folder.h"
 #include "clip/weights/shards.h"
 #include "tensor/io/file.h"
@@ -35,14 +36,7 @@ Names names_in(const std::string& folder) {
   return names;
 }
 
-/// "'a', 'b', … (17 in all)"
-std::string listed(const Names& names) {
-  constexpr size_t kMost = 8;
-  Names shown;
-  for (size_t i = 0; i < std::min(kMost, names.size()); ++i) shown.push_back(in_quotes(names[i]));
-  const std::string all = fmt::format("{}", fmt::join(shown, ", "));
-  return names.size() <= kMost ? all : fmt::format("{}, … ({} in all)", all, names.size());
-}
+std::string listed(const Names& names) { return quoted_list(names, 8); }
 
 std::string beside(const std::string& taken, Names others) {
   std::erase(others, taken);

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "clip/spelling.h"
 #include "clip/weights/check.h"
 #include "clip/weights/choose_config.h"
 #include "clip/weights/hugging_face_tokenizer.h"
@@ -79,17 +80,8 @@ void resize(Weights& weights, int64_t image_size) {
   c.preprocess.size = image_size;
 }
 
-/// "'epoch', 'name', … (12 in all)"
-std::string listed(const std::vector<std::string>& names) {
-  constexpr size_t kMost = 5;
-  std::string text;
-  for (size_t i = 0; i < std::min(kMost, names.size()); ++i)
-    text += (i == 0 ? "" : ", ") + in_quotes(names[i]);
-  return names.size() <= kMost ? text : text + ", … (" + std::to_string(names.size()) + " in all)";
-}
-
 void note(const char* what, const std::vector<std::string>& names, std::string& notes) {
-  if (!names.empty()) notes += what + listed(names) + '\n';
+  if (!names.empty()) notes += what + quoted_list(names, 5) + '\n';
 }
 
 /// Whether the free text in a header is ours. Others have a "config", too.
@@ -156,7 +148,7 @@ Weights read_any(const ModelFiles& files, const LoadOptions& options) {
   else
     add_chosen_config(files.named(), found.hugging_face, options, weights);
   check_towers(options, weights);
-  if (found.hugging_face && weights.vocabulary.empty())
+  if (found.hugging_face && weights.vocabulary.empty() && weights.config.has_text())
     add_tokenizer_beside(files.named().path(), weights);
   if (options.activation) set_activation(*options.activation, weights);
   resize(weights, options.image_size);
