@@ -82,7 +82,7 @@ TEST_CASE("own work: --pretrained begins with weights and vocabulary, and says w
   const Outcome other = diptych_run(with(again, "--pretrained", "--model small --pretrained"));
   CHECK(other.exit_code == 1);
   CHECK(contains(other.err, "another architecture than --model small"));
-  CHECK(contains(other.err, "wrong shape: visual.class_embedding is (96), the model needs (192)"));
+  CHECK(contains(other.err, "visual.class_embedding"));
   const Outcome none = diptych_run(with(again, "--pretrained " + (dir / "run"), "--image-size 56"));
   CHECK(none.exit_code == 2);
 }

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "clip/model_spec.h"
+#include "clip/weights/check.h"
 #include "clip/weights/run_folder.h"
 #include "clip/weights/vocabulary.h"
 #include "tensor/io/file.h"
@@ -33,9 +34,8 @@ std::string difference(const ModelConfig& wanted, const ModelConfig& found) {
 void check_architecture(const TrainFlags& f, const Clip& found) {
   if (f.model.empty()) return;
   const ModelConfig wanted = model_from(f.model, f.changes);
-  const nn::ShapesOnly shapes_only;
   try {
-    Clip(wanted).check_state(found.state_dict());
+    check_sizes(wanted, found.state_dict());
   } catch (const Error& error) {
     fail("train: '", f.source.model, "' is of another architecture than --model ", f.model, ": ",
          error.what());
