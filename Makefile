@@ -36,7 +36,7 @@ ifeq ($(findstring clang,$(CXX)),)
 CXXFLAGS += -Wno-restrict
 endif
 CPPFLAGS := -I. -MMD -MP
-LDLIBS := -lfmt -lnettle -lutf8proc -ljpeg -lpng -lz
+LDLIBS := -lfmt -lnettle -lutf8proc -ljpeg -lpng -lwebp -lz
 
 CONFIG := $(MODE)$(if $(VARIANT),-$(VARIANT))
 OUT := build/$(CONFIG)
@@ -51,7 +51,7 @@ LIBRARY := $(OUT)/libdiptych.a
 BINARY := $(OUT)/diptych
 TESTS := $(OUT)/run_tests
 
-PACKAGES := g++ make git doctest-dev libcli11-dev nlohmann-json3-dev libfmt-dev libutf8proc-dev nettle-dev zlib1g-dev libjpeg-dev libpng-dev dataset-fashion-mnist
+PACKAGES := g++ make git doctest-dev libcli11-dev nlohmann-json3-dev libfmt-dev libutf8proc-dev nettle-dev zlib1g-dev libjpeg-dev libpng-dev libwebp-dev dataset-fashion-mnist
 ifeq ($(MODE),fuzz)
 PACKAGES += clang-14 libclang-rt-14-dev
 endif

@@ -72,8 +72,9 @@ DataSource open_training_data(const std::string& spec, const PairOptions& option
           std::move(source.left_out), std::move(source.others)};
 }
 
-LabelledSource open_class_folders(const std::string& folder, const Preprocess& preprocess) {
-  auto dataset = std::make_unique<ClassFolders>(folder, preprocess);
+LabelledSource open_class_folders(const std::string& folder, const Preprocess& preprocess,
+                                  const ImageLimits& limits) {
+  auto dataset = std::make_unique<ClassFolders>(folder, preprocess, limits);
   LabelledSource source{nullptr, dataset->class_names(), dataset->left_out(), dataset->others()};
   source.dataset = std::move(dataset);
   return source;

@@ -38,6 +38,7 @@ struct LabelledSource {
 };
 
 /// A folder with one sub-folder of pictures per class, named as the class.
-LabelledSource open_class_folders(const std::string& folder, const Preprocess&);
+LabelledSource open_class_folders(const std::string& folder, const Preprocess&,
+                                  const ImageLimits& = {});
 
 }  // namespace diptych

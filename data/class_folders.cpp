@@ -41,7 +41,7 @@ ClassFolders::ClassFolders(const std::string& folder, const Preprocess& preproce
 void ClassFolders::add_class(const std::string& folder) {
   const auto label = static_cast<int64_t>(class_names_.size());
   PictureFiles found = picture_files(folder);
-  check(!found.pictures.empty(), "classes: no PNG or JPEG below '", folder, "'",
+  check(!found.pictures.empty(), "classes: no ", kPictureFormats, " picture below '", folder, "'",
         found.left_out.empty() ? "" : "; left out: " + naming(found.left_out));
   class_names_.push_back(fs::path(folder).filename());
   for (std::string& path : found.pictures) files_.push_back({std::move(path), label});

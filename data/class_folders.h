@@ -10,8 +10,8 @@
 
 namespace diptych {
 
-/// Every PNG and JPEG below <folder>/<class name>/, classes and files in sorted order; label =
-/// position of the class; the caption is its name.
+/// Every picture of a type that is read, by its name, below <folder>/<class name>/, classes and
+/// files in sorted order; label = position of the class; the caption is its name.
 class ClassFolders : public Dataset {
  public:
   /// Throws Error unless there are at least two classes and a picture in each.

@@ -130,8 +130,8 @@ PairSource read_pair_folder(const std::string& path) {
   for (const std::string& picture : files.pictures) add_picture(picture, source);
   source.left_out.insert(source.left_out.end(), files.left_out.begin(), files.left_out.end());
   add_others(files, source);
-  check(source.pairs.size() > 0, "pairs: no NAME.png, .jpg or .jpeg with a NAME.txt below '", path,
-        "'; left out: ", source.left_out.empty() ? "nothing" : naming(source.left_out));
+  check(source.pairs.size() > 0, "pairs: no NAME.png (or .jpg, .webp, …) with a NAME.txt below '",
+        path, "'; left out: ", source.left_out.empty() ? "nothing" : naming(source.left_out));
   return source;
 }
 

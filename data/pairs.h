@@ -30,9 +30,9 @@ struct PairOptions {
 /// Opens a folder or a .tsv / .csv table. Throws Error if there is no pair.
 PairSource open_pairs(const std::string& spec, const PairOptions& = {});
 
-/// NAME.png, NAME.jpg or NAME.jpeg with NAME.txt beside it, in all folders below `path`, in the
-/// order of their paths. Pictures and texts without the other are left out, as is what cannot be
-/// read. Throws Error if no pair is found.
+/// NAME.png or another picture (picture_files.h) with NAME.txt beside it, in all folders below
+/// `path`, in the order of their paths. Pictures and texts without the other are left out, as is
+/// what cannot be read. Throws Error if no pair is found.
 PairSource read_pair_folder(const std::string& path);
 /// A table with a header line, quoted as pandas reads it. Relative paths start at the table's
 /// folder. A caption longer than kMaxTextBytes makes a bad pair. Throws Error with file:line on a

@@ -13,12 +13,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::array<std::string_view, 3> kRead = {".png", ".jpg", ".jpeg"};
-constexpr std::array<std::string_view, 39> kKnown = {
-    ".apng", ".arw",  ".avif", ".bmp", ".cr2",  ".cr3",  ".dds",  ".dib",  ".dng", ".eps",
-    ".exr",  ".fits", ".gif",  ".hdr", ".heic", ".heif", ".icns", ".ico",  ".j2k", ".jfif",
-    ".jp2",  ".jpe",  ".jpf",  ".jpx", ".jxl",  ".nef",  ".orf",  ".pbm",  ".pcx", ".pgm",
-    ".pnm",  ".ppm",  ".psd",  ".svg", ".tga",  ".tif",  ".tiff", ".webp", ".xbm"};
+constexpr std::array<std::string_view, 11> kRead = {
+    ".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".pbm", ".pgm", ".ppm", ".pnm", ".tga"};
+constexpr std::array<std::string_view, 31> kKnown = {
+    ".apng", ".arw",  ".avif", ".cr2",  ".cr3", ".dds", ".dib",  ".dng",  ".eps", ".exr", ".fits",
+    ".hdr",  ".heic", ".heif", ".icns", ".ico", ".j2k", ".jfif", ".jp2",  ".jpe", ".jpf", ".jpx",
+    ".jxl",  ".nef",  ".orf",  ".pcx",  ".psd", ".svg", ".tif",  ".tiff", ".xbm"};
 
 template <size_t N>
 bool among(const std::array<std::string_view, N>& names, const std::string& name) {

@@ -10,7 +10,7 @@ namespace diptych {
 
 /// What lies below a folder, each list in the order of paths. A file is in exactly one of them.
 struct PictureFiles {
-  std::vector<std::string> pictures;  ///< regular .png, .jpg and .jpeg files
+  std::vector<std::string> pictures;  ///< regular files named .png, .jpg, .webp, …
   /// Pictures by their names of a type that is not read; pictures that are no regular files, such
   /// as pipes and broken links; links to folders, which are not followed.
   std::vector<LeftOut> left_out;

@@ -34,7 +34,7 @@ check_tree() {
         may["examples"] = "examples " may["clip/train"]
         for (room in may) everything = everything " " room
         may["tests"] = "tests" everything
-        third_party = "^(nlohmann/|fmt/|CLI/|doctest/|nettle/|utf8proc|" \
+        third_party = "^(nlohmann/|fmt/|CLI/|doctest/|nettle/|webp/|utf8proc|" \
           "(zlib|png|jpeglib|jerror|mpi)\\.h)"
       }
       function report(rule) { printf "%s:%d: %s\n", file, line, rule }
@@ -152,6 +152,7 @@ self_test() {
   plant tensor/x.cpp '#include "tensor/missing.h"' '"tensor/missing.h" is no file of this tree'
   plant tensor/x.cpp '#include <tensor/t.h>' 'write "tensor/t.h"'
   plant data/x.h '#include <zlib.h>' '<zlib.h> may be included in a .cpp file only'
+  plant data/image/x.h '#include <webp/decode.h>' '<webp/decode.h> may be included in a .cpp file'
   plant clip/x.h '#include <nlohmann/json.hpp>' '<nlohmann/json.hpp> may be included in a .cpp'
   plant cuda/x.cu '#include <nlohmann/json.hpp>' '<nlohmann/json.hpp> may be included in a .cpp'
   plant nn/x.cpp '#include <doctest/doctest.h>' 'only tests/ may include <doctest/doctest.h>'

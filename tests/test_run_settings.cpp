@@ -45,7 +45,6 @@ TEST_CASE("settings: whatever would change the result is refused by name") {
       {"captions changed", [](RunSettings& s) { s.captions[3] = 'b'; }},
       {"vocabulary changed", [](RunSettings& s) { s.vocabulary[3] = 'b'; }},
       {"max_image_pixels was", [](RunSettings& s) { s.limits.max_pixels = 1; }},
-      {"max_image_bytes was", [](RunSettings& s) { s.limits.max_bytes = 1; }},
       {"batch_size was 8, now it is 9", [](RunSettings& s) { s.train.batch_size = 9; }},
       {"epochs was", [](RunSettings& s) { s.train.epochs = 9; }},
       {"max_steps was 24", [](RunSettings& s) { s.train.max_steps = 9; }},

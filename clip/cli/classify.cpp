@@ -28,6 +28,7 @@ struct Flags : ModelFlags {
   int64_t top = 10;
   double max_bad_fraction = 0;
   bool json = false, truncate = false, cosines = false;
+  ImageLimits limits;
 };
 
 // A bar for a share of the whole; a cosine is none.
@@ -66,10 +67,10 @@ Tensor head_of(const Flags& flags, const LoadedModel& loaded,
 
 // Nothing if it cannot be read: the others may be fine.
 std::optional<Tensor> pixels_of(const std::string& path, const Preprocess& settings,
-                                Accounting& account) {
+                                const ImageLimits& limits, Accounting& account) {
   try {
     ++account.listed;
-    const Tensor x = preprocess(load_picture(path), settings);
+    const Tensor x = preprocess(load_picture(path, limits), settings);
     ++account.used;
     return reshape(x, {1, x.dim(0), x.dim(1), x.dim(2)});
   } catch (const Error& error) {
@@ -123,7 +124,7 @@ Json classify(const Flags& flags, const LoadedModel& loaded, const std::vector<s
   Json results = Json::array();
   for (const std::string& path : flags.images) {
     progress.clear();
-    const auto pixels = pixels_of(path, loaded.model->config().preprocess, account);
+    const auto pixels = pixels_of(path, loaded.model->config().preprocess, flags.limits, account);
     if (!pixels) continue;
     const auto p = scores(flags, *loaded.model, head, *pixels);
     if (flags.json)
@@ -158,7 +159,7 @@ int run(const Flags& flags) {
 
 void declare(Command command, Flags& flags) {
   flags.declare(command);
-  command.required("images", flags.images, "PNG or JPEG files")
+  command.required("images", flags.images, std::string(kPictureFormats) + " files")
       .option("--labels", flags.labels, "class names, separated by commas")
       .option("--labels-file", flags.labels_file, "class names, one per line")
       .option("--templates", flags.templates,
@@ -168,6 +169,7 @@ void declare(Command command, Flags& flags) {
       .option("--max-bad-fraction", flags.max_bad_fraction,
               "of the pictures that may be left out because they cannot be read", kFraction)
       .flag("--cosines", flags.cosines, "how well each label fits, instead of shares of the whole")
+      .image_limits(flags.limits)
       .option("--top", flags.top, "labels shown in the table", kAtLeastOne)
       .json(flags.json)
       .threads();

@@ -175,6 +175,11 @@ Command& Command::threads() {
   return *this;
 }
 
+Command& Command::image_limits(ImageLimits& limits) {
+  return option("--max-image-pixels", limits.max_pixels, "refuse larger pictures (as Pillow)",
+                kAtLeastOne);
+}
+
 Command& Command::device(DeviceFlag& flag) {
   return choice("--device", flag.device_name, "cpu, or cuda: an NVIDIA GPU", {"cpu", "cuda"});
 }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "clip/weights/model_file.h"
+#include "data/image/picture.h"
 
 namespace CLI {
 class App;
@@ -82,7 +83,8 @@ class Command {
   Command& flag(const std::string& name, bool& value, const std::string& help);
   Command& choice(const std::string& name, std::string& value, const std::string& help,
                   const std::vector<std::string>& choices);
-  Command& threads();  ///< --threads; results do not depend on it
+  Command& threads();                   ///< --threads; results do not depend on it
+  Command& image_limits(ImageLimits&);  ///< --max-image-pixels, of what reads pictures
   Command& device(DeviceFlag&);
   Command& locks(LockFlags&);
   Command& precision(PrecisionFlag&);

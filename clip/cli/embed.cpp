@@ -26,6 +26,7 @@ struct Flags : ModelFlags {
   PairOptions columns;
   double max_bad_fraction = 0;
   bool normalize = false, truncate = false, json = false;
+  ImageLimits limits;
 };
 
 /// What was written.
@@ -72,7 +73,8 @@ void embed_pictures(const Flags& flags, const Clip& model, const PictureNames& p
   const Tensor table = pixel_table(how).to(model.device());
   Progress progress("embed", pictures.size());
   written.account = each_picture_batch(
-      "embed", pictures, how, flags.max_bad_fraction, {}, kBatch, [&](const PictureBatch& batch) {
+      "embed", pictures, how, flags.max_bad_fraction, flags.limits, kBatch,
+      [&](const PictureBatch& batch) {
         rows.add(finished(flags, encode_pixels(model, normalized(batch.bytes, table))));
         for (const std::string* name : batch.names)
           if (names) names->write(field(*name) + '\n');
@@ -207,6 +209,7 @@ void declare(Command command, Flags& flags) {
             "cut texts longer than the context instead of refusing them")
       .option("--max-bad-fraction", flags.max_bad_fraction,
               "of --images that may be left out because they cannot be read", kFraction)
+      .image_limits(flags.limits)
       .json(flags.json)
       .threads();
 }

@@ -163,6 +163,7 @@ void declare(Command command, Flags& flags) {
       .option("--batch-size", flags.batch_size, "pictures at a time", kAtLeastOne)
       .option("--max-bad-fraction", flags.max_bad_fraction,
               "stop when more pictures than this cannot be used", kFraction)
+      .image_limits(flags.limits)
       .option("--workers", flags.workers, "threads that prepare batches", {0, 256})
       .json(flags.json)
       .threads();

@@ -173,7 +173,8 @@ int eval_folders(const EvalFlags& flags, const LoadedModel& loaded) {
   check(is_folder(flags.data),
         "eval: --data must be fashion or a folder with one sub-folder per class, got '", flags.data,
         "'");
-  const LabelledSource source = open_class_folders(flags.data, loaded.model->config().preprocess);
+  const LabelledSource source =
+      open_class_folders(flags.data, loaded.model->config().preprocess, flags.limits);
   const auto elsewhere = static_cast<int64_t>(source.left_out.size());
   const int64_t listed = source.dataset->size() + elsewhere;
   // Before the work of the others.

@@ -23,6 +23,7 @@ struct Flags : ModelFlags {
   std::string out, png, mode;
   double max_bad_fraction = 0;
   bool json = false;
+  ImageLimits limits;
 };
 
 // The model's, or OpenAI's but for the flags.
@@ -57,8 +58,8 @@ Accounting each_batch(const Flags& flags, const PictureNames& pictures, const Pr
                       const std::function<void(const Tensor&)>& take) {
   Progress progress("preprocess", pictures.size());
   int64_t done = 0;
-  return each_picture_batch("preprocess", pictures, how, flags.max_bad_fraction, {}, kBatch,
-                            [&](const PictureBatch& batch) {
+  return each_picture_batch("preprocess", pictures, how, flags.max_bad_fraction, flags.limits,
+                            kBatch, [&](const PictureBatch& batch) {
                               take(normalized(batch.bytes, pixel_table(how)));
                               progress.update(done += batch.bytes.dim(0));
                             });
@@ -121,6 +122,7 @@ void declare(Command command, Flags& flags) {
               {"shortest", "longest", "squash"})
       .option("--max-bad-fraction", flags.max_bad_fraction,
               "of the pictures that may be left out because they cannot be read", kFraction)
+      .image_limits(flags.limits)
       .json(flags.json);
   flags.declare_options(command);
 }

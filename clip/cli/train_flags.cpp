@@ -95,7 +95,7 @@ void declare_data(Command command, TrainFlags& f) {
       .option("--csv-separator", f.separator, "of tables; a tab by default")
       .option("--csv-img-key", f.columns.image_key, "column of picture paths")
       .option("--csv-caption-key", f.columns.caption_key, "column of captions")
-      .option("--max-image-pixels", f.limits.max_pixels, "refuse larger pictures", kAtLeastOne)
+      .image_limits(f.limits)
       .option("--max-bad-fraction", f.train.max_bad_fraction,
               "stop when more samples than this are damaged or missing", kFraction)
       .choice("--training-crop", f.training_crop,

@@ -31,9 +31,8 @@ void sort(const PairOptions& options, Sorted& out) {
 }
 
 void sort(const ImageLimits& limits, Sorted& out) {
-  const auto& [max_pixels, max_bytes] = limits;
+  const auto& [max_pixels] = limits;
   out.fixed["max_image_pixels"] = max_pixels;
-  out.fixed["max_image_bytes"] = max_bytes;
 }
 
 void sort(const nn::OptimizerConfig& config, Sorted& out) {

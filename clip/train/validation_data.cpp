@@ -34,8 +34,9 @@ Texts names_of(const Dataset& dataset) {
   };
 }
 
-ValidationData open_classes(const std::string& spec, const Preprocess& preprocess) {
-  LabelledSource source = open_class_folders(spec, preprocess);
+ValidationData open_classes(const std::string& spec, const Preprocess& preprocess,
+                            const ImageLimits& limits) {
+  LabelledSource source = open_class_folders(spec, preprocess, limits);
   const Texts pictures = names_of(*source.dataset);
   return {spec,
           std::move(source.dataset),
@@ -88,7 +89,7 @@ ValidationData open_validation_data(const std::string& spec, const PairOptions& 
     no_pairs = error.what();
   }
   try {
-    return open_classes(spec, preprocess);
+    return open_classes(spec, preprocess, limits);
   } catch (const Error& error) {
     fail("validation: '", spec, "' holds neither pairs (", no_pairs, ") nor classes (",
          error.what(), ")");

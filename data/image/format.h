@@ -13,6 +13,7 @@ enum class FileKind : uint8_t {
   gif,
   webp,
   bmp,
+  pnm,
   tiff,
   avif,
   heic,
@@ -24,11 +25,13 @@ enum class FileKind : uint8_t {
   pdf,
   gzip,
   zip,
+  icon,
+  float_map,
   unknown
 };
 
 FileKind kind_of(std::string_view bytes);
-/// " (it looks like WebP; convert it first)", or nothing for an unknown kind.
-std::string describe(FileKind);
+/// " (it looks like TIFF; convert it first)", or of an unknown kind its first bytes.
+std::string describe(FileKind, std::string_view bytes);
 
 }  // namespace diptych

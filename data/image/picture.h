@@ -41,16 +41,23 @@ void check_complete(const char* op, const Picture&);
 
 /// What a file may ask for before it is refused.
 struct ImageLimits {
-  int64_t max_pixels = 25'000'000;        ///< width × height, read from the header before decoding
-  int64_t max_bytes = int64_t{64} << 20;  ///< size of the file
+  /// width × height, read from the header before memory is spent. Pillow's: twice the 89,478,485
+  /// from which on it warns.
+  int64_t max_pixels = 178'956'970;
+  /// Size of the file: so many pixels of four bytes, and 64 MiB for what stands beside them.
+  int64_t max_bytes() const { return 4 * max_pixels + (int64_t{64} << 20); }
 };
 
-/// Decodes a JPEG or PNG, recognised by content, to the samples Pillow 9.4 decodes: the upper byte
-/// of 16-bit colours, transparency outside an alpha band ignored, no rotation by EXIF, no colour
-/// profile. Throws Error, with the decoder's reason, for anything incomplete or damaged: a cut
-/// file, any wrong checksum of a PNG, any inconsistency libjpeg notices. JPEG has no checksum, so
-/// damage that still makes sense goes unnoticed. Memory: at most 12 bytes per pixel and some MiB.
-/// `name` appears in messages.
+/// The formats, for messages.
+inline constexpr const char* kPictureFormats = "PNG, JPEG, WebP, GIF, BMP, PNM or TGA";
+
+/// Decodes a picture of one of these formats, recognised by content, to the samples Pillow 9.4
+/// decodes: the first frame of several, the upper byte of 16-bit colours, transparency outside an
+/// alpha band ignored, no rotation by EXIF, no colour profile. Throws Error, with the decoder's
+/// reason, for anything incomplete or damaged (a cut file, any wrong checksum of a PNG, any
+/// inconsistency libjpeg notices), and for what Pillow misreads. Formats other than PNG have no
+/// checksum, so damage that still makes sense goes unnoticed. Memory beside the file: at most 12
+/// bytes per pixel and some MiB. `name` appears in messages.
 Picture decode_picture(std::string_view bytes, const std::string& name, const ImageLimits& = {});
 Picture load_picture(const std::string& path, const ImageLimits& = {});
 

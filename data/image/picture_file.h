@@ -1,5 +1,4 @@
-// data/image/picture_file.h — a picture file under examination, and the decoders of its two
-// formats.
+// data/image/picture_file.h — a picture file under examination, and the decoders of all formats.
 #pragma once
 
 #include "data/image/picture.h"
@@ -27,5 +26,13 @@ struct PictureFile {
 
 Picture decode_png(const PictureFile&);
 Picture decode_jpeg(const PictureFile&);
+Picture decode_webp(const PictureFile&);
+Picture decode_gif(const PictureFile&);
+Picture decode_bmp(const PictureFile&);
+Picture decode_pnm(const PictureFile&);
+Picture decode_tga(const PictureFile&);
+
+/// Whether bytes begin with a sound header of TGA, which has no mark to know it by.
+bool is_tga(std::string_view bytes);
 
 }  // namespace diptych

@@ -1,4 +1,4 @@
-// tests/fuzz/image.cpp — a JPEG or PNG of at most a million pixels.
+// tests/fuzz/image.cpp — a picture of at most a million pixels.
 #include "data/image/transform.h"
 #include "tests/fuzz/fuzz.h"
 
