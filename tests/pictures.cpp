@@ -10,8 +10,8 @@
 namespace diptych::test {
 namespace {
 
-std::vector<GoldenPicture> read_golden_pictures() {
-  GoldenReader golden("pictures.bin");
+std::vector<GoldenPicture> read_golden_pictures(const std::string& name) {
+  GoldenReader golden(name);
   std::vector<GoldenPicture> out(golden.number());
   for (GoldenPicture& p : out) {
     p.name = golden.take_sized();
@@ -21,7 +21,7 @@ std::vector<GoldenPicture> read_golden_pictures() {
     p.whole_crc = golden.number();
     p.view_crc = golden.number();
   }
-  check(golden.at_end(), "test: pictures.bin is longer than its pictures");
+  check(golden.at_end(), "test: ", name, " is longer than its pictures");
   return out;
 }
 
@@ -70,7 +70,12 @@ std::string GoldenReader::take(int64_t count) {
 }
 
 const std::vector<GoldenPicture>& golden_pictures() {
-  static const std::vector<GoldenPicture> pictures = read_golden_pictures();
+  static const std::vector<GoldenPicture> pictures = read_golden_pictures("pictures.bin");
+  return pictures;
+}
+
+const std::vector<GoldenPicture>& golden_formats() {
+  static const std::vector<GoldenPicture> pictures = read_golden_pictures("formats.bin");
   return pictures;
 }
 

@@ -17,7 +17,7 @@ std::string png_chunk(const std::string& type_and_data);
 /// Signature and header of an 8-bit RGB picture.
 std::string png_header(uint32_t width, uint32_t height);
 
-/// Reads the golden files of tests/golden/make_image.py.
+/// Reads the golden files of tests/golden/make_image.py and make_formats.py.
 class GoldenReader {
  public:
   explicit GoldenReader(const std::string& name);
@@ -38,8 +38,9 @@ struct GoldenPicture {
   uint32_t whole_crc, view_crc;  ///< of RGB bytes: the picture, and its square view
 };
 
-const std::vector<GoldenPicture>& golden_pictures();
-/// The golden file of that name.
+const std::vector<GoldenPicture>& golden_pictures();  ///< PNG and JPEG
+const std::vector<GoldenPicture>& golden_formats();   ///< the other formats
+/// The golden file of that name, a PNG or JPEG.
 const std::string& golden_file(const std::string& name);
 
 }  // namespace diptych::test

@@ -36,7 +36,7 @@ void put_picture(const std::string& path, uint8_t red) {
 void put_classes(const TempDir& dir) {
   for (const char* name : {"d/cat/1.png", "d/cat/2.png", "d/dog/1.png", "d/dog/2.png"})
     put_picture(dir / name, 200);
-  for (const char* name : {"d/dog/a.webp", "d/dog/b.BMP", "d/cat/c.heic", "d/cat/notes", "d/x.csv"})
+  for (const char* name : {"d/dog/a.avif", "d/dog/b.TIF", "d/cat/c.heic", "d/cat/notes", "d/x.csv"})
     put_file(dir / name, "what");
   put_file(dir / "d/cat/broken.png", "\x89PNG\r\n\x1a\nbroken");
   put_picture(dir / "d/loose.png", 1);
@@ -54,9 +54,9 @@ TEST_CASE("left out: every file below a folder is a picture, named with a reason
   const PictureFiles found = picture_files(dir / "d");
   CHECK(found.pictures.size() == 6);  // the broken one has a name like the others
   CHECK(names_of(found.left_out) == std::vector<std::string>{"c.heic", "gone.png", "loop.jpg",
-                                                             "a.webp", "b.BMP", "pipe.png", "up"});
+                                                             "a.avif", "b.TIF", "pipe.png", "up"});
   for (const LeftOut& one : found.left_out) CHECK(!one.reason.empty());
-  CHECK(contains(found.left_out[3].reason, ".webp is not read; convert it"));
+  CHECK(contains(found.left_out[3].reason, ".avif is not read; convert it"));
   CHECK(found.others.size() == 2);
   size_t files = 0;
   for (const auto& entry : fs::recursive_directory_iterator(dir / "d"))
@@ -74,8 +74,8 @@ TEST_CASE("left out: class folders know what is no part of them") {
   CHECK(data.others().size() == 2);
   fs::remove_all(dir / "d/dog");
   fs::create_directories(dir / "d/dog");
-  put_file(dir / "d/dog/a.webp", "");
-  CHECK(contains(error_of([&] { ClassFolders(dir / "d", {.size = 8}); }), ".webp is not read"));
+  put_file(dir / "d/dog/a.avif", "");
+  CHECK(contains(error_of([&] { ClassFolders(dir / "d", {.size = 8}); }), ".avif is not read"));
 }
 
 TEST_CASE("left out: what is hidden is no class and no picture, and counted among other files") {
@@ -147,7 +147,7 @@ TEST_CASE("cli: eval counts and names what it did not use, and stops if that is 
   CHECK(said["other_files"] == 2);
   CHECK(contains(said["left_out"].dump(), "broken.png"));
   // One damaged picture alone is found out while they are read.
-  for (const char* name : {"d/dog/a.webp", "d/dog/b.BMP", "d/cat/c.heic", "d/loose.png",
+  for (const char* name : {"d/dog/a.avif", "d/dog/b.TIF", "d/cat/c.heic", "d/loose.png",
                            "d/cat/gone.png", "d/cat/loop.jpg", "d/dog/up", "d/dog/pipe.png"})
     fs::remove(dir / name);
   r = diptych_run(eval);
@@ -207,7 +207,7 @@ TEST_CASE("cli: train stops if too much of a folder makes no pair, and names it 
     put_file(dir / ("d/p" + std::to_string(i) + ".txt"), "a thing");
   }
   put_picture(dir / "d/lonely.png", 9);
-  put_file(dir / "d/q.webp", "");
+  put_file(dir / "d/q.avif", "");
   put_file(dir / "d/q.txt", "");
   put_file(dir / "d/gone.txt", "a picture that was lost");
   const std::string train = "train --model tiny --batch-size 4 --epochs 1 --logs " + dir.path() +
@@ -217,7 +217,7 @@ TEST_CASE("cli: train stops if too much of a folder makes no pair, and names it 
   CHECK(contains(r.err, "3 of 11 pictures cannot be used"));
   r = diptych_run(train + " --max-bad-fraction 0.3");
   CHECK(r.exit_code == 0);
-  for (const char* name : {"3 of 11", "lonely.png", "q.webp", "gone.txt"})
+  for (const char* name : {"3 of 11", "lonely.png", "q.avif", "gone.txt"})
     CHECK(contains(r.err, name));
 }
 

@@ -199,7 +199,8 @@ class GifReader {
 
   void read_pixels(const Frame& frame, Picture& picture) {
     const int bits = in_.byte();
-    file_.require(bits >= 1 && bits <= 8, "damaged: a GIF with indices of ", bits, " bits");
+    file_.require(bits >= 2 && bits <= 8, "damaged: a GIF whose codes begin with ", bits,
+                  " bits; there can be 2 to 8");
     Strings strings(bits);
     Blocks blocks(in_);
     std::vector<uint8_t> pixels;

@@ -20,6 +20,8 @@ from PIL import Image
 from make_image import square_view
 
 BINARY = pathlib.Path(__file__).parents[2] / "build/diptych"
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "PPM", "TGA")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".pbm", ".pgm", ".ppm", ".pnm", ".tga")
 MEAN = np.array([0.48145466, 0.4578275, 0.40821073], np.float32)
 STD = np.array([0.26862954, 0.26130258, 0.27577711], np.float32)
 
@@ -27,7 +29,7 @@ STD = np.array([0.26862954, 0.26130258, 0.27577711], np.float32)
 def reference(path, mode, size):
     """(3, R, R) f32 and the picture's mode; None if Pillow refuses the file."""
     try:
-        with Image.open(path, formats=("PNG", "JPEG")) as image:
+        with Image.open(path, formats=FORMATS) as image:
             view = np.asarray(square_view(image, mode, size), np.float32)
             return ((view / np.float32(255) - MEAN) / STD).transpose(2, 0, 1), image.mode
     except Exception:
@@ -77,7 +79,7 @@ class Tally:
 
 def pictures_below(folders):
     return sorted(p for folder in folders for p in pathlib.Path(folder).rglob("*")
-                  if p.suffix.lower() in (".png", ".jpg", ".jpeg") and p.is_file())
+                  if p.suffix.lower() in SUFFIXES and p.is_file())
 
 
 def main():
