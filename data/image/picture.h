@@ -57,7 +57,8 @@ inline constexpr const char* kPictureFormats = "PNG, JPEG, WebP, GIF, BMP, PNM o
 /// reason, for anything incomplete or damaged (a cut file, any wrong checksum of a PNG, any
 /// inconsistency libjpeg notices), and for what Pillow misreads. Formats other than PNG have no
 /// checksum, so damage that still makes sense goes unnoticed. Memory beside the file: at most 12
-/// bytes per pixel and some MiB. `name` appears in messages.
+/// bytes per pixel and some MiB, but for a lossless WebP made to take more: libwebp keeps up to
+/// 65,536 sets of tables for it, hundreds of MiB. `name` appears in messages.
 Picture decode_picture(std::string_view bytes, const std::string& name, const ImageLimits& = {});
 Picture load_picture(const std::string& path, const ImageLimits& = {});
 

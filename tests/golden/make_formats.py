@@ -375,4 +375,4 @@ if __name__ == "__main__":
     if flags.folder:
         write_folder(flags.folder, flags.count, flags.seed)
     else:
-        write_golden(HERE / "formats.bin", 40)
+        write_golden(HERE / "formats.bin", 60)
