@@ -21,7 +21,8 @@ from make_image import square_view
 
 BINARY = pathlib.Path(__file__).parents[2] / "build/diptych"
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "PPM", "TGA")
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".pbm", ".pgm", ".ppm", ".pnm", ".tga")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".pbm", ".pgm", ".ppm", ".pnm",
+            ".tga")
 MEAN = np.array([0.48145466, 0.4578275, 0.40821073], np.float32)
 STD = np.array([0.26862954, 0.26130258, 0.27577711], np.float32)
 
