@@ -201,7 +201,8 @@ TEST_CASE("formats: what Pillow misreads, or does not read, is refused by name")
       {tga({.type = 11, .bits = 1}, "ab"), "type 11 with 1 bits a pixel is not read"},
       {tga({.type = 11, .height = 2, .bits = 8},
            "\x82"
-           "a\1ab"),
+           "a" +
+               zeros(1) + "b"),
        "leave their row"},
       {tga({.type = 11, .bits = 8}, "\2abc"), "leave their row"},
       {tga({.flags = 0x60}, ""), "interleaved rows"},
