@@ -199,6 +199,25 @@ TEST_CASE("cli: embed, preprocess and classify refuse a bad picture among others
   CHECK(contains(none.err, "no picture is left of 1"));
 }
 
+TEST_CASE("cli: every command that reads pictures has a limit of their pixels") {
+  REQUIRE_BINARY();
+  const TempDir dir;
+  const std::string model = " --model " + saved_model(dir), picture = dir / "d/cat/a.png";
+  put_picture(picture, 1);
+  put_picture(dir / "d/dog/a.png", 1);
+  const std::string out = " --out " + (dir / "x.npy") + ' ', data = dir / "d";
+  for (const std::string& command :
+       {"embed" + model + out + "--images " + picture, "preprocess --size 8" + out + picture,
+        "classify --labels red,blue --templates exact" + model + ' ' + picture,
+        "eval --templates exact" + model + " --data " + data}) {
+    CAPTURE(command);
+    CHECK(diptych_run(command + " --max-image-pixels 64").exit_code == 0);
+    const Outcome refused = diptych_run(command + " --max-image-pixels 63");
+    CHECK(refused.exit_code == 1);
+    CHECK(contains(refused.err, "too many pixels: 8 x 8, the limit is 63"));
+  }
+}
+
 TEST_CASE("cli: train stops if too much of a folder makes no pair, and names it if not") {
   REQUIRE_BINARY();
   const TempDir dir;
