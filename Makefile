@@ -78,6 +78,9 @@ KERNEL_FLAGS_release := -O3 $(if $(filter x86_64,$(shell uname -m)),-mprefer-vec
 KERNEL_FLAGS_asan := -O1
 $(OUT)/tensor/cpu/%.o $(OUT)/tests/bench/%.o: FILE_FLAGS := $(KERNEL_FLAGS_$(MODE))
 
+# Pillow multiplies and adds in two steps; in one, a sum of wide samples may be rounded to the other side of a half.
+$(OUT)/data/image/resample.o: FILE_FLAGS := -ffp-contract=off
+
 # All fuzz targets have one name, by which libFuzzer finds them; in the test binary each has its own.
 $(OUT)/tests/fuzz/%.o: FILE_FLAGS = $(if $(filter fuzz,$(MODE)),,-DLLVMFuzzerTestOneInput=fuzz_$(*F))
 
