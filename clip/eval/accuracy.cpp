@@ -25,7 +25,10 @@ void add_ranked(const float* row, size_t K, Predictions& out) {
 }  // namespace
 
 Predictions rank_classes(const Tensor& logits, const std::vector<int64_t>& labels) {
-  Predictions out{labels, {}, {}};
+  Predictions out;
+  out.labels = labels;
+  out.indices.resize(labels.size());
+  std::iota(out.indices.begin(), out.indices.end(), 0);
   const auto K = static_cast<size_t>(logits.dim(1));
   const auto scores = logits.to_vector<float>();
   for (size_t i = 0; i < labels.size(); ++i) add_ranked(scores.data() + i * K, K, out);
