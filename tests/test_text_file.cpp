@@ -55,6 +55,7 @@ TEST_CASE("text file: what is neither is refused with line, byte and remedy") {
     CHECK(contains(refusal(bytes), "line 1, byte 0 from 0"));
     CHECK(contains(refusal(kUtf8 + "a\n" + bytes), "line 2, byte 5 from 0"));
   }
+  CHECK(contains(error_of([] { decode("a\nb\n\xff", 1); }), "line 3, byte 4 from 0"));
   CHECK(contains(refusal(utf16("cat\n", true, "")), "byte 1 from 0: a NUL, as in UTF-16 without"));
   CHECK(contains(refusal(utf16("cat\n", false, "")), "byte 0 from 0: a NUL"));
   CHECK(contains(refusal(utf16("a\nb", true, kLittle) + "\x31\xdc"),
