@@ -171,8 +171,11 @@ TEST_CASE("bombs: rows of tables, and captions") {
   const std::string head = "filepath\ttitle\n";
   put_file(dir / "line.tsv", head + "p.png\t");
   std::filesystem::resize_file(dir / "line.tsv", uintmax_t{1} << 30);
-  check_bounded("table: a line of 1 GiB", 0, "a row that goes on",
+  check_bounded("table: a line of 1 GiB of NULs", 0, "line 2, byte 21 from 0: a NUL",
                 [&] { open_table(dir / "line.tsv"); });
+  put_file(dir / "long.tsv", head + "p.png\t" + std::string(300 << 20, 'x'));
+  check_bounded("table: a line of 300 MB", 0, "a row that goes on",
+                [&] { open_table(dir / "long.tsv"); });
   put_file(dir / "quote.tsv", head + "p.png\t\"" + repeated("a b\n", 300 << 20));
   check_bounded("table: a quote of 300 MB", 0, "a row that goes on",
                 [&] { open_table(dir / "quote.tsv"); });
