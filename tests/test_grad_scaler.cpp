@@ -116,7 +116,7 @@ TEST_CASE("loss scale: steps that overflow are skipped and counted, and the run 
   CHECK(state.skipped > 2);
   CHECK(state.skipped < 20);
   const Checkpoint saved = run.saved();
-  CHECK(saved.adamw_steps == 24 - state.skipped);
+  CHECK(saved.optimizer_steps == 24 - state.skipped);
   CHECK(saved.state.skipped == state.skipped);
   const double good = std::pow(GradScaler::kGrowth, 24.0 - static_cast<double>(state.skipped));
   const double scale = 0x1p24 * std::pow(0.5, static_cast<double>(state.skipped)) * good;
@@ -143,7 +143,7 @@ TEST_CASE("loss scale: a step that overflows leaves parameters, moments and t as
   CHECK(run.run() == "");
   REQUIRE(run.trainer->state().skipped == 2);
   const Checkpoint after = run.saved();
-  CHECK(after.adamw_steps == 0);
+  CHECK(after.optimizer_steps == 0);
   for (size_t i = 0; i < before.model.tensors.size(); ++i)
     CHECK(same_bits(after.model.tensors[i].tensor, before.model.tensors[i].tensor));
   for (size_t i = 0; i < before.training.tensors.size(); ++i)
@@ -163,7 +163,7 @@ TEST_CASE("loss scale: below 1 the run ends and says why") {
                  "the first operator with a result that is not finite: cast (8, 3, 8, 8) f16"));
   CHECK(contains(get_file(run.dir / "run/out.log"),
                  "the loss scale fell to 0.5, where no overflow is its fault"));
-  CHECK(run.saved().adamw_steps == 0);
+  CHECK(run.saved().optimizer_steps == 0);
   CHECK(run.trainer->state().skipped == 16);
 }
 

@@ -131,7 +131,7 @@ TEST_CASE("not finite: skip passes over the batch, or ends when 50 in a row are 
     CHECK(run.state().skipped == 1);
     CHECK(run.steps().size() == 23);
     CHECK(contains(run.told(), ", 1 step skipped; checkpoint in"));
-    CHECK(read_checkpoint(run.newest()).adamw_steps == 23);
+    CHECK(read_checkpoint(run.newest()).optimizer_steps == 23);
   });
 }
 
@@ -154,7 +154,7 @@ TEST_CASE("not finite: rollback restores the checkpoint and goes on behind the b
     CHECK(run.state().skipped == 1);
     const Checkpoint end = read_checkpoint(run.newest());
     CHECK(end.state.step == 24);
-    CHECK(end.adamw_steps == 24);  // moments and t are those of step 8, too
+    CHECK(end.optimizer_steps == 24);  // moments and t are those of step 8, too
     const std::vector<int64_t> steps = run.steps();
     REQUIRE(steps.size() == 24);
     for (size_t i = 0; i < steps.size(); ++i) CHECK(steps[i] == static_cast<int64_t>(i) + 1);

@@ -68,7 +68,7 @@ TEST_CASE("not finite: a rollback brings moments, steps and scales back, and no 
       CHECK(same_bits(a.model.tensors[i].tensor, b.model.tensors[i].tensor));
     for (size_t i = 0; i < a.training.tensors.size(); ++i)
       CHECK(same_bits(a.training.tensors[i].tensor, b.training.tensors[i].tensor));
-    CHECK(a.adamw_steps == b.adamw_steps);
+    CHECK(a.optimizer_steps == b.optimizer_steps);
   }
 }
 

@@ -209,7 +209,7 @@ TEST_CASE("schedules: open_clip's formulas, and a line") {
 
 TEST_CASE("places: every parameter has its layer, and rates fall from the output down") {
   const auto at = [](const ModelConfig& c, const std::string& name) {
-    const Place place = place_of(name, c);
+    const TowerPlace place = place_of(name, c);
     return std::pair{place.layer, place.last};
   };
   const ModelConfig vit = preset("ViT-B-32"), resnet = preset("RN50");

@@ -17,10 +17,10 @@ int64_t number_at(std::string_view text) {
 }
 
 // conv1 … bn3, layer1 … layer4, attnpool
-Place in_resnet(std::string_view name) {
+TowerPlace in_resnet(std::string_view name) {
   constexpr int64_t kLast = 5;
   const bool stage = name.starts_with("layer"), pool = name.starts_with("attnpool");
-  return {Place::Tower::image, stage ? number_at(name.substr(5)) : pool ? kLast : 0, kLast};
+  return {TowerPlace::Tower::image, stage ? number_at(name.substr(5)) : pool ? kLast : 0, kLast};
 }
 
 // Blocks, what precedes them, and what follows.
@@ -33,19 +33,19 @@ int64_t layer_of(std::string_view name, int64_t last) {
 
 }  // namespace
 
-Place place_of(const std::string& name, const ModelConfig& c) {
-  if (name == "logit_scale") return {Place::Tower::neither, 0, 0};
+TowerPlace place_of(const std::string& name, const ModelConfig& c) {
+  if (name == "logit_scale") return {TowerPlace::Tower::neither, 0, 0};
   const std::string_view all = name;
   const bool image = all.starts_with(kVisual);
   if (image && c.resnet()) return in_resnet(all.substr(kVisual.size()));
   const int64_t last = 1 + (image ? c.vit()->transformer : c.text.transformer).layers;
-  return {image ? Place::Tower::image : Place::Tower::text,
+  return {image ? TowerPlace::Tower::image : TowerPlace::Tower::text,
           layer_of(image ? all.substr(kVisual.size()) : all, last), last};
 }
 
-double rate_of(const Place& place, const TuningConfig& c) {
-  if (place.tower == Place::Tower::neither) return 1;
-  const double tower = place.tower == Place::Tower::image ? c.image_rate : c.text_rate;
+double rate_of(const TowerPlace& place, const TuningConfig& c) {
+  if (place.tower == TowerPlace::Tower::neither) return 1;
+  const double tower = place.tower == TowerPlace::Tower::image ? c.image_rate : c.text_rate;
   return tower * std::pow(c.layer_decay, static_cast<double>(place.last - place.layer));
 }
 

@@ -18,17 +18,17 @@ struct TuningConfig {
 
 /// Layers of a tower are counted from the input: 0 are the embeddings, then come the blocks (of a
 /// ResNet the stages), last what follows them.
-struct Place {
+struct TowerPlace {
   enum class Tower : uint8_t { image, text, neither } tower;
   int64_t layer, last;
 };
 
 /// Of a parameter by its name in a model of that configuration.
-Place place_of(const std::string& name, const ModelConfig&);
+TowerPlace place_of(const std::string& name, const ModelConfig&);
 
 /// What the parameter's rate is multiplied with: the tower's, times
 /// layer_decay^(last - layer), as BEiT and its followers have it (Bao et al., 2021; Clark et al.,
 /// 2020). The temperature has 1.
-double rate_of(const Place&, const TuningConfig&);
+double rate_of(const TowerPlace&, const TuningConfig&);
 
 }  // namespace diptych
