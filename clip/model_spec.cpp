@@ -31,7 +31,8 @@ ModelConfig read_config_file(const std::string& path) {
 // "vision.layers" of every value there is.
 std::vector<std::string> keys_of(const Json& config) {
   std::vector<std::string> keys;
-  for (const auto& [pointer, value] : config.flatten().items()) {
+  const Json flat = config.flatten();
+  for (const auto& [pointer, value] : flat.items()) {
     std::string key = pointer.substr(1);
     std::replace(key.begin(), key.end(), '/', '.');
     keys.push_back(std::move(key));

@@ -61,11 +61,10 @@ void Optimizer::step(double lr, const Tensor& squares, double max_norm, double l
   std::vector<Slot*> slots;
   for (Slot& slot : slots_)
     if (grad(slot.parameter).defined()) slots.push_back(&slot);
-  ++t_;
-  if (slots.empty()) return;
   const Tensor guarded = squares + fault_;
+  if (!slots.empty()) update({lr, max_norm, loss_scale, t_ + 1}, guarded, slots);
   fault_ = guarded * 0.0;  // NaN, if that is NaN or infinite
-  update({lr, max_norm, loss_scale, t_}, guarded, slots);
+  ++t_;
 }
 
 void Optimizer::forget_step() {

@@ -94,10 +94,15 @@ Mlp::Mlp(const TransformerConfig& c)
 // Kept for the backward pass are x and what the activation gets: norms and activations cost less to
 // compute again than to keep.
 Tensor Mlp::operator()(const LayerNorm& norm, const Tensor& x, double drop, Seed seed) const {
-  if (!GradMode::enabled()) return c_proj(c_fc.then(function_of(activation), norm(x)), x);
+  const Unary f = function_of(activation);
+  if (!GradMode::enabled()) {
+    const Tensor inside = c_fc.then(f, norm(x));
+    return residual(
+        x, [&](const Tensor& to) { return c_proj(inside, to); }, drop, seed);
+  }
   const Tensor inside = c_fc.of(norm.function(), x);
-  const auto add = [&](const Tensor& to) { return c_proj.of(function_of(activation), inside, to); };
-  return residual(x, add, drop, seed);
+  return residual(
+      x, [&](const Tensor& to) { return c_proj.of(f, inside, to); }, drop, seed);
 }
 
 ResidualAttentionBlock::ResidualAttentionBlock(const TransformerConfig& c)

@@ -85,7 +85,7 @@ TEST_CASE("pairs: a bad table is refused with file, line and columns") {
 TEST_CASE("pairs: a folder gives its pictures with texts, in the order of their paths") {
   const TempDir folder;
   CHECK(contains(error_of([&] { open_pairs(folder.path()); }), "left out: nothing"));
-  for (const char* name : {"b.png", "a.JPG", "sub/c.jpeg", "lonely.png", "d.gif"})
+  for (const char* name : {"b.png", "a.JPG", "sub/c.jpeg", "lonely.png", "d.tif"})
     put_below(folder, name, "");
   for (const char* name : {"b.txt", "a.txt", "sub/c.txt", "d.txt", "e.txt"})
     put_below(folder, name, name);
@@ -96,7 +96,7 @@ TEST_CASE("pairs: a folder gives its pictures with texts, in the order of their 
   CHECK(source.pairs.caption(2) == "sub/c.txt");
   REQUIRE(source.left_out.size() == 3);
   CHECK(source.left_out[0].name == folder / "lonely.png");
-  CHECK(source.left_out[1].name == folder / "d.gif");
+  CHECK(source.left_out[1].name == folder / "d.tif");
   CHECK(source.left_out[2].name == folder / "e.txt");
   CHECK(source.others.empty());
 }

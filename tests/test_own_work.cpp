@@ -103,6 +103,9 @@ TEST_CASE("own work: --resume repeats the flags of its run, from any of its name
     CHECK_MESSAGE(resumed.exit_code == 0, resumed.err);
     CHECK(get_file(model_of(dir, "run")) == get_file(model_of(dir, "whole")));
   }
+  const Outcome elsewhere = diptych_run("train --name new --resume " + (dir / "run"));
+  CHECK(elsewhere.exit_code == 1);
+  CHECK(contains(elsewhere.err, "or begin a new run with its weights: --pretrained"));
   const Outcome longer = diptych_run("train --epochs 5 --resume " + (dir / "run"));
   CHECK(longer.exit_code == 1);
   CHECK(contains(longer.err, "epochs was 2, now it is 5"));

@@ -208,5 +208,5 @@ TEST_CASE("resume: a checkpoint of another run is refused") {
   REQUIRE(diptych_run(flags + "--name other --lr 1e-4").exit_code == 0);
   const Outcome r = diptych_run(flags + "--resume " + checkpoint_path(dir / "other", 2));
   CHECK(r.exit_code == 1);
-  CHECK(contains(r.err, "other settings or data"));
+  CHECK(contains(r.err, "which goes on in its own folder"));
 }

@@ -57,6 +57,16 @@ fs::path plain(const fs::path& folder) {
 
 }  // namespace
 
+void check_own_run(const std::string& resume, const std::string& folder) {
+  if (resume.empty() || resume == "latest") return;
+  std::error_code none;
+  const fs::path run = plain(run_of(resume));
+  check(fs::weakly_canonical(run, none) == fs::weakly_canonical(folder, none), "resume: '", resume,
+        "' is of the run '", run.string(), "', which goes on in its own folder, not in '", folder,
+        "'; leave --name and --logs out, or begin a new run with its weights: --pretrained ",
+        run.string());
+}
+
 std::vector<std::string> with_flags_of_run(Words words) {
   const bool trains = !words.empty() && words[0] == "train";
   if (!trains || value_of(words, "--resume").empty()) return words;

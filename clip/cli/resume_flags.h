@@ -11,4 +11,8 @@ namespace diptych::cli {
 /// folder; any other command line stays as it is. Throws Error if params.json is damaged.
 std::vector<std::string> with_flags_of_run(std::vector<std::string> words);
 
+/// Throws Error unless `resume` is "latest" or lies in the run's own folder: what goes on elsewhere
+/// is a new run.
+void check_own_run(const std::string& resume, const std::string& folder);
+
 }  // namespace diptych::cli

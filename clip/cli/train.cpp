@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "clip/cli/command.h"
+#include "clip/cli/resume_flags.h"
 #include "clip/cli/train_flags.h"
 #include "clip/cli/train_notes.h"
 #include "clip/cli/train_source.h"
@@ -39,13 +40,21 @@ std::optional<Checkpoint> resume_point(const std::string& resume, RunLog& log) {
   return read_checkpoint(newest);
 }
 
+// What --resume repeats: not what it says itself, nor the precision, which has keys of its own.
+GivenFlags kept_flags(GivenFlags flags) {
+  for (const char* flag : {"--resume", "--logs", "--name", "--precision", "--adam-stats",
+                           "--text-weights", "--rounding"})
+    flags.erase(flag);
+  return flags;
+}
+
 RunSettings settings_of(const Flags& f, const TrainSource& source, const DataSource& data) {
   RunSettings s;
   s.train_data = f.train_data;
   s.val_data = f.val_data;
   s.vocabulary_file = source.vocabulary_file;
   s.pretrained_from = f.source.model;
-  s.flags = f.given;
+  s.flags = kept_flags(f.given);
   s.report_to = f.report_to;
   s.pairs = data.dataset->size();
   s.pictures = fingerprint_of(data.pictures);
@@ -138,6 +147,7 @@ int run(const Flags& given) {
   given.require();
   Flags f = given;
   f.settle();
+  check_own_run(f.resume, f.folder());
   TrainSource source = open_source(f);
   f.settle_for(source.config);
   apply_precision(f, f.folder());
