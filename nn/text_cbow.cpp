@@ -21,14 +21,14 @@ Tensor caption_of_words(const Ragged& layout) {
   return from_vector(of, {layout.rows()}).to(layout.device());
 }
 
-// f32 (B, 1): one over the number of words, 0 without any.
+// f64 (B, 1): one over the number of words, 0 without any.
 Tensor shares(const Ragged& layout) {
-  std::vector<float> out;
+  std::vector<double> out;
   for (int64_t b = 0; b < layout.count(); ++b) {
     const int64_t words = std::max<int64_t>(layout.length(b) - 2, 0);
-    out.push_back(words == 0 ? 0 : 1 / static_cast<float>(words));
+    out.push_back(words == 0 ? 0 : 1 / static_cast<double>(words));
   }
-  return from_vector(out, {layout.count(), 1}).to(layout.device());
+  return from_vector(out, {layout.count(), 1});
 }
 
 }  // namespace
@@ -47,7 +47,7 @@ Tensor CbowText::operator()(const Tensor& tokens, const Ragged& layout) const {
   const int64_t B = layout.count();
   const Tensor sums =
       slice(scatter_add_rows(token_embedding_(tokens), caption_of_words(layout), B + 1), 0, 0, B);
-  const Tensor means = sums * shares(layout).to(sums.dtype());
+  const Tensor means = sums * shares(layout).to(sums.dtype()).to(sums.device());
   const bool drops = training() && dropping_.rate > 0;
   const Tensor kept = drops ? dropout(means, dropping_.rate, dropping_.at(0)) : means;
   return matmul(ln_final_(kept), in(text_projection_));

@@ -37,8 +37,8 @@ void check_architecture(const TrainFlags& f, const Clip& found) {
   try {
     check_sizes(wanted, found.state_dict());
   } catch (const Error& error) {
-    fail("train: '", f.source.model, "' is of another architecture than --model ", f.model, ": ",
-         error.what());
+    fail("train: '", f.source.model, "' does not fit --model ", f.model, ": ", error.what(),
+         "; leave --model out");
   }
   ModelConfig like = wanted;  // pictures are prepared as the weights were trained
   like.preprocess = found.config().preprocess;
