@@ -79,7 +79,7 @@ int64_t Optimizer::half_moments() const {
   return count;
 }
 
-std::string Optimizer::groups() const {
+std::string Optimizer::groups(bool with_names) const {
   std::ostringstream text;
   for (const bool decayed : {true, false}) {
     int64_t tensors = 0, elements = 0;
@@ -90,9 +90,10 @@ std::string Optimizer::groups() const {
       elements += slot.parameter.numel();
       names.insert(of_any_block(slot.name));
     }
-    text << (decayed ? "" : "\n") << "weight decay " << (decayed ? config_.weight_decay : 0) << ": "
-         << tensors << " tensors, " << elements << " parameters:";
-    for (const std::string& name : names) text << ' ' << name;
+    if (!decayed) text << (with_names ? "\n" : ", ");
+    text << "weight decay " << (decayed ? config_.weight_decay : 0) << ": " << tensors
+         << " tensors, " << elements << " parameters" << (with_names ? ":" : "");
+    for (const std::string& name : names) text << (with_names ? ' ' + name : "");
   }
   return text.str();
 }

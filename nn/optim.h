@@ -62,8 +62,9 @@ class Optimizer {
   int64_t half_moments() const;
 
   static bool decays(const Tensor& parameter) { return parameter.rank() >= 2; }
-  /// Two lines: how many tensors and elements are decayed and how many are not, and which.
-  std::string groups() const;
+  /// How many tensors and elements are decayed, how many are not, and with `names` which, on two
+  /// lines then.
+  std::string groups(bool names = true) const;
 
   /// Moments as "m.<name>", with their scales as "m_scale.<name>" if they are f16; with steps() all
   /// there is to save.

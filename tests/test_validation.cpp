@@ -56,7 +56,8 @@ std::vector<nlohmann::json> validated_run(const std::string& folder, TrainConfig
 
 /// What of a record does not depend on the clock.
 nlohmann::json timeless(nlohmann::json record) {
-  for (const char* key : {"pairs_per_second", "data_wait", "eta_seconds"}) record.erase(key);
+  for (const char* key : {"pairs_per_second", "data_wait", "eta_seconds", "time"})
+    record.erase(key);
   return record;
 }
 

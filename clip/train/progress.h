@@ -27,6 +27,7 @@ class Progress {
 };
 
 double seconds_now();                  ///< of a clock that only goes forward
+std::string utc_now();                 ///< "2026-01-31T12:34:56Z"
 std::string duration(double seconds);  ///< "0:07", "12:34", "3:05:00", "?" if not finite
 
 }  // namespace diptych

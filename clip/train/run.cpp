@@ -87,7 +87,7 @@ bool Trainer::validate_now() {
     state_.best_score = score;
   }
   log_.metrics(fmt::format(R"({{"step":{},"epoch":{},"samples":{},"val":{}}})", state_.step,
-                           state_.epoch, state_.samples, result.to_json()));
+                           state_.epoch + (state_.batch > 0), state_.samples, result.to_json()));
   log_.line(fmt::format("validation{} at step {} | {} | {}{}", ema_ ? " of the average" : "",
                         state_.step, result.to_line(), duration(seconds_now() - began),
                         best ? " | best " + result.score_name() + " so far" : ""));

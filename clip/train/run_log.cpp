@@ -129,12 +129,16 @@ void RunLog::line(const std::string& text) {
   append("out.log", text + '\n');
 }
 
+void RunLog::detail(const std::string& text) { append("out.log", text + '\n'); }
+
 void RunLog::step(const StepRecord& record) {
   line(to_line(record));
   metrics(to_json(record));
 }
 
-void RunLog::metrics(const std::string& json) {
+void RunLog::metrics(const std::string& record) {
+  const std::string json =
+      record.substr(0, record.rfind('}')) + fmt::format(",\"time\":\"{}\"}}", utc_now());
   append("metrics.jsonl", json + '\n');
   if (events_.empty()) return;
   const std::string event = event_of_line(unix_time(), json);

@@ -57,9 +57,11 @@ class RunLog {
   /// goes on: what an earlier one recorded after it will be recorded again. out.log keeps all that
   /// was ever told.
   void continue_from(int64_t step, const std::string& bad_samples);
-  void line(const std::string& text);     ///< to stderr and out.log
-  void step(const StepRecord&);           ///< to stderr, out.log and metrics.jsonl
-  void metrics(const std::string& json);  ///< one line of metrics.jsonl
+  void line(const std::string& text);    ///< to stderr and out.log
+  void detail(const std::string& text);  ///< to out.log alone: long lists
+  void step(const StepRecord&);          ///< to stderr, out.log and metrics.jsonl
+  /// One object as a line of metrics.jsonl, with the time added to it.
+  void metrics(const std::string& json);
   /// Names a sample in bad_samples.tsv, once.
   void bad_sample(const BadSample&);
   const BadSamples& bad_samples() const { return bad_; }

@@ -32,19 +32,14 @@ Tensor joined(const std::vector<Tensor>& numbers) {
 
 // What somebody may wonder about who compares the first loss with ln B.
 std::string first_loss_note(const StepRecord& r) {
-  std::string text =
-      fmt::format("ln B = {:.4f} is the loss of a model that holds all {} pairs for equally likely",
-                  r.chance_loss, std::llround(std::exp(r.chance_loss)));
+  std::string text = fmt::format("ln B = {:.4f}: all {} pairs equally likely", r.chance_loss,
+                                 std::llround(std::exp(r.chance_loss)));
   if (r.loss > r.chance_loss)
-    text += fmt::format(
-        "; the first one lies above it, since logits are cosines times {:.1f}: those of a model "
-        "that knows nothing differ by chance, and a loss grows by half their variance",
-        r.logit_scale);
+    text +=
+        fmt::format("; chance cosines, times {:.1f}, add half their variance to it", r.logit_scale);
   if (r.loss_floor > 0)
-    text += fmt::format(
-        "; below {:.4f} none can fall with this batch, since captions that stand in it more than "
-        "once cannot be told apart",
-        r.loss_floor);
+    text += fmt::format("; floor {:.4f}: captions that repeat in the batch cannot be told apart",
+                        r.loss_floor);
   return text;
 }
 
@@ -97,7 +92,8 @@ Trainer::Trainer(Clip& model, const Tokenizer& tokenizer, const Dataset& dataset
   if (config.precision.precision == Precision::amp_fp16) state_.scaler.emplace();
   if (config.ema_decay > 0) ema_.emplace(model, config.ema_decay);
   model_.train();
-  log_.line(optimizer_->groups());
+  log_.line(optimizer_->groups(/*names=*/false) + "; out.log has their names");
+  log_.detail(optimizer_->groups());
 }
 
 void Trainer::resume(const Checkpoint& checkpoint) {
