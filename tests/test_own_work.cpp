@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "clip/model_spec.h"
 #include "clip/weights/run_folder.h"
@@ -50,6 +51,29 @@ TEST_CASE("own work: an architecture is a preset, a file, or either with changes
   const std::string odd = error_of([&] { model_from(dir / "odd.json"); });
   CHECK(contains(odd, "odd.json"));
   CHECK(contains(odd, "patch_size is missing"));
+}
+
+TEST_CASE("own work: every command prints one JSON object if asked to") {
+  REQUIRE_BINARY();
+  std::istringstream help(diptych_run("--help").out);
+  int commands = 0;
+  bool listed = false;
+  for (std::string line; std::getline(help, line);) {
+    std::istringstream words(line);
+    std::string name;
+    if (listed && words >> name) {
+      CAPTURE(name);
+      CHECK(contains(diptych_run(name + " --help").out, "--json"));
+      ++commands;
+    }
+    listed = listed || line.starts_with("Subcommands");
+  }
+  CHECK(commands >= 13);
+  const TempDir dir;
+  const Outcome run = diptych_run(small_run(dir, 1) + "--json");
+  const auto result = nlohmann::json::parse(run.out);
+  CHECK(result["step"] == 2);
+  CHECK(result["checkpoint"] == checkpoint_path(dir / "run", 2));
 }
 
 TEST_CASE("own work: train --model FILE.json --set, and info of the same") {

@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include "clip/cli/command.h"
 #include "clip/console.h"
@@ -14,6 +15,7 @@ namespace {
 
 struct Flags : ModelFlags {
   std::string out, to = "diptych";
+  bool json = false;
 };
 
 /// What a vocabulary of the model's own becomes; nothing to say of OpenAI's, which everyone has.
@@ -49,7 +51,13 @@ int run(const Flags& flags) {
     save_model(flags.out, model, words);
   }
   tell_vocabulary(flags, words);
-  print(fmt::format("{}: {} parameters\n", flags.out, model.parameter_count()));
+  if (flags.json)
+    print_json(nlohmann::ordered_json{{"out", flags.out},
+                                      {"to", flags.to},
+                                      {"parameters", model.parameter_count()},
+                                      {"vocabulary", words != nullptr && flags.to != "open_clip"}});
+  else
+    print(fmt::format("{}: {} parameters\n", flags.out, model.parameter_count()));
   return 0;
 }
 
@@ -57,7 +65,8 @@ void declare(Command command, Flags& flags) {
   command.required("in", flags.model, "a model file or folder of any kind")
       .required("out", flags.out, "a .safetensors file; for other libraries a folder")
       .choice("--to", flags.to, "whose names and configuration",
-              {"diptych", "open_clip", "huggingface"});
+              {"diptych", "open_clip", "huggingface"})
+      .json(flags.json);
   flags.declare_options(command);
 }
 

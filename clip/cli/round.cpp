@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 
 #include <cmath>
+#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "clip/cli/command.h"
@@ -14,7 +15,7 @@ namespace {
 
 struct Flags {
   std::string in, out, to;
-  bool stochastic = false;
+  bool stochastic = false, json = false;
   std::optional<uint64_t> seed;
 };
 
@@ -57,6 +58,16 @@ int run(const Flags& flags) {
   const Tensor x = load_f32(flags.in), y = rounded(x, flags);
   save_npy(flags.out, y);
   const Account account(x, y);
+  if (flags.json) {
+    print_json(nlohmann::ordered_json{{"out", flags.out},
+                                      {"to", flags.to},
+                                      {"stochastic", flags.stochastic},
+                                      {"values", x.numel()},
+                                      {"changed", account.changed},
+                                      {"infinite", account.infinite},
+                                      {"nan", account.nan}});
+    return 0;
+  }
   tell(fmt::format("{}: {} values in {}, {}: {} changed, {} overflowed to infinity{}, {} NaN\n",
                    flags.out, x.numel(), flags.to,
                    flags.stochastic ? "rounded stochastically" : "rounded to nearest even",
@@ -70,7 +81,8 @@ void declare(Command command, Flags& flags) {
       .choice("--to", flags.to, "16 bits of which type", {"bf16", "f16"})
       .flag("--stochastic", flags.stochastic,
             "up or down by chance, right on average, never to infinity; else to nearest even")
-      .option("--seed", flags.seed, "of --stochastic (default 0)");
+      .option("--seed", flags.seed, "of --stochastic (default 0)")
+      .json(flags.json);
 }
 
 }  // namespace

@@ -2,6 +2,8 @@
 // other implementation.
 #include <fmt/core.h>
 
+#include <nlohmann/json.hpp>
+
 #include "clip/cli/command.h"
 #include "clip/console.h"
 #include "clip/eval/zero_shot.h"
@@ -15,6 +17,7 @@ namespace {
 
 struct Flags : ModelFlags {
   std::string pixels, tokens, dump;
+  bool json = false;
   LockFlags locks;
 };
 
@@ -42,8 +45,14 @@ int run(const Flags& flags) {
   for (const NamedTensor& one : dump)
     check_finite(reshape(one.tensor, {1, -1}), "step: " + one.name + ": row");
   save_safetensors(flags.dump, dump);
-  print(fmt::format("loss {:.6f} for {} pairs; {} tensors in {}\n", loss.item(), image.dim(0),
-                    dump.size(), flags.dump));
+  if (flags.json)
+    print_json(nlohmann::ordered_json{{"loss", loss.item()},
+                                      {"pairs", image.dim(0)},
+                                      {"tensors", dump.size()},
+                                      {"dump", flags.dump}});
+  else
+    print(fmt::format("loss {:.6f} for {} pairs; {} tensors in {}\n", loss.item(), image.dim(0),
+                      dump.size(), flags.dump));
   return 0;
 }
 
@@ -53,6 +62,7 @@ void declare(Command command, Flags& flags) {
       .required("--tokens", flags.tokens, ".npy (N, T) i64, padded with zeros")
       .required("--dump", flags.dump, ".safetensors file to write")
       .locks(flags.locks)
+      .json(flags.json)
       .threads();
 }
 

@@ -4,6 +4,7 @@
 #include <fmt/core.h>
 
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "clip/cli/command.h"
@@ -42,7 +43,7 @@ std::optional<Checkpoint> resume_point(const std::string& resume, RunLog& log) {
 
 // What --resume repeats: not what it says itself, nor the precision, which has keys of its own.
 GivenFlags kept_flags(GivenFlags flags) {
-  for (const char* flag : {"--resume", "--logs", "--name", "--precision", "--adam-stats",
+  for (const char* flag : {"--json", "--resume", "--logs", "--name", "--precision", "--adam-stats",
                            "--text-weights", "--rounding"})
     flags.erase(flag);
   return flags;
@@ -137,7 +138,68 @@ std::optional<ValidationData> open_validation(const Flags& f, const ModelConfig&
   return validation;
 }
 
+/// All that a run needs but its folder.
+struct Prepared {
+  Flags f;
+  TrainSource source;
+  DataSource data;
+  std::optional<ValidationData> validation;
+};
+
 // What the run is to be is known before its folder is touched.
+Prepared prepare(const Flags& given) {
+  Prepared p{given, {}, {}, {}};
+  Flags& f = p.f;
+  f.settle();
+  check_own_run(f.resume, f.folder());
+  p.source = open_source(f);
+  const ModelConfig& config = p.source.config;
+  f.settle_for(config);
+  apply_precision(f, f.folder());
+  p.data = open_training_data(f.train_data, f.columns, config.preprocess, f.limits, f.train.seed);
+  check_left_out(f, p.data);
+  p.validation = open_validation(f, config, p.data);
+  f.train.left_out = static_cast<int64_t>(p.data.left_out.size());
+  f.train = resolved(f.train, p.data.dataset->size());
+  return p;
+}
+
+void print_result(const RunLog& log, const TrainingState& state, int stopped_by) {
+  nlohmann::ordered_json object{
+      {"run", log.folder()},          {"checkpoint", checkpoint_path(log.folder(), state.step)},
+      {"step", state.step},           {"samples", state.samples},
+      {"skipped", state.skipped},     {"bad_samples", log.bad_samples().size()},
+      {"truncated", state.truncated}, {"signal", stopped_by}};
+  if (state.best_step >= 0) {
+    object["best_step"] = state.best_step;
+    object["best_score"] = state.best_score;
+  }
+  print_json(object);
+}
+
+int train(Prepared p) {
+  const Flags& f = p.f;
+  RunLog log(f.folder(), !f.resume.empty());
+  if (f.report_to == "tensorboard") log.report_to_tensorboard();
+  std::optional<Checkpoint> from = resume_point(f.resume, log);
+  complete(p.source, f, from ? &*from : nullptr, p.data.captions);
+  const RunSettings settings = settings_of(f, p.source, p.data);
+  begin(log, settings, from ? &*from : nullptr);
+  Clip model(p.source.config);
+  fill(p.source, f.train.seed, model);
+  model.to(f.train.device);
+  describe(log, f, model, p.data, *p.source.tokenizer);
+  Trainer trainer(model, *p.source.tokenizer, *p.data.dataset, f.train, log);
+  trainer.set_settings(fingerprint(settings));
+  if (p.validation) trainer.set_validation(*p.validation);
+  if (from) trainer.resume(*from);
+  from.reset();  // as large as the model with its moments
+  const int stopped_by = trainer.run();
+  if (f.json) print_result(log, trainer.state(), stopped_by);
+  if (stopped_by) return 128 + stopped_by;
+  return log.losses().empty() ? 0 : 1;
+}
+
 int run(const Flags& given) {
   if (given.types.explain_precision) {
     print(explain(given.types.config()));
@@ -145,37 +207,7 @@ int run(const Flags& given) {
   }
   Signals::ignore_save_requests();
   given.require();
-  Flags f = given;
-  f.settle();
-  check_own_run(f.resume, f.folder());
-  TrainSource source = open_source(f);
-  f.settle_for(source.config);
-  apply_precision(f, f.folder());
-  const DataSource data =
-      open_training_data(f.train_data, f.columns, source.config.preprocess, f.limits, f.train.seed);
-  check_left_out(f, data);
-  const std::optional<ValidationData> validation = open_validation(f, source.config, data);
-  f.train.left_out = static_cast<int64_t>(data.left_out.size());
-  f.train = resolved(f.train, data.dataset->size());
-
-  RunLog log(f.folder(), !f.resume.empty());
-  if (f.report_to == "tensorboard") log.report_to_tensorboard();
-  std::optional<Checkpoint> from = resume_point(f.resume, log);
-  complete(source, f, from ? &*from : nullptr, data.captions);
-  const RunSettings settings = settings_of(f, source, data);
-  begin(log, settings, from ? &*from : nullptr);
-  Clip model(source.config);
-  fill(source, f.train.seed, model);
-  model.to(f.train.device);
-  describe(log, f, model, data, *source.tokenizer);
-  Trainer trainer(model, *source.tokenizer, *data.dataset, f.train, log);
-  trainer.set_settings(fingerprint(settings));
-  if (validation) trainer.set_validation(*validation);
-  if (from) trainer.resume(*from);
-  from.reset();  // as large as the model with its moments
-  const int stopped_by = trainer.run();
-  if (stopped_by) return 128 + stopped_by;
-  return log.losses().empty() ? 0 : 1;
+  return train(prepare(given));
 }
 
 }  // namespace

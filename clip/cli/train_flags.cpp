@@ -157,6 +157,7 @@ void declare_run(Command command, TrainFlags& f) {
           "the newest checkpoint",
           {"stop", "skip", "rollback"})
       .device(f)
+      .json(f.json)
       .threads()
       .given(f.given);
   f.types.declare(command);

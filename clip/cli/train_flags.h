@@ -21,6 +21,7 @@ struct TrainFlags : DeviceFlag {
   ImageLimits limits;
   TrainConfig train;
   GivenFlags given;
+  bool json = false;
   // Given on the command line, these win over the preset.
   std::optional<int64_t> batch_size, epochs, max_steps, warmup;
   std::optional<double> lr, wd, clip, beta2, eps, image_lr, text_lr;
