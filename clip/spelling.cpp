@@ -1,10 +1,8 @@
-// clip/spelling.cpp — Levenshtein's distance, and lists.
+// clip/spelling.cpp — Levenshtein's distance.
 #include "clip/spelling.h"
 
 #include <algorithm>
 #include <cstdint>
-
-#include "tensor/io/file.h"
 
 namespace diptych {
 namespace {
@@ -36,13 +34,6 @@ std::string nearest(const std::string& name, const std::vector<std::string>& kno
     }
   }
   return best;
-}
-
-std::string quoted_list(const std::vector<std::string>& names, size_t most) {
-  std::string text;
-  for (size_t i = 0; i < std::min(most, names.size()); ++i)
-    text += (i == 0 ? "" : ", ") + in_quotes(names[i]);
-  return names.size() <= most ? text : text + ", … (" + std::to_string(names.size()) + " in all)";
 }
 
 }  // namespace diptych

@@ -9,7 +9,4 @@ namespace diptych {
 /// The name in `known` within two edits of `name`; empty if there is none.
 std::string nearest(const std::string& name, const std::vector<std::string>& known);
 
-/// "'a', 'b', … (17 in all)": at most so many of them, in quotes and safe to print.
-std::string quoted_list(const std::vector<std::string>& names, size_t most);
-
 }  // namespace diptych

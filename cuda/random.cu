@@ -1,4 +1,5 @@
-// cuda/random.cu — uniform and normal numbers, dropout: element i is a function of (seed, stream, i).
+// cuda/random.cu — uniform and normal numbers, dropout: element i is a function of (seed, stream,
+// i).
 #include "cuda/launch.cuh"
 #include "tensor/cast.h"
 #include "tensor/kernels.h"

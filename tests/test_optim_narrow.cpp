@@ -6,8 +6,8 @@
 #include <memory>
 
 #include "autograd/graph.h"
-#include "nn/layers.h"
 #include "nn/adamw.h"
+#include "nn/layers.h"
 #include "tensor/factory.h"
 #include "tests/files.h"
 

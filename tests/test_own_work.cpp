@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "clip/model_spec.h"
+#include "clip/weights/model_spec.h"
 #include "clip/weights/run_folder.h"
 #include "tests/program.h"
 

@@ -44,7 +44,8 @@ std::string metrics_of(const std::string& run) {
   std::string text;
   for (std::string line; std::getline(in, line);) {
     auto record = nlohmann::ordered_json::parse(line);
-    for (const char* key : {"pairs_per_second", "data_wait", "eta_seconds", "time"}) record.erase(key);
+    for (const char* key : {"pairs_per_second", "data_wait", "eta_seconds", "time"})
+      record.erase(key);
     text += record.dump() + '\n';
   }
   return text;

@@ -113,6 +113,7 @@ TEST_CASE("validation: loss over pairs, recall and left-out samples are those of
   Clip model(config);
   model.initialize(1);
   model.train();
+  model.set_dropping(0.3, 0, 1, 1);  // seen if it were validated as it trains
   const ValidationData data = squares_validation(20);
   const ValidationResult r = validate(model, words, data, {.batch_size = 8, .workers = 0});
   CHECK(model.training());

@@ -11,7 +11,7 @@
 #include "clip/cli/train_precision.h"
 #include "clip/console.h"
 #include "clip/cost.h"
-#include "clip/model_spec.h"
+#include "clip/weights/model_spec.h"
 #include "tensor/io/file.h"
 
 namespace diptych::cli {

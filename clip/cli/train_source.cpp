@@ -3,8 +3,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "clip/model_spec.h"
 #include "clip/weights/check.h"
+#include "clip/weights/model_spec.h"
 #include "clip/weights/run_folder.h"
 #include "clip/weights/vocabulary.h"
 #include "tensor/io/file.h"

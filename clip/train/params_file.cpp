@@ -10,9 +10,15 @@
 
 namespace diptych {
 
+namespace {
+
 using Json = nlohmann::ordered_json;
 
-Json read_params(const std::string& path) {
+Json read_params(const std::string& path) { return Json::parse(params_text(path)); }
+
+}  // namespace
+
+std::string params_text(const std::string& path) {
   check(std::filesystem::is_regular_file(path), "resume: there is no '", path,
         "', which tells what the run was begun with; --resume goes on in the folder of the run");
   const std::string text = read_file(path, int64_t{1} << 20);
@@ -22,7 +28,7 @@ Json read_params(const std::string& path) {
   check(params.contains(kFree), "resume: '", path,
         "' was written by an older version and does not tell what the run was trained on; begin a "
         "new run with another --name");
-  return params;
+  return text;
 }
 
 PrecisionConfig precision_of_run(const std::string& path) {

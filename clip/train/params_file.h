@@ -2,7 +2,6 @@
 #pragma once
 
 #include <map>
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -17,9 +16,9 @@ using GivenFlags = std::map<std::string, std::vector<std::string>>;
 inline constexpr const char *kFree = "may_change",  ///< the part that may change on resume
     *kVersionKey = "diptych", *kFlagsKey = "flags", *kPretrainedKey = "pretrained";
 
-/// The whole file. Throws Error if it is not there, damaged, or of before it told what a run was
-/// trained on.
-nlohmann::ordered_json read_params(const std::string& path);
+/// The whole file, an object of JSON. Throws Error if it is not there, damaged, or of before it
+/// told what a run was trained on.
+std::string params_text(const std::string& path);
 
 /// The precision that the file tells; fp32 where it was written before there were others.
 PrecisionConfig precision_of_run(const std::string& path);

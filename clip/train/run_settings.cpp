@@ -212,7 +212,7 @@ std::string fingerprint_of(const std::vector<NamedTensor>& weights) {
 }
 
 void check_same_run(const std::string& path, const RunSettings& now) {
-  Json before = read_params(path);
+  Json before = Json::parse(params_text(path));
   before.erase(kFree);
   Json all = defaults_of_later();
   all.update(before);

@@ -9,7 +9,7 @@
 #include <optional>
 #include <vector>
 
-#include "clip/spelling.h"
+#include "clip/weights/quoted_list.h"
 #include "clip/weights/run_folder.h"
 #include "clip/weights/shards.h"
 #include "tensor/io/file.h"

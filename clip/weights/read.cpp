@@ -5,12 +5,12 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "clip/spelling.h"
 #include "clip/weights/check.h"
 #include "clip/weights/choose_config.h"
 #include "clip/weights/hugging_face_tokenizer.h"
 #include "clip/weights/names.h"
 #include "clip/weights/positions.h"
+#include "clip/weights/quoted_list.h"
 #include "clip/weights/shards.h"
 #include "tensor/factory.h"
 #include "tensor/io/file.h"

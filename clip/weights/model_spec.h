@@ -1,4 +1,4 @@
-// clip/model_spec.h — an architecture by name, by file, and with changes.
+// clip/weights/model_spec.h — an architecture by name, by file, and with changes.
 #pragma once
 
 #include <string>

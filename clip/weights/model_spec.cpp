@@ -1,5 +1,5 @@
-// clip/model_spec.cpp — configurations as files, and changes to them.
-#include "clip/model_spec.h"
+// clip/weights/model_spec.cpp — configurations as files, and changes to them.
+#include "clip/weights/model_spec.h"
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
