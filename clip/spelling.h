@@ -1,4 +1,4 @@
-// clip/spelling.h — what a mistyped name may have meant, and lists of names in messages.
+// clip/spelling.h — what a mistyped name may have meant.
 #pragma once
 
 #include <string>
