@@ -62,8 +62,8 @@ class Reader {
 
   double eps(const std::string& key) {
     const auto value = get<double>(key);
-    check(std::isfinite(value) && value > 0, "config: ", where_, '.', key,
-          " must be above 0 and finite, got ", value);
+    check(value > 0 && value < 1, "config: ", where_, '.', key, " must be between 0 and 1, got ",
+          value);
     return value;
   }
 

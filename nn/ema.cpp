@@ -45,12 +45,19 @@ void Ema::load_state(const std::vector<NamedTensor>& values) {
   }
 }
 
-void Ema::swap() {
+void Ema::lend() {
   for (Pair& pair : pairs_) {
     if (!pair.average.defined()) continue;
-    const Tensor own = pair.entry.tensor.to(pair.average.dtype()).clone();
+    pair.own = pair.entry.tensor.detach().clone();
     pair.entry.tensor.copy_(pair.average);
-    pair.average.copy_(own);
+  }
+}
+
+void Ema::take_back() {
+  for (Pair& pair : pairs_) {
+    if (!pair.average.defined()) continue;
+    pair.entry.tensor.copy_(pair.own);
+    pair.own = {};
   }
 }
 

@@ -17,13 +17,15 @@ class Ema {
   std::vector<NamedTensor> state() const;
   /// Throws Error as Module::load_state does.
   void load_state(const std::vector<NamedTensor>&);
-  /// The module gets the average and the average the module's values; a second call undoes it.
-  void swap();
+  /// The module gets the average, in its own dtypes, until take_back().
+  void lend();
+  void take_back();
 
  private:
   struct Pair {
     Module::Entry entry;
-    Tensor average;  ///< undefined for buffers
+    Tensor average;   ///< undefined for buffers
+    Tensor own = {};  ///< the module's value, while the average is lent
   };
   const Module& module_;
   std::vector<Pair> pairs_;

@@ -154,3 +154,106 @@ TEST_CASE("own work: validation data that is training data is counted and refuse
   CHECK(contains(own.err, "validation at step 2 | 1 pictures"));
   CHECK(diptych_run("info " + (dir / "run/best")).exit_code == 0);
 }
+
+TEST_CASE("own work: a flag that says nothing beside the others is refused, and says why") {
+  REQUIRE_BINARY();
+  const TempDir dir;
+  const std::string flags = small_run(dir, 1);
+  for (const char* idle :
+       {"--lock-image --image-lr 1e-4", "--lock-text --text-lr 1e-4", "--val-frequency 3",
+        "--lock-image --lock-text --layer-decay 0.5", "--lock-image --patch-dropout 0.5",
+        "--momentum 0.5", "--opt sgd --beta1 0.5", "--opt sgd --eps 1e-3", "--opt lion --eps 1e-3",
+        "--lr-cooldown-end 1e-5", "--epochs-cooldown 1", "--lock-image-unlocked-groups 1",
+        "--lr-scheduler const-cooldown", "--image-size 56", "--opt lion --adam-stats f16",
+        "--lr-scheduler const-cooldown --epochs-cooldown 1 --lr-cooldown-end 9"}) {
+    CAPTURE(idle);
+    CHECK(diptych_run(flags + idle).exit_code == 2);
+  }
+  for (const char* wrong :
+       {"--lock-image --lock-image-unlocked-groups 99", "--set text.context_length=1",
+        "--set vision.width=3000000", "--set layer_norm_eps=1e99", "--set text.vocab=9",
+        "--set text.type=cbow text.layers=3"}) {
+    CAPTURE(wrong);
+    CHECK(diptych_run(flags + wrong).exit_code == 1);
+  }
+  CHECK_FALSE(std::filesystem::exists(dir / "run"));
+}
+
+TEST_CASE("own work: flags about the weights of a run that goes on must be those it has") {
+  REQUIRE_BINARY();
+  const TempDir dir;
+  const std::string flags = small_run(dir, 2);
+  REQUIRE(diptych_run(flags).exit_code == 0);
+  const std::string resume = "train --resume " + (dir / "run") + ' ';
+  for (const char* other :
+       {"--pretrained nonsense.pt", "--model small", "--set vision.layers=2", "--image-size 56"}) {
+    CAPTURE(other);
+    const Outcome r = diptych_run(resume + other);
+    CHECK(r.exit_code == 1);
+    CHECK(contains(r.err, "is not what the run was begun with"));
+  }
+  CHECK(diptych_run(resume + "--model tiny").exit_code == 0);
+  CHECK(contains(diptych_run("train --resume nonsense").err, "there is no run and no checkpoint"));
+  CHECK(contains(diptych_run("train --resume latest").err, "--resume latest is of --name"));
+  // The paths it keeps lead there from any folder.
+  std::filesystem::remove_all(dir / "run/checkpoints/step_00000004");
+  const Outcome elsewhere = shell_run("D=$(readlink -f $DIPTYCH); cd / && $D " + resume);
+  CHECK_MESSAGE(elsewhere.exit_code == 0, elsewhere.err);
+}
+
+TEST_CASE("own work: validation data are looked at before the first step, copies are found") {
+  REQUIRE_BINARY();
+  const TempDir dir;
+  const std::string flags = small_run(dir, 1), val = dir / "v.tsv";
+  std::filesystem::copy_file(dir / "p1.png", dir / "copy.png");
+  put_file(val, "filepath\ttitle\ncopy.png\tone\n");
+  CHECK(contains(diptych_run(flags + "--val-data " + val).err, "are in --train-data too"));
+  put_file(val, "filepath\ttitle\nnowhere.png\tone\n");
+  CHECK(contains(diptych_run(flags + "--val-data " + val).err, "1 of 1 of '"));
+  CHECK_FALSE(std::filesystem::exists(dir / "run"));
+}
+
+TEST_CASE("own work: on other validation data the best so far is forgotten, and that is said") {
+  REQUIRE_BINARY();
+  const TempDir dir;
+  for (const char* name : {"a", "b"}) {
+    save_png(dir / (std::string(name) + ".png"),
+             plain(12, 12, {9, static_cast<uint8_t>(*name), 9}));
+    put_file(dir / (std::string(name) + ".tsv"),
+             "filepath\ttitle\n" + std::string(name) + ".png\tone\n");
+  }
+  REQUIRE(diptych_run(small_run(dir, 2) + "--val-data " + (dir / "a.tsv")).exit_code == 0);
+  std::filesystem::remove_all(dir / "run/checkpoints/step_00000004");
+  const std::string resume = "train --resume " + (dir / "run") + " --val-data " + (dir / "b.tsv");
+  CHECK(contains(diptych_run(resume).err, "what was best so far is forgotten"));
+  CHECK(best_checkpoint(dir / "run") == checkpoint_path(dir / "run", 4));
+  CHECK_FALSE(contains(diptych_run(resume).err, "forgotten"));
+}
+
+TEST_CASE("own work: a run's folder opens as the average that was validated") {
+  REQUIRE_BINARY();
+  const TempDir dir;
+  REQUIRE(diptych_run(small_run(dir, 1) + "--ema-decay 0.9").exit_code == 0);
+  for (const std::string& path : {dir / "run", newest_checkpoint(dir / "run")}) {
+    const LoadedModel loaded = load_model(path);
+    CHECK(loaded.path == newest_checkpoint(dir / "run") + "/ema.safetensors");
+    CHECK(contains(loaded.notes, "the average of the parameters"));
+  }
+}
+
+TEST_CASE("own work: eval on pairs obeys or refuses every flag, and cuts nothing unasked") {
+  REQUIRE_BINARY();
+  const TempDir dir;
+  const std::string model = saved_model(dir), data = dir / "d.csv";
+  save_png(dir / "p.png", plain(12, 12, {9, 9, 9}));
+  put_file(data, "filepath,title\np.png,one\np.png,two\n");
+  const std::string eval = "eval --model " + model + " --data " + data + " --csv-separator , ";
+  const Outcome r = diptych_run(eval + "--json");
+  CHECK_MESSAGE(r.exit_code == 0, r.err);
+  CHECK(nlohmann::json::parse(r.out)["metrics"]["image_to_text_R@1"] == 0.5);
+  for (const char* idle : {"--templates openai", "--report x", "--labels-file x", "--split test"})
+    CHECK(diptych_run(eval + idle).exit_code == 2);
+  put_file(data, "filepath,title\np.png,one two three four five six seven eight nine ten\n");
+  CHECK(contains(diptych_run(eval).err, "1 of 1 captions are longer"));
+  CHECK(diptych_run(eval + "--truncate").exit_code == 0);
+}

@@ -184,11 +184,22 @@ TEST_CASE("validation: rotation spares the best checkpoint, beside those it keep
   config.epochs = 2;
   config.keep = 9;
   validated_run(dir / "run", config);
+  const std::string first = checkpoint_path(dir / "run", 8),
+                    second = checkpoint_path(dir / "run", 16);
   REQUIRE(checkpoints(dir / "run").size() == 2);
-  CHECK(mark_best_checkpoint(dir / "run", 8).empty());
-  CHECK(rotate_checkpoints(dir / "run", checkpoint_path(dir / "run", 16), 1).empty());
+  CHECK(rotate_checkpoints(dir / "run", second, 1, first).empty());
   CHECK(checkpoints(dir / "run").size() == 2);
-  CHECK(mark_best_checkpoint(dir / "run", 16).empty());
-  CHECK(rotate_checkpoints(dir / "run", checkpoint_path(dir / "run", 16), 1).empty());
-  CHECK(checkpoints(dir / "run") == std::vector{checkpoint_path(dir / "run", 16)});
+  CHECK(rotate_checkpoints(dir / "run", second, 1, second).empty());
+  CHECK(checkpoints(dir / "run") == std::vector{second});
+}
+
+TEST_CASE("validation: a file called best that is no link of ours stays, and that is said") {
+  const TempDir dir;
+  TrainConfig config = squares_training();
+  config.epochs = 1;
+  std::filesystem::create_directories(dir / "run");
+  put_file(dir / "run/best", "mine");
+  validated_run(dir / "run", config);
+  CHECK(get_file(dir / "run/best") == "mine");
+  CHECK(contains(get_file(dir / "run/out.log"), "best' is no link"));
 }

@@ -184,6 +184,12 @@ Command& Command::device(DeviceFlag& flag) {
   return choice("--device", flag.device_name, "cpu, or cuda: an NVIDIA GPU", {"cpu", "cuda"});
 }
 
+char separator_from(const std::string& flag) {
+  check_usage(flag.size() == 1 || flag == "\\t", "--csv-separator must be one character, got '",
+              flag, "'");
+  return flag == "\\t" ? '\t' : flag[0];
+}
+
 Command& Command::locks(LockFlags& flags) {
   return flag("--lock-image", flags.lock_image,
               "the image tower stays as it is, statistics of batch norms too")

@@ -41,6 +41,10 @@ struct Bounds {
 };
 inline constexpr Bounds kAtLeastOne{1, 1e15}, kNotNegative{0, 1e15}, kFraction{0, 1};
 
+/// The character between the fields of a table: itself, or \\t for a tab. Throws UsageError
+/// otherwise.
+char separator_from(const std::string& flag);
+
 /// --device: where the arithmetic is done.
 struct DeviceFlag {
   std::string device_name = "cpu";

@@ -57,12 +57,21 @@ std::string names_file(const Flags& flags) {
   return (std::filesystem::path(flags.out).parent_path() / "names.tsv").string();
 }
 
-// A table of that name is easily given as input.
-void check_not_input(const Flags& flags, const std::string& names) {
+bool same_file(const std::string& a, const std::string& b) {
   std::error_code none;
+  return std::filesystem::equivalent(a, b, none) ||
+         std::filesystem::weakly_canonical(a, none) == std::filesystem::weakly_canonical(b, none);
+}
+
+// A table called names.tsv is easily given as input.
+void check_not_input(const Flags& flags, const std::string& names) {
+  check_usage(names.empty() || !same_file(flags.out, names),
+              "embed: --out and --names are the same file, '", names, "'");
   for (const std::string& spec : flags.images) {
+    check(!same_file(spec, flags.out), "embed: '", spec,
+          "' is read, and would be replaced by the array; choose another --out");
     check(
-        !std::filesystem::equivalent(spec, names, none), "embed: '", spec,
+        names.empty() || !same_file(spec, names), "embed: '", spec,
         "' is read, and would be replaced by the names of the rows; --names puts those elsewhere");
   }
 }
@@ -167,14 +176,18 @@ void check_flags(const Flags& flags) {
   const int sources =
       !flags.images.empty() + !flags.pixels.empty() + !flags.texts.empty() + !flags.tokens.empty();
   check_usage(sources == 1, "embed: give exactly one of --images, --pixels, --texts and --tokens");
-  check_usage(flags.names.empty() || !flags.images.empty(), "embed: --names is of --images");
-  check_usage(flags.separator.size() == 1, "embed: --csv-separator must be one character");
+  const bool pictures = !flags.images.empty(), texts = !flags.texts.empty();
+  const bool table = flags.separator != "\t" || flags.columns.image_key != PairOptions().image_key;
+  check_usage(pictures || flags.names.empty(), "embed: --names is of --images");
+  check_usage(pictures || !table, "embed: --csv-… are of tables in --images");
+  check_usage(pictures || flags.max_bad_fraction == 0, "embed: --max-bad-fraction is of --images");
+  check_usage(texts || !flags.truncate, "embed: --truncate is of --texts");
 }
 
 int run(const Flags& given) {
   check_flags(given);
   Flags flags = given;
-  flags.columns.separator = flags.separator[0];
+  flags.columns.separator = separator_from(flags.separator);
   const bool pictures = !flags.images.empty() || !flags.pixels.empty();
   const LoadedModel loaded = flags.open(pictures ? Towers::image : Towers::text);
   const int64_t width = loaded.model->config().embed_dim;

@@ -83,10 +83,9 @@ void report_fashion(const std::string& folder, const TintedFashion& dataset,
 
 // Each class is one name in several sentences; labels of the dataset are colour · 10 + garment.
 int run_fashion(const Flags& flags, const LoadedModel& loaded) {
-  check_usage(flags.split == "test" || flags.split == "validation",
-              "eval: --split must be test or validation");
+  const std::string split = flags.split.empty() ? "test" : flags.split;
   TintedOptions options;
-  options.split = flags.split == "test" ? Split::test : Split::validation;
+  options.split = split == "test" ? Split::test : Split::validation;
   options.preprocess = loaded.model->config().preprocess;
   const TintedFashion dataset(options);
   const auto templates = prompt_templates(flags.templates.empty() ? "fashion" : flags.templates);
@@ -106,7 +105,7 @@ int run_fashion(const Flags& flags, const LoadedModel& loaded) {
   const Accuracy unseen = accuracy(by_combination, held_out);
   const Accuracy garment = accuracy(by_garment, [](int64_t) { return true; });
   if (!flags.report.empty()) report_fashion(flags.report, dataset, by_combination, held_out);
-  const std::string name = "tinted-fashion-mnist/" + flags.split;
+  const std::string name = "tinted-fashion-mnist/" + split;
   if (flags.json) {
     print_json(Json{
         {"results",
@@ -114,7 +113,7 @@ int run_fashion(const Flags& flags, const LoadedModel& loaded) {
           result<Json>(flags, name + "/garment", garment)}}});
     return 0;
   }
-  print(fmt::format("zero-shot on tinted Fashion-MNIST, {} pictures, {} templates\n", flags.split,
+  print(fmt::format("zero-shot on tinted Fashion-MNIST, {} pictures, {} templates\n", split,
                     templates.size()));
   print_heads("");
   print_row("120 ways, the 100 combinations seen in training", seen);
@@ -123,15 +122,32 @@ int run_fashion(const Flags& flags, const LoadedModel& loaded) {
   return 0;
 }
 
-int run(const Flags& flags) {
+// Nothing that was asked for is passed over.
+void check_idle(const Flags& f, bool fashion, bool pairs) {
+  const PairOptions plain;
+  const bool table = f.columns.image_key != plain.image_key || f.separator != "\t" ||
+                     f.columns.caption_key != plain.caption_key;
+  const std::pair<bool, const char*> idle[] = {
+      {fashion && !f.labels_file.empty(),
+       "--labels-file names the classes of folders; those of fashion are known"},
+      {pairs && !f.labels_file.empty(), "--labels-file is of classes, pairs have none"},
+      {pairs && !f.templates.empty(), "--templates are for names of classes, pairs have captions"},
+      {pairs && !f.report.empty(), "--report is of classes; --json has all there is of pairs"},
+      {!fashion && !f.split.empty(), "--split is of fashion"},
+      {!pairs && table, "--csv-… are of tables of pairs"}};
+  for (const auto& [is_idle, why] : idle) check_usage(!is_idle, "eval: ", why);
+}
+
+int run(const Flags& given) {
+  Flags flags = given;
+  flags.columns.separator = separator_from(flags.separator);
   const bool fashion = flags.data == "fashion";
   const bool pairs = !fashion && flags.task != "zeroshot" && holds_pairs(flags);
   check_usage(
       pairs || flags.task != "retrieval", "eval: '", flags.data,
       "' holds no pairs, on which --task retrieval works: a table, or pictures with captions "
       "beside them");
-  check_usage(!fashion || flags.labels_file.empty(),
-              "eval: --labels-file names the classes of folders; those of fashion are known");
+  check_idle(flags, fashion, pairs);
   if (!flags.templates.empty()) prompt_templates(flags.templates);  // wrong ones are said at once
   LoadedModel loaded = flags.open();
   if (pairs) return eval_pairs(flags, loaded);
@@ -147,9 +163,10 @@ void declare(Command command, Flags& flags) {
       .choice("--task", flags.task,
               "zeroshot accuracy of classes, or retrieval among pairs (default: what the data are)",
               {"zeroshot", "retrieval"})
+      .option("--csv-separator", flags.separator, "of tables; a tab by default")
       .option("--csv-img-key", flags.columns.image_key, "column of picture paths")
       .option("--csv-caption-key", flags.columns.caption_key, "column of captions")
-      .choice("--split", flags.split, "of fashion", {"test", "validation"})
+      .choice("--split", flags.split, "of fashion (default test)", {"test", "validation"})
       .option("--templates", flags.templates,
               template_names() + ", or a file (default: fashion for fashion, else simple)")
       .flag("--truncate", flags.truncate, "cut prompts longer than the context")

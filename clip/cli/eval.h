@@ -14,7 +14,7 @@ namespace diptych::cli {
 struct EvalFlags : ModelFlags {
   PairOptions columns;
   ImageLimits limits;
-  std::string data, task, split = "test", templates, report, labels_file;
+  std::string data, task, split, templates, separator = "\t", report, labels_file;
   int64_t batch_size = 250;
   double max_bad_fraction = 0.01;
   int workers = 1;

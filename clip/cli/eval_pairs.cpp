@@ -52,6 +52,10 @@ int eval_pairs(const EvalFlags& flags, LoadedModel& loaded) {
   options.progress = [&](int64_t done) { progress.update(done); };
   const ValidationResult r = validate(*loaded.model, loaded.words(), data, options);
   progress.clear();
+  check(r.truncated == 0 || flags.truncate, "eval: ", r.truncated, " of ", r.pictures,
+        " captions are longer than the ", loaded.model->config().text.context_length,
+        " tokens that the model reads; --truncate cuts them");
+  if (r.truncated > 0) tell(fmt::format("{} captions were cut\n", r.truncated));
   const Accounting account{listed, r.pictures, r.left_out};
   check_accounting("eval", account, flags.max_bad_fraction);
   if (!flags.json) {

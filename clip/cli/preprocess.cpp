@@ -20,7 +20,8 @@ constexpr int64_t kBatch = 64;  // what is in memory at once
 struct Flags : ModelFlags {
   std::optional<int64_t> size;
   std::vector<std::string> images;
-  std::string out, png, mode;
+  std::string out, png, mode, separator = "\t";
+  PairOptions columns;
   double max_bad_fraction = 0;
   bool json = false;
   ImageLimits limits;
@@ -66,7 +67,7 @@ Accounting each_batch(const Flags& flags, const PictureNames& pictures, const Pr
 }
 
 Accounting write(const Flags& flags, const Preprocess& how) {
-  const PictureNames pictures = name_pictures(flags.images);
+  const PictureNames pictures = name_pictures(flags.images, flags.columns);
   RgbImage seen;
   Accounting account;
   const auto all = [&](const auto& also) {
@@ -89,8 +90,16 @@ Accounting write(const Flags& flags, const Preprocess& how) {
   return account;
 }
 
-int run(const Flags& flags) {
+int run(const Flags& given) {
+  Flags flags = given;
+  flags.columns.separator = separator_from(flags.separator);
   check_usage(!flags.out.empty() || !flags.png.empty(), "preprocess: give --out, --png or both");
+  check_usage(flags.out != flags.png, "preprocess: --out and --png are the same file, '", flags.out,
+              "'");
+  check_usage(
+      !flags.model.empty() || !flags.any(),
+      "preprocess: --image-size, --vocab and the like describe a --model, and there is none; "
+      "--size and --mode do without");
   const Preprocess how = settings_of(flags);
   const Accounting account = write(flags, how);
   if (flags.json) {
@@ -115,6 +124,8 @@ void declare(Command command, Flags& flags) {
                 "pictures; folders, with all below them; .tsv or .csv tables; .txt lists")
       .option("--out", flags.out, ".npy file")
       .option("--png", flags.png, "what the model sees as a picture, one below the other")
+      .option("--csv-separator", flags.separator, "of tables; a tab by default")
+      .option("--csv-img-key", flags.columns.image_key, "column of picture paths")
       .option("--model", flags.model, "whose pixels (default: those of OpenAI's models)")
       .option("--size", flags.size, "R, pixels, without --model (default 224)", {1, 4096})
       .choice("--mode", flags.mode,

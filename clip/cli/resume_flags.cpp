@@ -70,6 +70,9 @@ void check_own_run(const std::string& resume, const std::string& folder) {
 std::vector<std::string> with_flags_of_run(Words words) {
   const bool trains = !words.empty() && words[0] == "train";
   if (!trains || value_of(words, "--resume").empty()) return words;
+  const std::string resume = value_of(words, "--resume");
+  check(resume == "latest" || is_there(resume), "resume: there is no run and no checkpoint '",
+        resume, "'; give the folder of one, such as logs/demo");
   const fs::path run = plain(run_in(words));
   const std::string params = run / "params.json";
   if (run.empty() || !is_file(params)) return words;

@@ -41,21 +41,13 @@ std::optional<Checkpoint> resume_point(const std::string& resume, RunLog& log) {
   return read_checkpoint(newest);
 }
 
-// What --resume repeats: not what it says itself, nor the precision, which has keys of its own.
-GivenFlags kept_flags(GivenFlags flags) {
-  for (const char* flag : {"--json", "--resume", "--logs", "--name", "--precision", "--adam-stats",
-                           "--text-weights", "--rounding"})
-    flags.erase(flag);
-  return flags;
-}
-
 RunSettings settings_of(const Flags& f, const TrainSource& source, const DataSource& data) {
   RunSettings s;
   s.train_data = f.train_data;
   s.val_data = f.val_data;
   s.vocabulary_file = source.vocabulary_file;
   s.pretrained_from = f.source.model;
-  s.flags = kept_flags(f.given);
+  s.flags = f.kept();
   s.report_to = f.report_to;
   s.pairs = data.dataset->size();
   s.pictures = fingerprint_of(data.pictures);
@@ -79,7 +71,8 @@ void go_on(RunLog& log, const std::string& params, const RunSettings& settings,
                                version_note(version_of_run(params))};
   for (const std::string& note : notes)
     if (!note.empty()) log.line(note);
-  if (precision_of_run(params) != now) write_file_atomically(params, to_json(settings));
+  if (precision_of_run(params) != now || val_data_of_run(params) != settings.val_data)
+    write_file_atomically(params, to_json(settings));
 }
 
 // Writes params.json, or refuses to go on under other settings than it tells.
@@ -108,6 +101,11 @@ void describe(RunLog& log, const Flags& f, const Clip& model, const DataSource& 
       cut_captions_note(f.what(), words, data.captions, model.config().text.context_length)};
   for (const std::string& note : notes)
     if (!note.empty()) log.line(note);
+  if (f.train.warmup >= f.train.max_steps)
+    log.line(
+        fmt::format("warning: the warm-up of {} steps is as long as the run, so its rate never "
+                    "falls; a lower --warmup may be meant",
+                    f.train.warmup));
 }
 
 // Pictures without a caption, captions without a picture, and what cannot be read.
@@ -131,11 +129,27 @@ std::optional<ValidationData> open_validation(const Flags& f, const ModelConfig&
   if (f.val_data.empty()) return std::nullopt;
   ValidationData validation =
       open_validation_data(f.val_data, f.columns, config.preprocess, f.limits);
+  check_pictures_there(validation, f.train.max_bad_fraction);
   const int64_t shared = shared_files(validation.pictures, data.files);
   check(shared == 0, "train: ", shared, " of ", validation.dataset->size(),
         " pictures of --val-data are in --train-data too, so validation would measure memory; take "
         "them out of one of the two");
   return validation;
+}
+
+// What only building the model would find, found before its folder is touched.
+void check_buildable(const Flags& f, const ModelConfig& config) {
+  const nn::ShapesOnly shapes_only;
+  Clip model(config);
+  f.locks.apply(model);
+  pixel_table(config.preprocess);
+  check(config.text.context_length >= 2, "train: a context of ", config.text.context_length,
+        " tokens has no room for start and end of a text");
+}
+
+// Of a run that is validated on something else than before, the best so far says nothing.
+bool validates_anew(const Flags& f, const std::string& params) {
+  return !f.val_data.empty() && val_data_of_run(params) != f.val_data;
 }
 
 /// All that a run needs but its folder.
@@ -154,8 +168,9 @@ Prepared prepare(const Flags& given) {
   check_own_run(f.resume, f.folder());
   p.source = open_source(f);
   const ModelConfig& config = p.source.config;
-  f.settle_for(config);
   apply_precision(f, f.folder());
+  f.settle_for(config);
+  check_buildable(f, config);
   p.data = open_training_data(f.train_data, f.columns, config.preprocess, f.limits, f.train.seed);
   check_left_out(f, p.data);
   p.validation = open_validation(f, config, p.data);
@@ -184,6 +199,7 @@ int train(Prepared p) {
   std::optional<Checkpoint> from = resume_point(f.resume, log);
   complete(p.source, f, from ? &*from : nullptr, p.data.captions);
   const RunSettings settings = settings_of(f, p.source, p.data);
+  const bool anew = from && validates_anew(f, log.folder() + "/params.json");
   begin(log, settings, from ? &*from : nullptr);
   Clip model(p.source.config);
   fill(p.source, f.train.seed, model);
@@ -193,6 +209,10 @@ int train(Prepared p) {
   trainer.set_settings(fingerprint(settings));
   if (p.validation) trainer.set_validation(*p.validation);
   if (from) trainer.resume(*from);
+  if (anew) {
+    trainer.begin_validation_anew();
+    log.line("validation is on other data than before: what was best so far is forgotten");
+  }
   from.reset();  // as large as the model with its moments
   const int stopped_by = trainer.run();
   if (f.json) print_result(log, trainer.state(), stopped_by);

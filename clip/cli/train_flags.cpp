@@ -6,6 +6,8 @@
 
 #include <filesystem>
 
+#include "tensor/io/file.h"
+
 namespace diptych::cli {
 namespace {
 
@@ -39,6 +41,43 @@ double share(const std::optional<double>& rate, const char* flag, double lr) {
   return rate ? *rate / lr : 1;
 }
 
+/// A flag that says nothing beside others.
+struct Idle {
+  const char* flag;
+  bool idle;
+  const char* why;
+};
+
+// Nothing that was asked for is passed over.
+void check_idle(const TrainFlags& f) {
+  const std::string& opt = f.train.optimizer_name;
+  const TuningConfig& t = f.train.tuning;
+  const bool image = t.lock_image && t.unlocked_groups == 0,
+             cools = f.train.schedule.name == "const-cooldown", own = f.train_data == "fashion",
+             adam = opt == "adamw" || opt == "adam";
+  const Idle all[] = {
+      {"--image-lr", image, "the image tower is locked"},
+      {"--text-lr", t.lock_text, "the text tower is locked"},
+      {"--layer-decay", image && t.lock_text, "both towers are locked"},
+      {"--patch-dropout", t.lock_image, "a locked image tower leaves nothing out"},
+      {"--dropout", t.lock_image && t.lock_text, "both towers are locked"},
+      {"--val-frequency", f.val_data.empty(), "there is no --val-data"},
+      {"--momentum", opt != "sgd", "it is of --opt sgd"},
+      {"--beta1", opt == "sgd", "sgd has --momentum"},
+      {"--beta2", opt == "sgd", "sgd has --momentum"},
+      {"--eps", !adam, "it is of --opt adamw and adam"},
+      {"--epochs-cooldown", !cools, "it is of --lr-scheduler const-cooldown"},
+      {"--lr-cooldown-end", !cools, "it is of --lr-scheduler const-cooldown"},
+      {"--lr-cooldown-power", !cools, "it is of --lr-scheduler const-cooldown"},
+      {"--csv-img-key", own, "fashion is no table"},
+      {"--csv-caption-key", own, "fashion is no table"},
+      {"--csv-separator", own, "fashion is no table"},
+      {"--max-image-pixels", own && f.val_data.empty(), "fashion has no picture files"},
+      {"--training-crop", own, "fashion is not cropped"}};
+  for (const auto& [flag, idle, why] : all)
+    check_usage(!idle || !f.given.contains(flag), "train: ", flag, " says nothing here: ", why);
+}
+
 void settle_tuning(TrainFlags& f) {
   TuningConfig& t = f.train.tuning;
   t.image_rate = share(f.image_lr, "--image-lr", f.train.lr);
@@ -53,10 +92,15 @@ void settle_tuning(TrainFlags& f) {
       !beside_vocabulary.any() || !f.source.model.empty(),
       "train: --activation, --config, --sha256, --image-size and heads describe the file of "
       "--pretrained, and there is none");
-  const bool cools = f.train.schedule.name == "const-cooldown";
-  check_usage(cools == (f.train.schedule.cooldown_epochs > 0),
-              cools ? "train: --lr-scheduler const-cooldown needs --epochs-cooldown"
-                    : "train: --epochs-cooldown is of --lr-scheduler const-cooldown");
+}
+
+void settle_schedule(const TrainFlags& f) {
+  const ScheduleConfig& s = f.train.schedule;
+  const bool cools = s.name == "const-cooldown";
+  check_usage(!cools || s.cooldown_epochs > 0,
+              "train: --lr-scheduler const-cooldown needs --epochs-cooldown");
+  check_usage(s.cooldown_end <= f.train.lr, "train: --lr-cooldown-end ", s.cooldown_end,
+              " is above the rate it ends, --lr ", f.train.lr);
 }
 
 void declare_source(Command command, TrainFlags& f) {
@@ -89,9 +133,10 @@ void declare_data(Command command, TrainFlags& f) {
           "fashion, a .tsv or .csv table, or a folder of pictures with .txt captions beside them")
       .option("--val-data", f.val_data,
               "pairs that are not trained on, as --train-data, or a folder with one sub-folder of "
-              "pictures per class: loss, R@1, 5, 10 and zero-shot accuracy; the best checkpoint is "
-              "kept as <logs>/<name>/best")
-      .option("--val-frequency", f.train.val_every, "epochs between validations", kAtLeastOne)
+              "pictures per class: loss, R@1, 5, 10 and zero-shot accuracy (of the average under "
+              "--ema-decay); the best checkpoint is kept as <logs>/<name>/best")
+      .option("--val-frequency", f.val_frequency, "epochs between validations (default 1)",
+              kAtLeastOne)
       .option("--csv-separator", f.separator, "of tables; a tab by default")
       .option("--csv-img-key", f.columns.image_key, "column of picture paths")
       .option("--csv-caption-key", f.columns.caption_key, "column of captions")
@@ -167,6 +212,21 @@ void declare_run(Command command, TrainFlags& f) {
 
 std::string TrainFlags::folder() const { return (std::filesystem::path(logs) / name).string(); }
 
+GivenFlags TrainFlags::kept() const {
+  GivenFlags flags = given;
+  for (const char* flag : {"--json", "--resume", "--logs", "--name", "--precision", "--adam-stats",
+                           "--text-weights", "--rounding"})
+    flags.erase(flag);
+  for (const char* flag : {"--train-data", "--val-data", "--vocab", "--pretrained", "--config"}) {
+    const auto it = flags.find(flag);
+    if (it == flags.end()) continue;
+    for (std::string& path : it->second)
+      if (path != "fashion" && is_there(path))
+        path = std::filesystem::absolute(path).lexically_normal().string();
+  }
+  return flags;
+}
+
 void TrainFlags::settle() {
   apply_preset(*this);
   train.device = device();
@@ -178,13 +238,18 @@ void TrainFlags::settle() {
   train.lr = lr.value_or(train.lr);
   train.optimizer.weight_decay = wd.value_or(train.optimizer.weight_decay);
   train.grad_clip_norm = clip.value_or(train.grad_clip_norm);
+  check_usage(
+      resume != "latest" || !name.empty() || !model.empty() || !source.model.empty(),
+      "train: --resume latest is of --name; give it, or the folder of the run in the place of "
+      "latest");
   const bool says_what = !model.empty() || !source.model.empty();
   check_usage(says_what && !train_data.empty(),
               "train: give --preset, or --model or --pretrained, and --train-data");
-  check_usage(separator.size() == 1 || separator == "\\t",
-              "train: --csv-separator must be one character");
-  columns.separator = separator == "\\t" ? '\t' : separator[0];
+  columns.separator = separator_from(separator);
+  train.val_every = val_frequency.value_or(train.val_every);
   settle_tuning(*this);
+  settle_schedule(*this);
+  check_idle(*this);
   if (name.empty()) name = default_name(*this);
 }
 
@@ -195,6 +260,8 @@ void TrainFlags::settle_for(const ModelConfig& config) {
               "train: --dropout and --patch-dropout are of transformers, the image tower of ",
               what(), " is a ResNet");
   const bool lion = train.optimizer_name == "lion";
+  check_usage(train.optimizer_name == "adamw" || train.precision.adam_stats == DType::f32,
+              "train: --adam-stats f16 is of --opt adamw");
   train.optimizer.beta2 = beta2.value_or(lion ? 0.99 : config.resnet() ? 0.999 : 0.98);
   train.optimizer.eps = eps.value_or(config.resnet() ? 1e-8 : 1e-6);
 }

@@ -1,8 +1,11 @@
 // clip/cli/train_source.cpp — models from presets, files and weights; vocabularies for them.
 #include "clip/cli/train_source.h"
 
+#include <fmt/core.h>
+
 #include <nlohmann/json.hpp>
 
+#include "clip/console.h"
 #include "clip/weights/check.h"
 #include "clip/weights/model_spec.h"
 #include "clip/weights/run_folder.h"
@@ -33,7 +36,8 @@ std::string difference(const ModelConfig& wanted, const ModelConfig& found) {
 
 void check_architecture(const TrainFlags& f, const Clip& found) {
   if (f.model.empty()) return;
-  const ModelConfig wanted = model_from(f.model, f.changes);
+  ModelConfig wanted = model_from(f.model, f.changes);
+  wanted.text.vocab_size = found.config().text.vocab_size;  // that of the words it learned
   try {
     check_sizes(wanted, found.state_dict());
   } catch (const Error& error) {
@@ -55,11 +59,26 @@ void take(LoadedModel loaded, TrainSource& source) {
   source.tokenizer = std::move(loaded.tokenizer);
 }
 
-// What the checkpoint was begun with is what its run tells.
-void take_from_run(const TrainFlags& f, TrainSource& source) {
-  const std::string params = f.folder() + "/params.json";
+// What the checkpoint was begun with is what its run tells, and flags about it must be the run's.
+void check_source_flags(const GivenFlags& now, const GivenFlags& kept) {
+  for (const char* flag : {"--model", "--set", "--pretrained", "--image-size", "--sha256",
+                           "--activation", "--config", "--vision-heads", "--text-heads"}) {
+    const auto given = now.find(flag), was = kept.find(flag);
+    if (given == now.end() || (was != kept.end() && was->second == given->second)) continue;
+    fail("resume: ", flag,
+         " is not what the run was begun with; leave it out, or begin a new run: "
+         "leave --resume out");
+  }
+}
+
+void take_from_run(const std::string& params, TrainSource& source) {
   source.config = model_of_run(params);
   source.pretrained = pretrained_of_run(params);
+}
+
+// Where the run tells its flags, it tells its model.
+bool tells_model(const std::string& params) {
+  return is_there(params) && !flags_of_run(params).empty();
 }
 
 // A model of OpenAI's size gets OpenAI's vocabulary if it is there; empty: one of its own.
@@ -83,10 +102,12 @@ Tokenizer learned(const Texts& captions, int64_t vocab_size) {
 
 TrainSource open_source(const TrainFlags& f) {
   TrainSource source;
-  if (f.source.model.empty()) {
+  const std::string params = f.folder() + "/params.json";
+  if (goes_on(f) && tells_model(params)) {
+    check_source_flags(f.kept(), flags_of_run(params));
+    take_from_run(params, source);
+  } else if (f.source.model.empty()) {
     source.config = model_from(f.model, f.changes);
-  } else if (goes_on(f)) {
-    take_from_run(f, source);
   } else {
     check_usage(
         f.changes.empty() || !f.model.empty(),
@@ -95,7 +116,8 @@ TrainSource open_source(const TrainFlags& f) {
     check_architecture(f, *loaded.model);
     take(std::move(loaded), source);
   }
-  source.config.preprocess.training_crop = training_crop_from(f.training_crop);
+  if (!f.training_crop.empty())
+    source.config.preprocess.training_crop = training_crop_from(f.training_crop);
   return source;
 }
 
@@ -110,7 +132,15 @@ void complete(TrainSource& source, const TrainFlags& f, const Checkpoint* from,
                            ? learned(captions, source.config.text.vocab_size)
                            : Tokenizer::load(source.vocabulary_file);
   }
-  if (source.pretrained.empty()) source.config.text.vocab_size = source.tokenizer->vocab_size();
+  const int64_t words = source.tokenizer->vocab_size();
+  int64_t& asked = source.config.text.vocab_size;
+  const bool set = f.given.contains("--set") || is_config_file(f.model);
+  if (set && asked != words && source.pretrained.empty() && !from)
+    tell(
+        fmt::format("the vocabulary has {} tokens, not the {} asked for: that is what the captions "
+                    "give\n",
+                    words, asked));
+  if (source.pretrained.empty()) asked = words;
 }
 
 void fill(TrainSource& source, uint64_t seed, Clip& model) {

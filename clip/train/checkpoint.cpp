@@ -194,7 +194,8 @@ std::string save_checkpoint(const std::string& run, const Clip& model, const Tok
     fail(what, "is written and may not outlive a power failure, earlier checkpoints stay: ",
          error.what());
   }
-  return rotate_checkpoints(run, target, std::max(keep, 1));
+  const std::string best = state.best_step < 0 ? "" : checkpoint_path(run, state.best_step);
+  return rotate_checkpoints(run, target, std::max(keep, 1), best);
 }
 
 Tokenizer Checkpoint::tokenizer() const {

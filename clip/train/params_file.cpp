@@ -68,6 +68,11 @@ GivenFlags flags_of_run(const std::string& path) {
   }
 }
 
+std::string val_data_of_run(const std::string& path) {
+  const Json params = read_params(path);
+  return params.at(kFree).value("val_data", "");
+}
+
 std::string pretrained_of_run(const std::string& path) {
   const Json params = read_params(path);
   const auto it = params.find(kPretrainedKey);

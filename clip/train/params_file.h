@@ -27,6 +27,8 @@ PrecisionConfig precision_of_run(const std::string& path);
 ModelConfig model_of_run(const std::string& path);
 /// The flags that the run was begun with; none if an older version did not keep them.
 GivenFlags flags_of_run(const std::string& path);
+/// What the run was validated on, as given; empty if on nothing.
+std::string val_data_of_run(const std::string& path);
 /// The fingerprint of the weights that the run began with; empty if its seed drew them.
 std::string pretrained_of_run(const std::string& path);
 

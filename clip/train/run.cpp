@@ -13,17 +13,21 @@ namespace {
 // While it lives the model has the average of its parameters, if there is one.
 class OfTheAverage {
  public:
-  explicit OfTheAverage(std::optional<nn::Ema>& ema) : ema_(ema) { swap(); }
-  ~OfTheAverage() { swap(); }
+  explicit OfTheAverage(std::optional<nn::Ema>& ema) : ema_(ema) {
+    if (ema_) ema_->lend();
+  }
+  ~OfTheAverage() {
+    if (ema_) ema_->take_back();
+  }
   OfTheAverage(const OfTheAverage&) = delete;
   OfTheAverage& operator=(const OfTheAverage&) = delete;
 
  private:
-  void swap() {
-    if (ema_) ema_->swap();
-  }
   std::optional<nn::Ema>& ema_;
 };
+
+// Of validation, by a signal: there is no result.
+struct Interrupted {};
 
 }  // namespace
 
@@ -54,32 +58,59 @@ bool Trainer::try_save() {
 
 // Validation comes before the save, so that a checkpoint knows its own result: a run that goes on
 // from it repeats nothing and leaves nothing out.
-void Trainer::end_epoch(bool last) {
-  const bool due = validation_ && (last || state_.epoch % config_.val_every == 0);
+void Trainer::end_epoch(Signals& signals, bool last) {
+  const TrainingState before = state_;
   bool best = false;
-  if (due && state_.validated_step != state_.step) {
+  if (validation_is_due(last)) {
     try {
-      best = validate_now();
+      best = validate_now(signals);
     } catch (const Error&) {
       try_save();
       throw;
     }
   }
-  if (last) return;  // run() saves
-  if (best || state_.epoch % config_.save_every == 0) try_save();
+  const bool saves = !last && (best || state_.epoch % config_.save_every == 0);  // run() saves last
+  if (saves && !try_save() && best) forget_best(before);
   mark_best();
 }
 
+// Also at the begin of a run whose last validation a signal interrupted.
+bool Trainer::validation_is_due(bool last) const {
+  const bool at_end = state_.batch == 0 && state_.epoch > 0;
+  return validation_ && state_.validated_step != state_.step &&
+         (last || (at_end && state_.epoch % config_.val_every == 0));
+}
+
+// Nobody has the model that did best: the one before it, if it is there, is the best there is.
+void Trainer::forget_best(const TrainingState& before) {
+  state_.best_step = before.best_step;
+  state_.best_score = before.best_score;
+}
+
+ValidationResult Trainer::validated(Signals& signals) {
+  const OfTheAverage average(ema_);
+  ValidationOptions options{config_.batch_size, config_.workers, config_.max_bad_fraction};
+  options.progress = [&](int64_t done) {
+    log_.show_progress(state_.step, config_.max_steps,
+                       fmt::format("validating {}/{}", done, validation_->dataset->size()));
+    if (signals.stop()) throw Interrupted();
+  };
+  return validate(model_, tokenizer_, *validation_, options);
+}
+
 // Whether the model is better than it has ever been.
-bool Trainer::validate_now() {
+bool Trainer::validate_now(Signals& signals) {
   settle();
   const double began = seconds_now();
-  const ValidationResult result = [&] {
-    const OfTheAverage average(ema_);
-    return validate(model_, tokenizer_, *validation_,
-                    {config_.batch_size, config_.workers, config_.max_bad_fraction});
-  }();
-  const double score = result.score();
+  ValidationResult result;
+  try {
+    result = validated(signals);
+  } catch (const Interrupted&) {
+    log_.line(fmt::format("the validation of step {} was interrupted; --resume begins with it",
+                          state_.step));
+    return false;
+  }
+  const double score = result.score(), seconds = seconds_now() - began;
   const bool best = state_.best_step < 0 || score > state_.best_score;
   state_.validated_step = state_.step;
   if (best) {
@@ -89,10 +120,10 @@ bool Trainer::validate_now() {
   log_.metrics(fmt::format(R"({{"step":{},"epoch":{},"samples":{},"val":{}}})", state_.step,
                            state_.epoch + (state_.batch > 0), state_.samples, result.to_json()));
   log_.line(fmt::format("validation{} at step {} | {} | {}{}", ema_ ? " of the average" : "",
-                        state_.step, result.to_line(), duration(seconds_now() - began),
+                        state_.step, result.to_line(), duration(seconds),
                         best ? " | best " + result.score_name() + " so far" : ""));
-  started_ += seconds_now() - began;  // of training alone are rates and what is left
-  window_.since += seconds_now() - began;
+  started_ += seconds;  // of training alone are rates and what is left
+  window_.since += seconds;
   return best;
 }
 
@@ -142,12 +173,13 @@ int Trainer::run() {
   log_.line(fmt::format("{} pairs, {} steps of {} pairs ({} per epoch), warm-up {}, seed {}",
                         dataset_.size(), config_.max_steps, config_.batch_size, loader_.batches(),
                         config_.warmup, config_.seed));
+  if (validation_is_due(false)) validate_now(signals);
   while (run_epoch(signals)) {
     state_.batch = 0;
     ++state_.epoch;
-    end_epoch(state_.step == config_.max_steps);
+    end_epoch(signals, state_.step == config_.max_steps);
   }
-  if (!signals.stop()) end_epoch(/*last=*/true);
+  if (!signals.stop()) end_epoch(signals, /*last=*/true);
   save();
   mark_best();
   const int stopped_by = signals.stop();

@@ -85,6 +85,8 @@ class Trainer {
   /// What the model is validated on, every val_every epochs and at the end; it must outlive this.
   /// The checkpoint of the best result is kept and marked: see mark_best_checkpoint.
   void set_validation(const ValidationData& data) { validation_ = &data; }
+  /// What did best so far was measured on other data.
+  void begin_validation_anew() { state_.best_step = state_.validated_step = -1; }
   /// Throws Error if the checkpoint is of another model, or of a run with other settings.
   void resume(const Checkpoint&);
   void resume(const std::string& checkpoint) { resume(read_checkpoint(checkpoint)); }
@@ -127,8 +129,11 @@ class Trainer {
   Tensor accumulate(const Batch&, int64_t step);
   void save();
   bool try_save();
-  void end_epoch(bool last);
-  bool validate_now();
+  void end_epoch(Signals&, bool last);
+  bool validation_is_due(bool last) const;
+  ValidationResult validated(Signals&);
+  bool validate_now(Signals&);
+  void forget_best(const TrainingState& before);
   void mark_best();
   void say_end(int stopped_by);
 

@@ -36,7 +36,12 @@ ValidationData open_validation_data(const std::string& spec, const PairOptions&,
 ValidationData open_validation_pairs(const std::string& spec, const PairOptions&, const Preprocess&,
                                      const ImageLimits&);
 
-/// How many of its pictures are files that stand in the other list as well.
+/// Throws Error, naming the first, if more of its pictures are not there than the fraction: before
+/// hours of training rather than after.
+void check_pictures_there(const ValidationData&, double max_bad_fraction);
+
+/// How many of its pictures are files that stand in the other list as well, as the same file or
+/// with the same content.
 int64_t shared_files(const Texts& pictures, const Texts& others);
 
 /// What a model makes of it.

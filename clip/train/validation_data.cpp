@@ -1,20 +1,21 @@
 // clip/train/validation_data.cpp — what to validate on, and how its result is told.
 #include <fmt/core.h>
-#include <sys/stat.h>
 
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "clip/eval/prompts.h"
 #include "clip/train/validation.h"
 #include "data/tinted_fashion.h"
+#include "tensor/io/file.h"
+#include "tensor/io/sha256.h"
 
 namespace diptych {
 namespace {
 
 using Json = nlohmann::ordered_json;
-using FileId = std::pair<dev_t, ino_t>;
 
 ValidationData open_fashion(const Preprocess& preprocess) {
   TintedOptions options;
@@ -47,12 +48,46 @@ ValidationData open_classes(const std::string& spec, const Preprocess& preproces
           pictures};
 }
 
-// Which file a path leads to; nothing if to none.
-std::optional<FileId> file_at(const std::string& path) {
-  struct stat info {};
-  if (::stat(path.c_str(), &info) != 0) return std::nullopt;
-  return FileId{info.st_dev, info.st_ino};
+int64_t size_of_file(const std::string& path) {
+  std::error_code none;
+  const auto size = std::filesystem::file_size(path, none);
+  return none ? -1 : static_cast<int64_t>(size);
 }
+
+// Files by their size, those of one size by their content, which is read when it is asked for.
+class Files {
+ public:
+  explicit Files(const Texts& paths) {
+    paths([&](std::string_view path) {
+      if (const int64_t size = size_of_file(std::string(path)); size >= 0)
+        of_size_[size].paths.emplace_back(path);
+    });
+  }
+
+  bool contain(const std::string& path) {
+    const auto it = of_size_.find(size_of_file(path));
+    if (it == of_size_.end()) return false;
+    Alike& alike = it->second;
+    for (const std::string& other : alike.paths) alike.hashes.insert(hash_of(other));
+    alike.paths.clear();
+    return alike.hashes.contains(hash_of(path));
+  }
+
+ private:
+  struct Alike {
+    std::vector<std::string> paths;  ///< not read yet
+    std::set<std::string> hashes;
+  };
+  // What cannot be read is equal to nothing.
+  static std::string hash_of(const std::string& path) {
+    try {
+      return sha256_of_file(InputFile("validation", path));
+    } catch (const Error&) {
+      return path;
+    }
+  }
+  std::map<int64_t, Alike> of_size_;
+};
 
 void add_recall(const std::string& name, const Recall& r, Json& json) {
   json[name + "_R@1"] = r.at1;
@@ -96,17 +131,25 @@ ValidationData open_validation_data(const std::string& spec, const PairOptions& 
   }
 }
 
+void check_pictures_there(const ValidationData& data, double most) {
+  if (!data.pictures) return;
+  int64_t listed = static_cast<int64_t>(data.left_out.size()), missing = listed;
+  std::string first = data.left_out.empty() ? "" : data.left_out[0].name;
+  data.pictures([&](std::string_view path) {
+    ++listed;
+    if (is_file(std::string(path))) return;
+    if (missing++ == 0) first = path;
+  });
+  check(static_cast<double>(missing) <= most * static_cast<double>(listed), "validation: ", missing,
+        " of ", listed, " of '", data.spec, "' cannot be used, more than --max-bad-fraction ", most,
+        "; the first is '", first, "'");
+}
+
 int64_t shared_files(const Texts& pictures, const Texts& others) {
   if (!pictures || !others) return 0;
-  std::set<FileId> known;
-  others([&](std::string_view path) {
-    if (const auto id = file_at(std::string(path))) known.insert(*id);
-  });
+  Files known(others);
   int64_t count = 0;
-  pictures([&](std::string_view path) {
-    const auto id = file_at(std::string(path));
-    count += id && known.contains(*id);
-  });
+  pictures([&](std::string_view path) { count += known.contain(std::string(path)); });
   return count;
 }
 

@@ -19,7 +19,10 @@ std::string mark_best_checkpoint(const std::string& run, int64_t step) {
   const fs::path checkpoint = checkpoint_path(run, step);
   const fs::path target = checkpoint.parent_path().filename() / checkpoint.filename();
   std::error_code failed;
-  if (!fs::exists(checkpoint, failed)) return {};  // its save failed, and that was told
+  if (!fs::exists(checkpoint, failed)) return {};  // not saved yet
+  if (fs::exists(fs::symlink_status(link, failed)) && !fs::is_symlink(link, failed))
+    return fmt::format("'{}' is no link, so it does not lead to {}, the best checkpoint",
+                       link.string(), target.string());
   if (fs::read_symlink(link, failed) == target) return {};
   fs::remove(fresh, failed);
   fs::create_directory_symlink(target, fresh, failed);

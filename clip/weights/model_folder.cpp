@@ -52,10 +52,20 @@ FolderModel known_name(const std::string& folder) {
   return {fs::path(folder) / there[0], beside(there[0], there)};
 }
 
+/// Of a checkpoint of a run that keeps an average.
+FolderModel our_average(const std::string& folder) {
+  const std::string average = folder + '/' + kEmaFile;
+  if (!is_there(average) || !is_there(folder + '/' + kTrainingFile)) return {};
+  return {average, std::string("the average of the parameters, which validation looked at; ") +
+                       kModelFile + " beside it has the last ones\n"};
+}
+
 FolderModel our_run(const std::string& folder) {
   verify_if_checkpoint(folder);  // of which the model is missing
   const std::string checkpoint = newest_checkpoint(folder);
-  return {checkpoint.empty() ? "" : checkpoint + '/' + kModelFile, ""};
+  if (checkpoint.empty()) return {};
+  const FolderModel average = our_average(checkpoint);
+  return average.path.empty() ? FolderModel{checkpoint + '/' + kModelFile, ""} : average;
 }
 
 /// N of epoch_N.pt; nothing of epoch_latest.pt.
@@ -125,7 +135,8 @@ FolderModel only_file(const std::string& folder) {
 }  // namespace
 
 FolderModel find_model_in(const std::string& folder) {
-  for (const auto layout : {known_name, our_run, open_clip_training, hub_cache, only_file})
+  for (const auto layout :
+       {our_average, known_name, our_run, open_clip_training, hub_cache, only_file})
     if (FolderModel found = layout(folder); !found.path.empty()) return found;
   const Names there = names_in(folder);
   fail("model: '", folder, "' holds no model: no ", fmt::format("{}", fmt::join(kKnown, ", ")),

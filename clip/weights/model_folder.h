@@ -10,7 +10,8 @@ struct FolderModel {
   std::string note;  ///< what else could have been meant; ends with a line break, or is empty
 };
 
-/// The weights in a folder, the first that is there of:
+/// The weights in a folder, the first that is there of (before all, ema.safetensors of a checkpoint
+/// of ours: what validation looked at):
 ///   1. open_clip_model.safetensors, model.safetensors, model.safetensors.index.json,
 ///      open_clip_pytorch_model.bin, pytorch_model.bin, pytorch_model.bin.index.json, as open_clip
 ///      and Hugging Face write them;

@@ -100,10 +100,12 @@ void settle(const Json& before, const std::vector<std::string>& changed, Json& c
   for (const std::string tower : kTowers) {
     Json& now = config[tower];
     const Json& was = before[tower];
-    if (is_bag(now) && !is_bag(was))
-      for (const char* key : {"layers", "heads", "mlp_width"}) now.erase(key);
-    const bool given =
-        std::find(changed.begin(), changed.end(), tower + ".mlp_width") != changed.end();
+    const auto is_given = [&](const char* key) {
+      return std::find(changed.begin(), changed.end(), tower + '.' + key) != changed.end();
+    };
+    for (const char* key : {"layers", "heads", "mlp_width"})
+      if (is_bag(now) && !is_bag(was) && !is_given(key)) now.erase(key);
+    const bool given = is_given("mlp_width");
     if (given || !now.contains("mlp_width") || !now["width"].is_number_integer()) continue;
     if (was["mlp_width"] == 4 * was["width"].get<int64_t>())
       now["mlp_width"] = 4 * now["width"].get<int64_t>();

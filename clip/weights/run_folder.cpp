@@ -255,9 +255,9 @@ void put_checkpoint(const std::string& building, const std::string& target) {
   remove_quietly(replaced);  // or tidy_run() will find it
 }
 
-std::string rotate_checkpoints(const std::string& run, const std::string& written, int keep) {
+std::string rotate_checkpoints(const std::string& run, const std::string& written, int keep,
+                               const std::string& best) {
   const std::vector<std::string> all = checkpoints(run);
-  const std::string best = best_checkpoint(run);
   std::string failures;
   auto left = static_cast<int64_t>(all.size());
   int64_t kept = 0;

@@ -49,14 +49,15 @@ std::string newest_checkpoint(const std::string& run, int64_t last = INT64_MAX);
 /// already is replaced: whatever happens, one of the two is there, or will be after tidy_run().
 void put_checkpoint(const std::string& building, const std::string& target);
 
-/// Deletes the intact checkpoints but the `keep` newest, and never `written` or the one that is
-/// marked as best. A damaged one neither counts nor goes. Returns what could not be deleted, and
-/// why, as the end of a sentence.
-std::string rotate_checkpoints(const std::string& run, const std::string& written, int keep);
+/// Deletes the intact checkpoints but the `keep` newest, and never `written` or `best`. A damaged
+/// one neither counts nor goes. Returns what could not be deleted, and why, as the end of a
+/// sentence.
+std::string rotate_checkpoints(const std::string& run, const std::string& written, int keep,
+                               const std::string& best = "");
 
 /// <run>/best leads to the checkpoint whose model validated best, so that it opens as a model by
-/// that name. A link that was there is replaced at once or not at all. Returns why it could not be
-/// made, as a sentence; empty if it is there.
+/// that name. A link that was there is replaced at once or not at all, anything else stays. Returns
+/// why it could not be made, as a sentence; empty if it is there.
 std::string mark_best_checkpoint(const std::string& run, int64_t step);
 /// The checkpoint that is marked as best; empty if none is.
 std::string best_checkpoint(const std::string& run);
