@@ -86,7 +86,7 @@ class Trainer {
   /// The checkpoint of the best result is kept and marked: see mark_best_checkpoint.
   void set_validation(const ValidationData& data) { validation_ = &data; }
   /// What did best so far was measured on other data.
-  void begin_validation_anew() { state_.best_step = state_.validated_step = -1; }
+  void begin_validation_anew() { state_.best_step = -1; }
   /// Throws Error if the checkpoint is of another model, or of a run with other settings.
   void resume(const Checkpoint&);
   void resume(const std::string& checkpoint) { resume(read_checkpoint(checkpoint)); }
