@@ -69,9 +69,9 @@ void check_idle(const TrainFlags& f) {
       {"--epochs-cooldown", !cools, "it is of --lr-scheduler const-cooldown"},
       {"--lr-cooldown-end", !cools, "it is of --lr-scheduler const-cooldown"},
       {"--lr-cooldown-power", !cools, "it is of --lr-scheduler const-cooldown"},
-      {"--csv-img-key", own, "fashion is no table"},
-      {"--csv-caption-key", own, "fashion is no table"},
-      {"--csv-separator", own, "fashion is no table"},
+      {"--csv-img-key", own && f.val_data.empty(), "fashion is no table"},
+      {"--csv-caption-key", own && f.val_data.empty(), "fashion is no table"},
+      {"--csv-separator", own && f.val_data.empty(), "fashion is no table"},
       {"--max-image-pixels", own && f.val_data.empty(), "fashion has no picture files"},
       {"--training-crop", own, "fashion is not cropped"}};
   for (const auto& [flag, idle, why] : all)

@@ -65,12 +65,12 @@ TrainConfig resolved(const TrainConfig& config, int64_t pairs) {
   constexpr int64_t kMostSteps = 1'000'000'000'000'000;
   check(config.epochs <= kMostSteps / batches, "train: ", config.epochs, " epochs of ", batches,
         " batches are too many; lower --epochs");
-  check(config.schedule.cooldown_epochs <= config.epochs,
-        "train: the rate cannot fall during the last ", config.schedule.cooldown_epochs, " of ",
-        config.epochs, " epochs; lower --epochs-cooldown");
   TrainConfig c = config;
   const int64_t all = c.epochs * batches;
   c.max_steps = c.max_steps > 0 ? std::min(c.max_steps, all) : all;
+  check(config.schedule.cooldown_epochs <= c.max_steps / batches,
+        "train: the rate cannot fall during ", config.schedule.cooldown_epochs, " epochs of ",
+        batches, " steps, the run has ", c.max_steps, "; lower --epochs-cooldown");
   if (c.warmup < 0) c.warmup = std::min<int64_t>(2000, c.max_steps / 10);
   return c;
 }
