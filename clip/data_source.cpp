@@ -22,12 +22,6 @@ void fashion_captions(const std::function<void(std::string_view)>& each) {
   }
 }
 
-Texts names_of(const Dataset& dataset) {
-  return [&dataset](const auto& each) {
-    for (int64_t i = 0; i < dataset.size(); ++i) each(dataset.name_of(i));
-  };
-}
-
 Texts captions_of(const PairList& pairs) {
   return [&pairs](const auto& each) {
     for (int64_t i = 0; i < pairs.size(); ++i) each(pairs.caption(i));
@@ -49,6 +43,12 @@ Texts pictures_of(const PairList& pairs, const std::string& spec) {
 }
 
 }  // namespace
+
+Texts names_of(const Dataset& dataset) {
+  return [&dataset](const auto& each) {
+    for (int64_t i = 0; i < dataset.size(); ++i) each(dataset.name_of(i));
+  };
+}
 
 DataSource open_training_data(const std::string& spec, const PairOptions& options,
                               const Preprocess& preprocess, const ImageLimits& limits,

@@ -11,6 +11,9 @@
 
 namespace diptych {
 
+/// Where each sample comes from: Dataset::name_of in its order. As long as the dataset lives.
+Texts names_of(const Dataset&);
+
 struct DataSource {
   std::unique_ptr<Dataset> dataset;
   /// To train a vocabulary on: every caption, or all there can be. As long as `dataset` lives.

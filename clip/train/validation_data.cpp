@@ -29,12 +29,6 @@ ValidationData open_fashion(const Preprocess& preprocess) {
           {}};
 }
 
-Texts names_of(const Dataset& dataset) {
-  return [&dataset](const auto& each) {
-    for (int64_t i = 0; i < dataset.size(); ++i) each(dataset.name_of(i));
-  };
-}
-
 ValidationData open_classes(const std::string& spec, const Preprocess& preprocess,
                             const ImageLimits& limits) {
   LabelledSource source = open_class_folders(spec, preprocess, limits);
