@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 
 #include <cmath>
+#include <tuple>
 
 #include "clip/train/train.h"
 #include "clip/weights/run_folder.h"
@@ -59,7 +60,7 @@ bool Trainer::try_save() {
 // Validation comes before the save, so that a checkpoint knows its own result: a run that goes on
 // from it repeats nothing and leaves nothing out.
 void Trainer::end_epoch(Signals& signals, bool last) {
-  const TrainingState before = state_;
+  const std::pair before{state_.best_step, state_.best_score};
   bool best = false;
   if (validation_is_due(last)) {
     try {
@@ -70,7 +71,8 @@ void Trainer::end_epoch(Signals& signals, bool last) {
     }
   }
   const bool saves = !last && (best || state_.epoch % config_.save_every == 0);  // run() saves last
-  if (saves && !try_save() && best) forget_best(before);
+  // Nobody has a model that was not saved: the best before it is the best there is.
+  if (saves && !try_save() && best) std::tie(state_.best_step, state_.best_score) = before;
   mark_best();
 }
 
@@ -79,12 +81,6 @@ bool Trainer::validation_is_due(bool last) const {
   const bool at_end = state_.batch == 0 && state_.epoch > 0;
   return validation_ && state_.validated_step != state_.step &&
          (last || (at_end && state_.epoch % config_.val_every == 0));
-}
-
-// Nobody has the model that did best: the one before it, if it is there, is the best there is.
-void Trainer::forget_best(const TrainingState& before) {
-  state_.best_step = before.best_step;
-  state_.best_score = before.best_score;
 }
 
 ValidationResult Trainer::validated(Signals& signals) {

@@ -136,7 +136,7 @@ Tensor Trainer::accumulate(const Batch& batch, int64_t step) {
 
 QueuedStep Trainer::queue_step(Batch batch) {
   batch.pixels = batch.pixels.to(model_.device());
-  const double floor = loss_floor(batch.captions);
+  const double floor = is_logged(state_.step + 1) ? loss_floor(batch.captions) : 0;
   const double lr = nn::rate_at(schedule(), config_.lr, state_.step);
   batch.captions = batch.captions.to(model_.device());
   std::vector<Tensor> before = statistics();

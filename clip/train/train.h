@@ -133,7 +133,6 @@ class Trainer {
   bool validation_is_due(bool last) const;
   ValidationResult validated(Signals&);
   bool validate_now(Signals&);
-  void forget_best(const TrainingState& before);
   void mark_best();
   void say_end(int stopped_by);
 
