@@ -14,6 +14,7 @@
 #include "clip/cost.h"
 #include "clip/loss.h"
 #include "clip/train/step.h"
+#include "clip/weights/model_spec.h"
 #include "nn/adamw.h"
 #include "tensor/allocator.h"
 #include "tensor/parallel.h"
@@ -26,6 +27,8 @@ using Json = nlohmann::ordered_json;
 struct Flags : DeviceFlag {
   TrainPrecisionFlags types;
   LockFlags locks;
+  std::vector<std::string> changes;  ///< of the architecture, "key=value"
+  std::map<std::string, std::vector<std::string>> given;
   std::string what = "train", model = "small", part = "pair";
   int64_t batch_size = 64, steps = 10, text_length = 0;
   bool json = false, checkpointing = false;
@@ -71,8 +74,10 @@ void infer(const Clip& model, const Pairs& pairs, const std::string& part) {
 }
 
 Json bench_model(const Flags& flags) {
-  const ModelConfig config = preset(flags.model);
+  const ModelConfig config = model_from(flags.model, flags.changes);
   const int64_t T = flags.text_length ? flags.text_length : config.text.context_length;
+  check(T <= config.text.context_length, "bench: --text-length ", T, ", the model reads ",
+        config.text.context_length, " tokens");
   Clip model(config);
   model.initialize(0);
   model.to(flags.device());
@@ -105,6 +110,7 @@ Json bench_model(const Flags& flags) {
               {"pairs_per_second", B / t.median},
               {"parameters", model.parameter_count()},
               {"peak_rss_mib", peak_rss_mib()}};
+  if (!flags.changes.empty()) result["set"] = flags.changes;
   result["peak_tensor_mib"] = allocator(flags.device()).stats().peak_bytes >> 20;
   const bool locked = flags.locks.lock_image || flags.locks.lock_text;  // what is done then varies
   if ((train && !locked) || (!train && flags.part == "pair")) {
@@ -152,14 +158,17 @@ bool measures_kernels(const Flags& flags) { return flags.what != "train" && flag
 
 // Nothing that was asked for is passed over.
 void check_flags(const Flags& flags) {
-  const TrainPrecisionFlags& t = flags.types;
-  const bool of_training = flags.checkpointing || !t.adam_stats.empty() || flags.locks.lock_image ||
-                           flags.locks.lock_text;
-  check_usage(!measures_kernels(flags) || (!of_training && (t.precision + t.text_weights).empty()),
-              "bench: ", flags.what,
-              " measures kernels, which no precision or checkpointing changes");
-  check_usage(flags.what == "train" || !of_training,
-              "bench: --adam-stats, --checkpointing and --lock-… change nothing but training");
+  const auto refuse = [&](bool idle, const char* why, const std::vector<const char*>& given) {
+    for (const char* flag : given)
+      check_usage(!idle || !flags.given.contains(flag), "bench: ", flag,
+                  " says nothing here: ", flags.what, why);
+  };
+  refuse(measures_kernels(flags), " measures kernels, not a model",
+         {"--model", "--set", "--batch-size", "--text-length", "--precision", "--text-weights"});
+  refuse(flags.what != "train", " trains nothing",
+         {"--adam-stats", "--checkpointing", "--lock-image", "--lock-image-unlocked-groups",
+          "--lock-text"});
+  refuse(flags.what != "infer", " is not infer", {"--part"});
 }
 
 int run(const Flags& flags) {
@@ -182,7 +191,8 @@ void declare(Command command, Flags& flags) {
       .choice("what", flags.what, "train, infer, gemm, conv, ops, or peak: what the machine can do",
               {"train", "infer", "gemm", "conv", "ops", "peak"})
       .choice("--part", flags.part, "with infer: what to encode", {"pair", "image", "text"})
-      .option("--model", flags.model, "architecture by name")
+      .option("--model", flags.model, "architecture by name, or a .json file of one")
+      .option("--set", flags.changes, "change it: vision.layers=6, text.type=cbow, …")
       .option("--batch-size", flags.batch_size, "pairs per step", kAtLeastOne)
       .option("--steps", flags.steps, "timed steps, after one to warm up", kAtLeastOne)
       .option("--text-length", flags.text_length, "tokens per caption (default: the whole context)",
@@ -192,6 +202,7 @@ void declare(Command command, Flags& flags) {
             "with train: compute blocks again instead of keeping their insides")
       .device(flags)
       .json(flags.json)
+      .given(flags.given)
       .threads();
   flags.types.declare_types(command);
 }
