@@ -278,13 +278,13 @@ TEST_CASE("precision: params.json tells it, and damage there is refused by name"
     c.round_to_nearest = c.adam_stats == DType::f16;
     settings.train.precision = c;
     put_file(path, to_json(settings));
-    CHECK(precision_of_run(path) == c);
+    CHECK(read_run_params(path).precision == c);
   }
   const auto refused = [&](const char* key, const nlohmann::json& value) {
     auto params = nlohmann::json::parse(to_json(settings));
     params["may_change"][key] = value;
     put_file(path, params.dump());
-    const std::string error = error_of([&] { precision_of_run(path); });
+    const std::string error = error_of([&] { read_run_params(path); });
     CAPTURE(error);
     CHECK(contains(error, "resume: '" + path + "'"));
     CHECK(contains(error, key));

@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "clip/version.h"
+#include "tests/openings.h"
 #include "tests/program.h"
 
 using namespace diptych;
@@ -209,4 +210,15 @@ TEST_CASE("resume: a checkpoint of another run is refused") {
   const Outcome r = diptych_run(flags + "--resume " + checkpoint_path(dir / "other", 2));
   CHECK(r.exit_code == 1);
   CHECK(contains(r.err, "which goes on in its own folder"));
+}
+
+TEST_CASE("resume: params.json is read once for the flags and once for the run") {
+  REQUIRE_BINARY();
+  const TempDir dir;
+  REQUIRE(diptych_run(small_run(dir, 2)).exit_code == 0);
+  std::filesystem::remove_all(dir / "run/checkpoints/step_00000004");
+  CHECK(count_openings(dir / "run/params.json", [&] {
+          const Outcome resumed = diptych_run("train --resume " + (dir / "run"));
+          CHECK_MESSAGE(resumed.exit_code == 0, resumed.err);
+        }) == 2);
 }

@@ -28,7 +28,8 @@ std::string refusal(const std::function<void(RunSettings&)>& change) {
   put_file(dir / "params.json", to_json(settings));
   const std::string before = fingerprint(settings);
   change(settings);
-  const std::string error = error_of([&] { check_same_run(dir / "params.json", settings); });
+  const std::string error =
+      error_of([&] { check_same_run(read_run_params(dir / "params.json"), settings); });
   CHECK(error.empty() == (fingerprint(settings) == before));
   return error;
 }
@@ -99,7 +100,7 @@ TEST_CASE("settings: params.json has the values that count, none of them left to
 TEST_CASE("settings: a params.json that is absent, damaged or older says so") {
   const TempDir dir;
   const auto refused = [&] {
-    return error_of([&] { check_same_run(dir / "params.json", some_settings()); });
+    return error_of([&] { check_same_run(read_run_params(dir / "params.json"), some_settings()); });
   };
   CHECK(contains(refused(), "there is no"));
   for (const char* text : {"", "[]", "{\"seed\": 0"}) {

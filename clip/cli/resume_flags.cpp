@@ -76,7 +76,7 @@ std::vector<std::string> with_flags_of_run(Words words) {
   const fs::path run = plain(run_in(words));
   const std::string params = run / "params.json";
   if (run.empty() || !is_file(params)) return words;
-  GivenFlags kept = flags_of_run(params);
+  GivenFlags kept = read_run_params(params).flags;
   kept["--logs"] = {run.has_parent_path() ? run.parent_path().string() : "."};
   kept["--name"] = {run.filename()};
   for (const std::string& word : words) kept.erase(flag_of(word));

@@ -62,23 +62,23 @@ RunSettings settings_of(const Flags& f, const TrainSource& source, const DataSou
 }
 
 // What is converted is told by the checkpoint: params.json may be of an attempt that saved nothing.
-void go_on(RunLog& log, const std::string& params, const RunSettings& settings,
+void go_on(RunLog& log, const RunParams& begun, const RunSettings& settings,
            const Checkpoint& from) {
-  check_same_run(params, settings);
+  check_same_run(begun, settings);
   const PrecisionConfig& now = settings.train.precision;
   const std::string what = conversion(from.precision(), now);
-  const std::string notes[] = {what.empty() ? "" : "resume: " + what,
-                               version_note(version_of_run(params))};
+  const std::string notes[] = {what.empty() ? "" : "resume: " + what, version_note(begun.version)};
   for (const std::string& note : notes)
     if (!note.empty()) log.line(note);
-  if (precision_of_run(params) != now || val_data_of_run(params) != settings.val_data)
-    write_file_atomically(params, to_json(settings));
+  if (begun.precision != now || begun.val_data != settings.val_data)
+    write_file_atomically(begun.path, to_json(settings));
 }
 
 // Writes params.json, or refuses to go on under other settings than it tells.
-void begin(RunLog& log, const RunSettings& settings, const Checkpoint* from) {
+void begin(RunLog& log, const RunSettings& settings, const Checkpoint* from,
+           const std::optional<RunParams>& so_far) {
   const std::string path = log.folder() + "/params.json";
-  if (from) return go_on(log, path, settings, *from);
+  if (from) return go_on(log, so_far ? *so_far : read_run_params(path), settings, *from);
   const bool again = std::filesystem::exists(path);
   for (const char* record : {"/metrics.jsonl", "/bad_samples.tsv"})
     check(again || !std::filesystem::exists(log.folder() + record), "train: '", log.folder(),
@@ -116,12 +116,11 @@ void check_left_out(const Flags& f, const DataSource& data) {
                    f.train.max_bad_fraction);
 }
 
-// A run goes on in the precision that it has had, unless a flag says otherwise.
-void apply_precision(Flags& f, const std::string& folder) {
-  PrecisionConfig so_far;
-  const std::string params = folder + "/params.json";
-  if (!f.resume.empty() && is_there(params)) so_far = precision_of_run(params);
-  f.train.precision = f.types.config(so_far);
+// What the run that is to go on was begun with.
+std::optional<RunParams> begun_with(const Flags& f) {
+  const std::string params = f.folder() + "/params.json";
+  if (f.resume.empty() || !is_there(params)) return std::nullopt;
+  return read_run_params(params);
 }
 
 std::optional<ValidationData> open_validation(const Flags& f, const ModelConfig& config,
@@ -148,13 +147,14 @@ void check_buildable(const Flags& f, const ModelConfig& config) {
 }
 
 // Of a run that is validated on something else than before, the best so far says nothing.
-bool validates_anew(const Flags& f, const std::string& params) {
-  return !f.val_data.empty() && val_data_of_run(params) != f.val_data;
+bool validates_anew(const Flags& f, const RunParams& begun) {
+  return !f.val_data.empty() && begun.val_data != f.val_data;
 }
 
 /// All that a run needs but its folder.
 struct Prepared {
   Flags f;
+  std::optional<RunParams> so_far;
   TrainSource source;
   DataSource data;
   std::optional<ValidationData> validation;
@@ -162,13 +162,15 @@ struct Prepared {
 
 // What the run is to be is known before its folder is touched.
 Prepared prepare(const Flags& given) {
-  Prepared p{given, {}, {}, {}};
+  Prepared p{given, {}, {}, {}, {}};
   Flags& f = p.f;
   f.settle();
   check_own_run(f.resume, f.folder());
-  p.source = open_source(f);
+  p.so_far = begun_with(f);
+  p.source = open_source(f, p.so_far);
   const ModelConfig& config = p.source.config;
-  apply_precision(f, f.folder());
+  // It goes on in the precision that it has had, unless a flag says otherwise.
+  f.train.precision = f.types.config(p.so_far ? p.so_far->precision : PrecisionConfig{});
   f.settle_for(config);
   check_buildable(f, config);
   p.data = open_training_data(f.train_data, f.columns, config.preprocess, f.limits, f.train.seed);
@@ -199,8 +201,8 @@ int train(Prepared p) {
   std::optional<Checkpoint> from = resume_point(f.resume, log);
   complete(p.source, f, from ? &*from : nullptr, p.data.captions);
   const RunSettings settings = settings_of(f, p.source, p.data);
-  const bool anew = from && validates_anew(f, log.folder() + "/params.json");
-  begin(log, settings, from ? &*from : nullptr);
+  begin(log, settings, from ? &*from : nullptr, p.so_far);
+  const bool anew = from && p.so_far && validates_anew(f, *p.so_far);
   Clip model(p.source.config);
   fill(p.source, f.train.seed, model);
   model.to(f.train.device);

@@ -71,14 +71,10 @@ void check_source_flags(const GivenFlags& now, const GivenFlags& kept) {
   }
 }
 
-void take_from_run(const std::string& params, TrainSource& source) {
-  source.config = model_of_run(params);
-  source.pretrained = pretrained_of_run(params);
-}
-
-// Where the run tells its flags, it tells its model.
-bool tells_model(const std::string& params) {
-  return is_there(params) && !flags_of_run(params).empty();
+void take_from_run(const RunParams& run, TrainSource& source) {
+  check(run.model.has_value(), "resume: '", run.path, "' does not tell the model; it is damaged");
+  source.config = *run.model;
+  source.pretrained = run.pretrained;
 }
 
 // A model of OpenAI's size gets OpenAI's vocabulary if it is there; empty: one of its own.
@@ -100,12 +96,12 @@ Tokenizer learned(const Texts& captions, int64_t vocab_size) {
 
 }  // namespace
 
-TrainSource open_source(const TrainFlags& f) {
+TrainSource open_source(const TrainFlags& f, const std::optional<RunParams>& so_far) {
   TrainSource source;
-  const std::string params = f.folder() + "/params.json";
-  if (goes_on(f) && tells_model(params)) {
-    check_source_flags(f.kept(), flags_of_run(params));
-    take_from_run(params, source);
+  const bool tells_model = so_far && !so_far->flags.empty();  // it does where it tells its flags
+  if (goes_on(f) && tells_model) {
+    check_source_flags(f.kept(), so_far->flags);
+    take_from_run(*so_far, source);
   } else if (f.source.model.empty()) {
     source.config = model_from(f.model, f.changes);
   } else {

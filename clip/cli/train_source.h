@@ -21,8 +21,8 @@ struct TrainSource {
 
 /// By --model, --set and --pretrained; where a run goes on from a checkpoint nothing of the weights
 /// it began with is read. Throws Error naming the first tensor that differs if --pretrained is of
-/// another architecture than --model.
-TrainSource open_source(const TrainFlags&);
+/// another architecture than --model. `so_far`: what the run was begun with, if it was.
+TrainSource open_source(const TrainFlags&, const std::optional<RunParams>& so_far);
 
 /// Settles the vocabulary, and with it the size of the embedding: the checkpoint's, that of
 /// --pretrained, --vocab, OpenAI's for a model of that size, or one learned from the captions.

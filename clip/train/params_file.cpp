@@ -14,25 +14,15 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json read_params(const std::string& path) { return Json::parse(params_text(path)); }
-
-}  // namespace
-
-std::string params_text(const std::string& path) {
+std::string read_text_of(const std::string& path) {
   check(std::filesystem::is_regular_file(path), "resume: there is no '", path,
         "', which tells what the run was begun with; --resume goes on in the folder of the run");
-  const std::string text = read_file(path, int64_t{1} << 20);
+  std::string text = read_file(path, int64_t{1} << 20);
   check_json("resume: '" + path + "' is damaged", text);
-  Json params = Json::parse(text, nullptr, false);
-  check(params.is_object(), "resume: '", path, "' is damaged");
-  check(params.contains(kFree), "resume: '", path,
-        "' was written by an older version and does not tell what the run was trained on; begin a "
-        "new run with another --name");
   return text;
 }
 
-PrecisionConfig precision_of_run(const std::string& path) {
-  const Json params = read_params(path), &free = params.at(kFree);
+PrecisionConfig precision_in(const Json& free, const std::string& path) {
   // The first name is that of runs of before there was a choice. Returns which it is.
   const auto chosen = [&](const char* key, const std::vector<std::string>& names) {
     const auto it = free.find(key);
@@ -52,14 +42,7 @@ PrecisionConfig precision_of_run(const std::string& path) {
   return c;
 }
 
-ModelConfig model_of_run(const std::string& path) {
-  const Json params = read_params(path);
-  check(params.contains("model"), "resume: '", path, "' does not tell the model; it is damaged");
-  return model_config_from_json(params.at("model").dump());
-}
-
-GivenFlags flags_of_run(const std::string& path) {
-  const Json params = read_params(path), &free = params.at(kFree);
+GivenFlags flags_in(const Json& free, const std::string& path) {
   const auto flags = free.find(kFlagsKey);
   try {
     return flags == free.end() ? GivenFlags{} : flags->get<GivenFlags>();
@@ -68,22 +51,38 @@ GivenFlags flags_of_run(const std::string& path) {
   }
 }
 
-std::string val_data_of_run(const std::string& path) {
-  const Json params = read_params(path);
-  return params.at(kFree).value("val_data", "");
+std::optional<ModelConfig> model_in(const Json& params, const std::string& path) {
+  const auto model = params.find("model");
+  if (model == params.end()) return std::nullopt;
+  try {
+    return model_config_from_json(model->dump());
+  } catch (const Error& error) {
+    fail("resume: '", path, "': model: ", error.what());
+  }
 }
 
-std::string pretrained_of_run(const std::string& path) {
-  const Json params = read_params(path);
-  const auto it = params.find(kPretrainedKey);
-  return it != params.end() && it->is_string() ? it->get<std::string>() : "";
+std::string text_in(const Json& json, const char* key) {
+  const auto it = json.find(key);
+  return it != json.end() && it->is_string() ? it->get<std::string>() : "";
 }
 
-std::string version_of_run(const std::string& path) {
-  const Json params = read_params(path);
-  const auto version = params.at(kFree).find(kVersionKey);
-  return version != params.at(kFree).end() && version->is_string() ? version->get<std::string>()
-                                                                   : "";
+}  // namespace
+
+RunParams read_run_params(const std::string& path) {
+  RunParams run{path, read_text_of(path), {}, {}, {}, {}, {}, {}};
+  const Json params = Json::parse(run.text, nullptr, false);
+  check(params.is_object(), "resume: '", path, "' is damaged");
+  const auto free = params.find(kFree);
+  check(free != params.end(), "resume: '", path,
+        "' was written by an older version and does not tell what the run was trained on; begin a "
+        "new run with another --name");
+  run.precision = precision_in(*free, path);
+  run.model = model_in(params, path);
+  run.flags = flags_in(*free, path);
+  run.val_data = text_in(*free, "val_data");
+  run.pretrained = text_in(params, kPretrainedKey);
+  run.version = text_in(*free, kVersionKey);
+  return run;
 }
 
 }  // namespace diptych

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,26 +14,23 @@ namespace diptych {
 /// Values as given, by flag: {"--lr", {"1e-3"}}; {"true"} where there is none.
 using GivenFlags = std::map<std::string, std::vector<std::string>>;
 
-inline constexpr const char *kFree = "may_change",  ///< the part that may change on resume
-    *kVersionKey = "diptych", *kFlagsKey = "flags", *kPretrainedKey = "pretrained";
+inline constexpr const char* kFree = "may_change";  ///< the part that may change on resume
+inline constexpr const char* kVersionKey = "diptych";
+inline constexpr const char* kFlagsKey = "flags";
+inline constexpr const char* kPretrainedKey = "pretrained";
 
-/// The whole file, an object of JSON. Throws Error if it is not there, damaged, or of before it
-/// told what a run was trained on.
-std::string params_text(const std::string& path);
+/// What the file tells, as it stood there when it was read.
+struct RunParams {
+  std::string path, text;            ///< text: the whole, an object of JSON
+  PrecisionConfig precision;         ///< fp32 where it was written before there were others
+  std::optional<ModelConfig> model;  ///< the architecture
+  GivenFlags flags;        ///< that the run was begun with; none if an older version kept none
+  std::string val_data;    ///< what it was validated on, as given; empty if on nothing
+  std::string pretrained;  ///< the fingerprint of the weights it began with; empty if drawn
+  std::string version;     ///< of the program that wrote the file; empty if it does not say
+};
 
-/// The precision that the file tells; fp32 where it was written before there were others.
-PrecisionConfig precision_of_run(const std::string& path);
-
-/// The architecture of the run.
-ModelConfig model_of_run(const std::string& path);
-/// The flags that the run was begun with; none if an older version did not keep them.
-GivenFlags flags_of_run(const std::string& path);
-/// What the run was validated on, as given; empty if on nothing.
-std::string val_data_of_run(const std::string& path);
-/// The fingerprint of the weights that the run began with; empty if its seed drew them.
-std::string pretrained_of_run(const std::string& path);
-
-/// The version of the program that wrote the file; empty if it does not say.
-std::string version_of_run(const std::string& path);
+/// Throws Error if the file is not there, damaged, or of before it told what a run was trained on.
+RunParams read_run_params(const std::string& path);
 
 }  // namespace diptych

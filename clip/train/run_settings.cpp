@@ -211,8 +211,8 @@ std::string fingerprint_of(const std::vector<NamedTensor>& weights) {
   return hash.hex();
 }
 
-void check_same_run(const std::string& path, const RunSettings& now) {
-  Json before = Json::parse(params_text(path));
+void check_same_run(const RunParams& begun, const RunSettings& now) {
+  Json before = Json::parse(begun.text);
   before.erase(kFree);
   Json all = defaults_of_later();
   all.update(before);

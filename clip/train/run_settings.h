@@ -41,6 +41,6 @@ std::string to_json(const RunSettings&);
 std::string fingerprint(const RunSettings&);
 
 /// Throws Error naming the first setting that is not what it was, in the file that to_json() wrote.
-void check_same_run(const std::string& path, const RunSettings& now);
+void check_same_run(const RunParams& begun, const RunSettings& now);
 
 }  // namespace diptych
