@@ -75,7 +75,8 @@ DataSource open_training_data(const std::string& spec, const PairOptions& option
 LabelledSource open_class_folders(const std::string& folder, const Preprocess& preprocess,
                                   const ImageLimits& limits) {
   auto dataset = std::make_unique<ClassFolders>(folder, preprocess, limits);
-  LabelledSource source{nullptr, dataset->class_names(), dataset->left_out(), dataset->others()};
+  LabelledSource source{nullptr, dataset->class_names(), dataset->empty_classes(),
+                        dataset->left_out(), dataset->others()};
   source.dataset = std::move(dataset);
   return source;
 }

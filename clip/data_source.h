@@ -35,9 +35,10 @@ DataSource open_training_data(const std::string& spec, const PairOptions&, const
 /// A dataset with labels: pictures to classify by the names of their classes.
 struct LabelledSource {
   std::unique_ptr<Dataset> dataset;
-  std::vector<std::string> class_names;  ///< at the labels of the dataset
-  std::vector<LeftOut> left_out;         ///< pictures that are no part of it
-  std::vector<std::string> others;       ///< files that are none
+  std::vector<std::string> class_names;    ///< at the labels of the dataset
+  std::vector<std::string> empty_classes;  ///< names of which there is no picture
+  std::vector<LeftOut> left_out;           ///< pictures that are no part of it
+  std::vector<std::string> others;         ///< files that are none
 };
 
 /// A folder with one sub-folder of pictures per class, named as the class.

@@ -36,14 +36,15 @@ ClassFolders::ClassFolders(const std::string& folder, const Preprocess& preproce
     else
       others_.push_back(file);
   }
+  check(!files_.empty(), "classes: no ", kPictureFormats, " picture below a sub-folder of '",
+        folder, "'", left_out_.empty() ? "" : "; left out: " + naming(left_out_));
 }
 
 void ClassFolders::add_class(const std::string& folder) {
   const auto label = static_cast<int64_t>(class_names_.size());
   PictureFiles found = picture_files(folder);
-  check(!found.pictures.empty(), "classes: no ", kPictureFormats, " picture below '", folder, "'",
-        found.left_out.empty() ? "" : "; left out: " + naming(found.left_out));
   class_names_.push_back(fs::path(folder).filename());
+  if (found.pictures.empty()) empty_classes_.push_back(class_names_.back());
   for (std::string& path : found.pictures) files_.push_back({std::move(path), label});
   left_out_.insert(left_out_.end(), found.left_out.begin(), found.left_out.end());
   others_.insert(others_.end(), found.others.begin(), found.others.end());

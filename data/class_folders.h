@@ -14,7 +14,7 @@ namespace diptych {
 /// files in sorted order; label = position of the class; the caption is its name.
 class ClassFolders : public Dataset {
  public:
-  /// Throws Error unless there are at least two classes and a picture in each.
+  /// Throws Error unless there are at least two folders of classes and a picture in one.
   ClassFolders(const std::string& folder, const Preprocess&, const ImageLimits& = {});
 
   int64_t size() const override { return static_cast<int64_t>(files_.size()); }
@@ -23,6 +23,8 @@ class ClassFolders : public Dataset {
     return files_.at(static_cast<size_t>(index)).path;
   }
   const std::vector<std::string>& class_names() const { return class_names_; }
+  /// Those of them that have no picture. They keep their labels: a picture can be taken for one.
+  const std::vector<std::string>& empty_classes() const { return empty_classes_; }
   /// Pictures that are no part of it: those of picture_files(), and those outside class folders.
   const std::vector<LeftOut>& left_out() const { return left_out_; }
   const std::vector<std::string>& others() const { return others_; }  ///< no pictures
@@ -34,7 +36,7 @@ class ClassFolders : public Dataset {
     std::string path;
     int64_t label;
   };
-  std::vector<std::string> class_names_;
+  std::vector<std::string> class_names_, empty_classes_;
   std::vector<File> files_;
   std::vector<LeftOut> left_out_;
   std::vector<std::string> others_;

@@ -72,10 +72,20 @@ TEST_CASE("left out: class folders know what is no part of them") {
   CHECK(data.left_out().size() == 8);
   CHECK(data.left_out().back().reason == "lies in no class folder");
   CHECK(data.others().size() == 2);
-  fs::remove_all(dir / "d/dog");
-  fs::create_directories(dir / "d/dog");
-  put_file(dir / "d/dog/a.avif", "");
+}
+
+TEST_CASE("left out: a class without pictures keeps its label and is named, one of them must do") {
+  const TempDir dir;
+  for (const char* name : {"d/a", "d/b", "d/c"}) fs::create_directories(dir / name);
+  put_file(dir / "d/a/x.avif", "");
+  put_file(dir / "d/b/notes.txt", "");
   CHECK(contains(error_of([&] { ClassFolders(dir / "d", {.size = 8}); }), ".avif is not read"));
+  put_picture(dir / "d/b/1.png", 200);
+  const ClassFolders data(dir / "d", {.size = 8});
+  CHECK(data.class_names() == std::vector<std::string>{"a", "b", "c"});
+  CHECK(data.empty_classes() == std::vector<std::string>{"a", "c"});
+  CHECK(data.get(0, 0).label == 1);
+  CHECK(names_of(data.left_out()) == std::vector<std::string>{"x.avif"});
 }
 
 TEST_CASE("left out: what is hidden is no class and no picture, and counted among other files") {

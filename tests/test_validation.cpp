@@ -4,13 +4,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "clip/eval/retrieval.h"
 #include "clip/loss.h"
 #include "clip/train/validation.h"
-#include "tests/squares.h"
+#include "tests/program.h"
 
 using namespace diptych;
 using namespace diptych::test;
@@ -202,4 +203,29 @@ TEST_CASE("validation: a file called best that is no link of ours stays, and tha
   validated_run(dir / "run", config);
   CHECK(get_file(dir / "run/best") == "mine");
   CHECK(contains(get_file(dir / "run/out.log"), "best' is no link"));
+}
+
+TEST_CASE("validation: a class without a picture is named, and may be chosen") {
+  REQUIRE_BINARY();
+  const TempDir dir;
+  const std::string flags = small_run(dir, 1) + "--val-data " + (dir / "v");
+  for (const char* name : {"cat", "dog", "empty"})
+    std::filesystem::create_directories(dir / (std::string("v/") + name));
+  const Outcome none = diptych_run(flags);
+  CHECK(none.exit_code == 1);
+  CHECK(contains(none.err, "picture below a sub-folder of"));
+  CHECK_FALSE(std::filesystem::exists(dir / "run"));
+  save_png(dir / "v/cat/1.png", plain(12, 12, {7, 7, 7}));
+  save_png(dir / "v/dog/1.png", plain(12, 12, {250, 250, 250}));
+  const std::string named =
+      "1 of 3 class folders has no picture, but a name to choose from: 'empty'";
+  const Outcome run = diptych_run(flags);
+  REQUIRE_MESSAGE(run.exit_code == 0, run.err);
+  CHECK(contains(get_file(dir / "run/out.log"), "validation: " + named));
+  const std::string eval = "eval --truncate --model " + (dir / "run") + " --data " + (dir / "v");
+  CHECK(contains(diptych_run(eval).out, named));
+  const auto result = nlohmann::json::parse(diptych_run(eval + " --json").out);
+  CHECK(result["empty_classes"] == nlohmann::json{"empty"});
+  CHECK(result["classes"].size() == 3);
+  CHECK(result["listed"] == 2);
 }

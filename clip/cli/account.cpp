@@ -5,6 +5,7 @@
 
 #include "clip/console.h"
 #include "clip/eval/prompts.h"
+#include "clip/weights/quoted_list.h"
 #include "data/text/lengths.h"
 #include "tensor/io/file.h"
 
@@ -20,6 +21,14 @@ std::string others_line(const std::vector<std::string>& others) {
   if (others.empty()) return {};
   return fmt::format("{} other files are no pictures, the first is {}\n", others.size(),
                      in_quotes(others[0]));
+}
+
+std::string empty_classes_line(const std::vector<std::string>& empty, size_t classes) {
+  constexpr size_t kNamed = 8;
+  if (empty.empty()) return {};
+  return fmt::format("{} of {} class folders {} no picture, but a name to choose from: {}\n",
+                     empty.size(), classes, empty.size() == 1 ? "has" : "have",
+                     quoted_list(empty, kNamed));
 }
 
 void tell_cut(const Tokenizer& words, const Texts& texts, int64_t context) {

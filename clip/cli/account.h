@@ -25,6 +25,9 @@ std::string left_out_line(const Accounting&);
 /// "5 other files are no pictures, the first is …\n"; empty if there are none.
 std::string others_line(const std::vector<std::string>& others);
 
+/// "2 of 5 class folders have no picture, …\n" with their names; empty if all have one.
+std::string empty_classes_line(const std::vector<std::string>& empty, size_t classes);
+
 /// Says on stderr how many of the texts are longer than the context, and so were cut.
 void tell_cut(const Tokenizer&, const Texts& texts, int64_t context);
 void tell_cut(const Tokenizer&, const std::vector<std::string>& texts, int64_t context);

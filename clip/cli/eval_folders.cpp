@@ -163,6 +163,7 @@ void print_object(const EvalFlags& flags, const Found& found, const Accuracy& al
   object["classes"] = classes_of(found);
   object["confusions"] = confusions_of(found);
   add_accounting(object, account);
+  object["empty_classes"] = found.source.empty_classes;
   object["other_files"] = found.source.others.size();
   print_json(object);
 }
@@ -193,7 +194,8 @@ int eval_folders(const EvalFlags& flags, const LoadedModel& loaded) {
     return 0;
   }
   print_results(flags, found, all, templates.size());
-  print(left_out_line(account) + others_line(source.others));
+  print(empty_classes_line(source.empty_classes, source.class_names.size()) +
+        left_out_line(account) + others_line(source.others));
   return 0;
 }
 

@@ -209,7 +209,11 @@ int train(Prepared p) {
   describe(log, f, model, p.data, *p.source.tokenizer);
   Trainer trainer(model, *p.source.tokenizer, *p.data.dataset, f.train, log);
   trainer.set_settings(fingerprint(settings));
-  if (p.validation) trainer.set_validation(*p.validation);
+  if (p.validation) {
+    trainer.set_validation(*p.validation);
+    const std::string note = empty_classes_note(*p.validation);
+    if (!note.empty()) log.line(note);
+  }
   if (from) trainer.resume(*from);
   if (anew) {
     trainer.begin_validation_anew();

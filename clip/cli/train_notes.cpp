@@ -36,6 +36,12 @@ std::string advice(int64_t longest, int64_t context) {
                       : fmt::format("--model {} reads {}, or shorten them", best, most);
 }
 
+// A line of a log ends by itself.
+std::string note_of(std::string line) {
+  if (line.ends_with('\n')) line.pop_back();
+  return line;
+}
+
 }  // namespace
 
 std::string cut_captions_note(const std::string& model, const Tokenizer& words,
@@ -63,9 +69,12 @@ std::string version_note(const std::string& begun_by) {
 std::string left_out_note(const DataSource& data) {
   const auto lost = static_cast<int64_t>(data.left_out.size());
   const Accounting account{data.dataset->size() + lost, data.dataset->size(), data.left_out};
-  std::string note = left_out_line(account) + others_line(data.others);
-  if (note.ends_with('\n')) note.pop_back();
-  return note;
+  return note_of(left_out_line(account) + others_line(data.others));
+}
+
+std::string empty_classes_note(const ValidationData& data) {
+  const std::string line = empty_classes_line(data.empty_classes, data.class_names.size());
+  return line.empty() ? "" : "validation: " + note_of(line);
 }
 
 }  // namespace diptych::cli

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "clip/data_source.h"
+#include "clip/train/validation.h"
 #include "data/text/tokenizer.h"
 
 namespace diptych::cli {
@@ -18,5 +19,7 @@ std::string version_note(const std::string& begun_by);
 
 /// What of the data's folder is used and what is not, by name; empty if all is.
 std::string left_out_note(const DataSource&);
+/// The classes of validation that have no picture; empty if all have.
+std::string empty_classes_note(const ValidationData&);
 
 }  // namespace diptych::cli

@@ -19,11 +19,12 @@ namespace diptych {
 struct ValidationData {
   std::string spec;
   std::unique_ptr<Dataset> dataset;
-  bool has_captions = true;              ///< else there are classes alone
-  std::vector<std::string> class_names;  ///< of labels; empty without
-  std::vector<std::string> templates;    ///< sentences for them
-  std::vector<LeftOut> left_out;         ///< what makes no pair, or is no picture
-  Texts pictures = {};                   ///< where each is; as long as `dataset` lives
+  bool has_captions = true;                     ///< else there are classes alone
+  std::vector<std::string> class_names;         ///< of labels; empty without
+  std::vector<std::string> templates;           ///< sentences for them
+  std::vector<LeftOut> left_out;                ///< what makes no pair, or is no picture
+  Texts pictures = {};                          ///< where each is; as long as `dataset` lives
+  std::vector<std::string> empty_classes = {};  ///< names of which there is no picture
 };
 
 /// "fashion" is tinted Fashion-MNIST's validation split, with captions and classes; else a table

@@ -39,7 +39,8 @@ ValidationData open_classes(const std::string& spec, const Preprocess& preproces
           std::move(source.class_names),
           prompt_templates("simple"),
           std::move(source.left_out),
-          pictures};
+          pictures,
+          std::move(source.empty_classes)};
 }
 
 int64_t size_of_file(const std::string& path) {
