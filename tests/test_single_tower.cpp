@@ -146,3 +146,31 @@ TEST_CASE("single tower: embed does with one, others say which is missing") {
   CHECK(info.exit_code == 1);
   CHECK(contains(info.err, "holds no text tower"));
 }
+
+TEST_CASE("single tower: cut out of a file of ours, configuration and all, it is one like others") {
+  const TempDir dir;
+  const SafeTensors whole = load_safetensors(std::string("tests/golden/tiny_clip.safetensors"));
+  const LoadedModel all = load_model("tests/golden/tiny_clip.safetensors");
+  for (const bool image : {true, false}) {
+    auto alone = whole.tensors;
+    std::erase_if(alone, [&](const NamedTensor& x) { return is_image(x) != image; });
+    save_safetensors(dir / "cut.safetensors", alone, whole.metadata);
+    const Towers there = image ? Towers::image : Towers::text;
+    const LoadedModel cut = load_model(dir / "cut.safetensors", {.needed = there});
+    const ModelConfig& c = all.model->config();
+    const Tensor x = full({1, c.channels(), c.image_size(), c.image_size()}, 0.5);
+    if (image)
+      CHECK(same_bits(cut.model->encode_image(x), all.model->encode_image(x)));
+    else
+      CHECK(same_bits(cut.model->encode_text(captions(*all.model)),
+                      all.model->encode_text(captions(*all.model))));
+    for (const Towers needed : {Towers::both, image ? Towers::text : Towers::image})
+      CHECK(contains(error_of([&] { load_model(dir / "cut.safetensors", {.needed = needed}); }),
+                     image ? "holds no text tower, which this needs; it serves embed of pictures"
+                           : "holds no image tower, which this needs; it serves embed of texts"));
+    alone.pop_back();
+    save_safetensors(dir / "cut.safetensors", alone, whole.metadata);
+    CHECK(contains(error_of([&] { load_model(dir / "cut.safetensors", {.needed = there}); }),
+                   "missing"));
+  }
+}

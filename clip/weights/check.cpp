@@ -83,7 +83,8 @@ void check_values_of(const NamedTensor& x) {
 void check_blocks(int64_t blocks, const char* where, size_t tensors) {
   constexpr int64_t kPerBlock = 12;  // of a transformer; one of a ResNet has 18 or more
   check(blocks <= static_cast<int64_t>(tensors) / kPerBlock, "config: ", blocks, " blocks in the ",
-        where, " tower are more than the file holds, which has ", tensors, " tensors");
+        where, " tower are more than the file holds, which has ", tensors,
+        " tensors; some are missing, or the configuration is another model's");
 }
 
 int64_t vision_blocks(const ModelConfig& c) {

@@ -147,14 +147,6 @@ std::string describe(const ModelConfig& c) {
          (c.has_text() ? "text_projection" : "the image tower's projection") + '\n';
 }
 
-// By what every tower of a kind has, so that a damaged one is not taken for none.
-Towers infer_towers(const Shapes& shapes) {
-  const bool image = shapes.has_any("visual.");
-  const bool text = shapes.has_any("token_embedding.") || shapes.has_any("transformer.") ||
-                    shapes.has_any("ln_final.") || shapes.has("positional_embedding");
-  return image == text ? Towers::both : image ? Towers::image : Towers::text;
-}
-
 int64_t infer_embedding(const Shapes& shapes, const ModelConfig& c) {
   const bool resnet = !c.has_text() && shapes.has_any("visual.attnpool.");
   const std::string name = c.has_text() ? "text_projection"
@@ -180,6 +172,15 @@ void infer_vision(const Shapes& shapes, ModelConfig& c) {
 
 }  // namespace
 
+// By what every tower of a kind has, so that a damaged one is not taken for none.
+Towers towers_in(const std::vector<NamedTensor>& tensors) {
+  const Shapes shapes(tensors);
+  const bool image = shapes.has_any("visual.");
+  const bool text = shapes.has_any("token_embedding.") || shapes.has_any("transformer.") ||
+                    shapes.has_any("ln_final.") || shapes.has("positional_embedding");
+  return image == text ? Towers::both : image ? Towers::image : Towers::text;
+}
+
 std::string describe_assumed(const ModelConfig& c) {
   std::ostringstream notes;
   if (c.has_image())
@@ -199,7 +200,7 @@ void check_heads(const ModelConfig& c) {
 InferredConfig infer_config(const std::vector<NamedTensor>& tensors) {
   const Shapes shapes(tensors);
   ModelConfig c;
-  c.towers = infer_towers(shapes);
+  c.towers = towers_in(tensors);
   if (c.has_text()) {
     c.text = infer_text(shapes);
     c.text.transformer.heads = infer_heads(c.text.transformer, false);

@@ -22,6 +22,9 @@ struct InferredConfig {
 /// a tensor it needs is missing or misshapen.
 InferredConfig infer_config(const std::vector<NamedTensor>& tensors);
 
+/// The towers that tensors under OpenAI's names belong to; both if they belong to none.
+Towers towers_in(const std::vector<NamedTensor>& tensors);
+
 /// A note on what infer_config takes for granted.
 std::string describe_assumed(const ModelConfig&);
 

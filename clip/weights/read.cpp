@@ -107,6 +107,7 @@ void add_our_config(const std::string& json, const LoadOptions& options, Weights
         " bytes, the limit is ", kMaxConfigBytes);
   check_json("config", json);
   weights.config = model_config_from_json(json);
+  weights.config.towers = towers_in(weights.tensors);  // somebody may have cut one out
 }
 
 void add_chosen_config(const InputFile& file, bool hugging_face, const LoadOptions& options,
