@@ -177,6 +177,40 @@ TEST_CASE("cli: embed has the same rows for a folder as for its pictures, and na
   CHECK(!fs::exists("/dev/names.tsv"));
 }
 
+TEST_CASE("embed: names beside an array stay until it is written anew") {
+  REQUIRE_BINARY();
+  const TempDir dir;
+  for (const char* name : {"d/\"1\".png", "d/2.png", "e/1.png", "e/2.png", "f/1.png"})
+    put_picture(dir / name, 1);
+  const std::string model = "embed --model " + saved_model(dir) + " --out " + dir.path();
+  const auto run = [&](const std::string& flags) {
+    const std::string before = get_file(dir / "names.tsv");
+    const Outcome r = diptych_run(model + "/" + flags);
+    if (r.exit_code == 0) return std::string();
+    CHECK(get_file(dir / "names.tsv") == before);
+    return r.err;
+  };
+  put_file(dir / "names.tsv", "of\nno array\n\"here");
+  const std::string d = "--images " + (dir / "d"), e = "--images " + (dir / "e"),
+                    f = "--images " + (dir / "f");
+  REQUIRE(run("a.npy " + d) == "");
+  const std::string names = get_file(dir / "names.tsv");
+  CHECK(run("b.npy " + d) == "");  // they are those of both
+  fs::remove(dir / "b.npy");
+  for (const std::string& other : {e, f}) {
+    const std::string refused = run("b.npy " + other);
+    CHECK(contains(refused, "names.tsv' names the rows of '" + (dir / "a.npy") + "'"));
+    CHECK(contains(refused, "--names FILE"));
+    CHECK_FALSE(fs::exists(dir / "b.npy"));
+  }
+  CHECK(run("b.npy " + e + " --names " + (dir / "b.tsv")) == "");
+  CHECK(get_file(dir / "names.tsv") == names);
+  CHECK(run("a.npy " + f) == "");  // its own
+  CHECK(get_file(dir / "names.tsv") == (dir / "f/1.png") + "\n");
+  fs::remove(dir / "a.npy");
+  CHECK(run("c.npy " + e) == "");  // nobody's
+}
+
 TEST_CASE("embed: memory is that of a batch, not of all pictures") {
   const TempDir dir;
   put_picture(dir / "p.png", 7);

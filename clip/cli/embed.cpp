@@ -1,12 +1,12 @@
 // clip/cli/embed.cpp — `diptych embed`: features of pictures or texts as an .npy file.
 #include <fmt/core.h>
 
-#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
 
 #include "clip/cli/account.h"
 #include "clip/cli/command.h"
+#include "clip/cli/embed_names.h"
 #include "clip/console.h"
 #include "clip/eval/zero_shot.h"
 #include "clip/train/progress.h"
@@ -42,29 +42,8 @@ Tensor finished(const Flags& flags, const Tensor& features) {
   return x;
 }
 
-// As pandas reads it back: a field that could be taken for more is in quotes.
-std::string field(const std::string& name) {
-  if (name.find_first_of("\t\r\n\"") == name.npos) return name;
-  std::string out = "\"";
-  for (const char c : name) out += c == '"' ? std::string(2, c) : std::string(1, c);
-  return out + '"';
-}
-
-// Beside the array, unless that is a device or a pipe.
-std::string names_file(const Flags& flags) {
-  if (!flags.names.empty()) return flags.names;
-  if (is_there(flags.out) && !is_file(flags.out)) return {};
-  return (std::filesystem::path(flags.out).parent_path() / "names.tsv").string();
-}
-
-bool same_file(const std::string& a, const std::string& b) {
-  std::error_code none;
-  return std::filesystem::equivalent(a, b, none) ||
-         std::filesystem::weakly_canonical(a, none) == std::filesystem::weakly_canonical(b, none);
-}
-
-// A table called names.tsv is easily given as input.
-void check_not_input(const Flags& flags, const std::string& names) {
+// What is written is neither read nor of another array.
+void check_outputs(const Flags& flags, const std::string& names, const PictureNames& pictures) {
   check_usage(names.empty() || !same_file(flags.out, names),
               "embed: --out and --names are the same file, '", names, "'");
   for (const std::string& spec : flags.images) {
@@ -74,6 +53,7 @@ void check_not_input(const Flags& flags, const std::string& names) {
         names.empty() || !same_file(spec, names), "embed: '", spec,
         "' is read, and would be replaced by the names of the rows; --names puts those elsewhere");
   }
+  if (flags.names.empty()) check_names_free(flags.out, names, pictures.pictures);
 }
 
 void embed_pictures(const Flags& flags, const Clip& model, const PictureNames& pictures,
@@ -86,7 +66,7 @@ void embed_pictures(const Flags& flags, const Clip& model, const PictureNames& p
       [&](const PictureBatch& batch) {
         rows.add(finished(flags, encode_pixels(model, normalized(batch.bytes, table))));
         for (const std::string* name : batch.names)
-          if (names) names->write(field(*name) + '\n');
+          if (names) names->write(row_name(*name) + '\n');
         progress.update(rows.size());
       });
 }
@@ -94,8 +74,8 @@ void embed_pictures(const Flags& flags, const Clip& model, const PictureNames& p
 Written write_pictures(const Flags& flags, const Clip& model) {
   const PictureNames pictures = name_pictures(flags.images, flags.columns);
   Written written;
-  written.names = names_file(flags);
-  check_not_input(flags, written.names);
+  written.names = flags.names.empty() ? names_beside(flags.out) : flags.names;
+  check_outputs(flags, written.names, pictures);
   write_file_atomically(flags.out, [&](FileWriter& out) {
     NpyRows rows(out, {model.config().embed_dim}, pictures.size());
     if (written.names.empty()) {
@@ -211,7 +191,8 @@ void declare(Command command, Flags& flags) {
               "pictures; folders, with all below them; .tsv or .csv tables; .txt lists, a path on "
               "each line. Relative paths in tables and lists start at their folder")
       .option("--names", flags.names,
-              "of --images: file for the name of each row (default: names.tsv beside --out)")
+              "of --images: file for the name of each row (default: names.tsv beside --out, unless "
+              "that names the rows of another array there)")
       .option("--csv-separator", flags.separator, "of tables; a tab by default")
       .option("--csv-img-key", flags.columns.image_key, "column of picture paths")
       .option("--pixels", flags.pixels, ".npy (N, C, R, R) f32, already normalised")

@@ -238,6 +238,10 @@ Tensor load_npy(const std::string& path) {
   return x;
 }
 
+Shape npy_shape(const std::string& path) {
+  return read_layout(InputFile("load", path), path).header.shape;
+}
+
 void save_npy(const std::string& path, const Tensor& x) {
   check(x.dtype() != DType::bf16, "save: '", path, "': NumPy has no bf16; convert to f32 first");
   const Tensor packed = x.to(Device::cpu).contiguous();

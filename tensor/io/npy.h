@@ -14,6 +14,9 @@ namespace diptych {
 /// and reason, on any other dtype or header, or unless the file has exactly the size it announces.
 Tensor load_npy(const std::string& path);
 
+/// The shape that the header of such a file announces, which is all that is read. Throws likewise.
+Shape npy_shape(const std::string& path);
+
 /// Writes version 1 in C order, from any device and layout, replacing the file in one step (see
 /// write_file_atomically). Throws Error for bf16, which NumPy does not have.
 void save_npy(const std::string& path, const Tensor&);
