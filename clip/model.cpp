@@ -67,7 +67,8 @@ void Clip::set_dropping(double rate, double patches, uint64_t seed, int64_t step
   const auto of = [&](const char* tower) {
     return Seed{seed, mix(nn::stream_of(tower), static_cast<uint64_t>(step))};
   };
-  if (visual_) visual_->set_dropping({rate, patches, of("dropout of the image tower")});
+  if (visual_ && image_trained_)
+    visual_->set_dropping({rate, patches, of("dropout of the image tower")});
   if (text_) text_->set_dropping({rate, 0, of("dropout of the text tower")});
 }
 

@@ -142,10 +142,9 @@ Tensor Transformer::run(const std::function<Tensor(const Tensor&)>& f, const Ten
 
 Tensor Transformer::through(size_t count, const Tensor& x, const Ragged& layout) const {
   Tensor y = x;
-  const Dropping drop = dropping_now();
   for (size_t i = 0; i < count; ++i) {
     const auto first = static_cast<int64_t>(2 * i);
-    y = run([block = blocks_[i], layout, drop,
+    y = run([block = blocks_[i], layout, drop = dropping_in(*blocks_[i]),
              first](const Tensor& in) { return (*block)(in, layout, drop, first); },
             y);
   }
@@ -162,7 +161,7 @@ Tensor Transformer::pooled(const Tensor& x, const Ragged& layout, Pooling poolin
         "transformer: under a causal mask the first row sees nothing but itself; pool the last");
   const Tensor rows = first ? layout.first_rows("transformer") : layout.last_rows("transformer");
   if (blocks_.empty()) return gather_rows(x, rows);
-  const auto last = [block = blocks_.back(), layout, rows, drop = dropping_now(),
+  const auto last = [block = blocks_.back(), layout, rows, drop = dropping_in(*blocks_.back()),
                      place = 2 * (size() - 1)](const Tensor& in) {
     return block->pooled(in, layout, rows, drop, place);
   };

@@ -95,8 +95,10 @@ class Transformer : public Module {
   int64_t size() const { return static_cast<int64_t>(blocks_.size()); }
   /// The last `count` blocks, if it is above 0.
   void unlock_last(int64_t count);
+  /// Whether a block is in training and not locked; of none, whether the stack is.
+  bool learns() const { return blocks_.empty() ? training() : blocks_.back()->training(); }
 
-  Dropping dropping;  ///< in training
+  Dropping dropping;  ///< in blocks that are in training and not locked
   bool checkpointing =
       false;  ///< recompute each block during backward instead of keeping its insides
 
@@ -105,7 +107,9 @@ class Transformer : public Module {
   Tensor run(const std::function<Tensor(const Tensor&)>& f, const Tensor& x) const;
   /// x through the first `count` blocks.
   Tensor through(size_t count, const Tensor& x, const Ragged& layout) const;
-  Dropping dropping_now() const { return training() ? dropping : Dropping{}; }
+  Dropping dropping_in(const ResidualAttentionBlock& block) const {
+    return block.training() ? dropping : Dropping{};
+  }
 
   std::vector<ResidualAttentionBlock*> blocks_;
 };

@@ -88,7 +88,7 @@ Tensor VisionTransformer::kept(const Tensor& x) const {
   const int64_t B = x.dim(0), T = x.dim(1);
   const Tensor rows = reshape(x, {B * T, x.dim(2)});
   const Dropping& drop = transformer_.dropping;
-  if (!training() || drop.patches <= 0) return rows;
+  if (!transformer_.learns() || drop.patches <= 0) return rows;
   const std::vector<int64_t> all = kept_rows(B, T, drop);
   return gather_rows(rows, from_vector(all, {static_cast<int64_t>(all.size())}).to(x.device()));
 }

@@ -1,10 +1,11 @@
 // tests/test_dropout.cpp — what training leaves out by chance.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "clip/train/step.h"
-#include "tests/squares.h"
+#include "tests/program.h"
 
 using namespace diptych;
 using namespace diptych::test;
@@ -127,6 +128,29 @@ TEST_CASE("dropout: a run with it that is resumed ends with the same bits") {
   CHECK(train_squares(without, dir / "without") != whole);
 }
 
+TEST_CASE("dropout: a tower that is locked in part leaves out where it learns, nothing where not") {
+  const ModelConfig config = deep_config();
+  const int64_t blocks = config.vit()->transformer.layers;
+  REQUIRE(blocks >= 2);
+  for (const int64_t unlocked : {int64_t{1}, int64_t{2}, blocks + 2}) {
+    CAPTURE(unlocked);
+    Clip model(config);
+    model.initialize(1);
+    model.train();
+    model.lock_image(unlocked);
+    const auto image = [&](double rate, double patches) {
+      int drops = 0;
+      const OpWatch watch(
+          [&](const char* op, const Tensor&, bool) { drops += std::string(op) == "dropout"; });
+      model.set_dropping(rate, patches, 5, 1);
+      return std::pair{drops, model.encode_image(pixels_of(config, 3)).detach()};
+    };
+    const Tensor whole = image(0, 0).second;
+    CHECK(image(0.4, 0).first == 2 * std::clamp<int64_t>(unlocked - 1, 0, blocks));
+    CHECK(same_bits(image(0, 0.5).second, whole) == (unlocked == 1));
+  }
+}
+
 TEST_CASE("dropout: a ResNet has none") {
   ModelConfig config = tiny_config();
   config.vision = nn::ResNetConfig{8, {1, 1, 1, 1}, 4};
@@ -134,4 +158,29 @@ TEST_CASE("dropout: a ResNet has none") {
   Clip model(config);
   CHECK(
       contains(error_of([&] { model.set_dropping(0.1, 0, 1, 1); }), "a ResNet leaves nothing out"));
+  model.lock_image();
+  model.set_dropping(0.1, 0, 1, 1);  // of the text tower
+}
+
+TEST_CASE("dropout: the flags beside a lock are obeyed where there is something left to train") {
+  REQUIRE_BINARY();
+  const TempDir dir;
+  for (const char* obeyed :
+       {"--lock-image --dropout 0.5", "--lock-text --dropout 0.5",
+        "--lock-text --patch-dropout 0.5",
+        "--lock-image --lock-image-unlocked-groups 2 --lock-text --dropout 0.5",
+        "--lock-image --lock-image-unlocked-groups 2 --patch-dropout 0.5",
+        "--lock-image --dropout 0.5 --set text.type=cbow"}) {
+    CAPTURE(std::string(obeyed));
+    std::filesystem::remove_all(dir / "run");
+    const Outcome run = diptych_run(small_run(dir, 1) + obeyed);
+    CHECK_MESSAGE(run.exit_code == 0, run.err);
+  }
+  std::filesystem::remove_all(dir / "run");
+  const std::string resnet = small_run(dir, 1) + "--model tiny-resnet ";
+  for (const char* idle :
+       {"--dropout 0.5", "--patch-dropout 0.5", "--lock-image --patch-dropout 0.5",
+        "--lock-image --lock-text --dropout 0.5"})
+    CHECK(diptych_run(resnet + idle).exit_code == 2);
+  CHECK(diptych_run(resnet + "--lock-image --dropout 0.5").exit_code == 0);
 }

@@ -162,7 +162,9 @@ TEST_CASE("own work: a flag that says nothing beside the others is refused, and 
   for (const char* idle :
        {"--lock-image --image-lr 1e-4", "--lock-text --text-lr 1e-4", "--val-frequency 3",
         "--lock-image --lock-text --layer-decay 0.5", "--lock-image --patch-dropout 0.5",
-        "--momentum 0.5", "--opt sgd --beta1 0.5", "--opt sgd --eps 1e-3", "--opt lion --eps 1e-3",
+        "--lock-image --lock-image-unlocked-groups 1 --patch-dropout 0.5",
+        "--lock-image --lock-image-unlocked-groups 1 --lock-text --dropout 0.5", "--momentum 0.5",
+        "--opt sgd --beta1 0.5", "--opt sgd --eps 1e-3", "--opt lion --eps 1e-3",
         "--lr-cooldown-end 1e-5", "--epochs-cooldown 1", "--lock-image-unlocked-groups 1",
         "--lr-scheduler const-cooldown", "--image-size 56", "--opt lion --adam-stats f16",
         "--lr-scheduler const-cooldown --epochs-cooldown 1 --lr-cooldown-end 9"}) {

@@ -59,8 +59,6 @@ void check_idle(const TrainFlags& f) {
       {"--image-lr", image, "the image tower is locked"},
       {"--text-lr", t.lock_text, "the text tower is locked"},
       {"--layer-decay", image && t.lock_text, "both towers are locked"},
-      {"--patch-dropout", t.lock_image, "a locked image tower leaves nothing out"},
-      {"--dropout", t.lock_image && t.lock_text, "both towers are locked"},
       {"--val-frequency", f.val_data.empty(), "there is no --val-data"},
       {"--momentum", opt != "sgd", "it is of --opt sgd"},
       {"--beta1", opt == "sgd", "sgd has --momentum"},
@@ -92,6 +90,20 @@ void settle_tuning(TrainFlags& f) {
       !beside_vocabulary.any() || !f.source.model.empty(),
       "train: --activation, --config, --sha256, --image-size and heads describe the file of "
       "--pretrained, and there is none");
+}
+
+// Something is left out where a block is trained, for which a bag of words counts.
+void check_dropping(const TrainFlags& f, const ModelConfig& c) {
+  constexpr int64_t kBehindBlocks = 1;  // groups of an image tower: its projection
+  const TuningConfig& t = f.train.tuning;
+  const bool image = !t.lock_image || t.unlocked_groups > kBehindBlocks;
+  check_usage(!c.resnet() || (f.train.patch_dropout == 0 && (f.train.dropout == 0 || !image)),
+              "train: --dropout and --patch-dropout are of transformers, the image tower of ",
+              f.what(), " is a ResNet");
+  check_usage(f.train.patch_dropout == 0 || image,
+              "train: --patch-dropout says nothing here: no block of the image tower is trained");
+  check_usage(f.train.dropout == 0 || image || !t.lock_text,
+              "train: --dropout says nothing here: no block of either tower is trained");
 }
 
 void settle_schedule(const TrainFlags& f) {
@@ -168,8 +180,8 @@ void declare_optimizer(Command command, TrainFlags& f) {
       .option("--beta1", f.train.optimizer.beta1, "of adamw, adam and lion", kMoment)
       .option("--beta2", f.beta2, "likewise (default 0.98; ResNets 0.999; lion 0.99)", kMoment)
       .option("--eps", f.eps, "of adamw and adam (default 1e-6; ResNets 1e-8)", kEpsilon)
-      .option("--dropout", f.train.dropout, "share of what each block adds that is left out",
-              kDropped)
+      .option("--dropout", f.train.dropout,
+              "share of what each block that is trained adds that is left out", kDropped)
       .option("--patch-dropout", f.train.patch_dropout,
               "share of each picture's patches that are left out: faster, and a little less exact",
               kDropped)
@@ -256,9 +268,7 @@ void TrainFlags::settle() {
 // Radford et al. (2021), tables 18 and 19: ResNets were trained with other moments. Lion's are of
 // Chen et al. (2023).
 void TrainFlags::settle_for(const ModelConfig& config) {
-  check_usage(!config.resnet() || (train.dropout == 0 && train.patch_dropout == 0),
-              "train: --dropout and --patch-dropout are of transformers, the image tower of ",
-              what(), " is a ResNet");
+  check_dropping(*this, config);
   const bool lion = train.optimizer_name == "lion";
   check_usage(train.optimizer_name == "adamw" || train.precision.adam_stats == DType::f32,
               "train: --adam-stats f16 is of --opt adamw");
