@@ -1,11 +1,11 @@
 // nn/optimizers.cpp — the registry, and one formula for every parameter.
 #include "nn/optimizers.h"
 
-#include <algorithm>
 #include <cmath>
 
 #include "autograd/operands.h"
 #include "autograd/ops.h"
+#include "nn/registry.h"
 #include "tensor/kernels.h"
 #include "tensor/philox.h"
 
@@ -24,25 +24,18 @@ constexpr std::pair<const char*, Make> kOptimizers[] = {
 }  // namespace
 
 const std::vector<std::string>& optimizer_names() {
-  static const std::vector<std::string> names = [] {
-    std::vector<std::string> all;
-    for (const auto& [name, make] : kOptimizers) all.emplace_back(name);
-    return all;
-  }();
+  static const std::vector<std::string> names = names_in(kOptimizers);
   return names;
 }
 
 std::unique_ptr<Optimizer> make_optimizer(const std::string& name, const Trained& module,
                                           const OptimizerConfig& config) {
-  const auto* const found = std::find_if(std::begin(kOptimizers), std::end(kOptimizers),
-                                         [&](const auto& known) { return name == known.first; });
-  check(found != std::end(kOptimizers), "optimizer: '", name,
-        "' is unknown; it must be adamw, adam, sgd or lion");
+  const Make make = chosen_from(kOptimizers, "optimizer", name);
   check(!config.half_moments || name == "adamw",
         "optimizer: moments in f16 are kept by adamw, not "
         "by ",
         name);
-  return found->second(module, config);
+  return make(module, config);
 }
 
 void RuleOptimizer::update(const Step& step, const Tensor& squares,

@@ -7,7 +7,7 @@ namespace diptych::nn {
 
 /// "adamw", "adam", "sgd", "lion".
 const std::vector<std::string>& optimizer_names();
-/// Throws Error, with the nearest name, if there is none of that name, or if it does not keep the
+/// Throws Error, with all names, if there is none of that name, or if it does not keep the
 /// moments that the configuration asks for.
 std::unique_ptr<Optimizer> make_optimizer(const std::string& name, const Trained&,
                                           const OptimizerConfig&);

@@ -1,10 +1,9 @@
 // nn/schedule.cpp — one line for each schedule.
 #include "nn/schedule.h"
 
-#include <algorithm>
 #include <cmath>
 
-#include "tensor/types.h"
+#include "nn/registry.h"
 
 namespace diptych::nn {
 namespace {
@@ -38,22 +37,15 @@ constexpr std::pair<const char*, Rate> kSchedules[] = {{"cosine", cosine},
 }  // namespace
 
 const std::vector<std::string>& schedule_names() {
-  static const std::vector<std::string> names = [] {
-    std::vector<std::string> all;
-    for (const auto& [name, rate] : kSchedules) all.emplace_back(name);
-    return all;
-  }();
+  static const std::vector<std::string> names = names_in(kSchedules);
   return names;
 }
 
 double rate_at(const Schedule& s, double lr, int64_t step) {
-  const auto* const found = std::find_if(std::begin(kSchedules), std::end(kSchedules),
-                                         [&](const auto& known) { return s.name == known.first; });
-  check(found != std::end(kSchedules), "schedule: '", s.name,
-        "' is unknown; it must be cosine, const, const-cooldown or linear");
+  const Rate rate = chosen_from(kSchedules, "schedule", s.name);
   if (step < s.warmup) return lr * static_cast<double>(step + 1) / static_cast<double>(s.warmup);
-  if (step >= s.total && found->second != constant) return 0;
-  return found->second(s, lr, static_cast<double>(step));
+  if (step >= s.total && rate != constant) return 0;
+  return rate(s, lr, static_cast<double>(step));
 }
 
 }  // namespace diptych::nn

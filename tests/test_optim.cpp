@@ -10,11 +10,13 @@
 #include "nn/schedule.h"
 #include "tensor/kernels.h"
 #include "tests/files.h"
+#include "tests/matrix_and_vector.h"
 
 using namespace diptych;
 using namespace diptych::nn;
 using diptych::test::contains;
 using diptych::test::error_of;
+using diptych::test::MatrixAndVector;
 
 TEST_CASE("AdamW: one step is the formula, by hand") {
   struct One : Module {
@@ -32,17 +34,6 @@ TEST_CASE("AdamW: one step is the formula, by hand") {
 }
 
 namespace {
-
-/// A decayed matrix and a vector that is not, in f64.
-struct MatrixAndVector : Module {
-  MatrixAndVector()
-      : matrix(parameter("matrix", {3, 2}, Init::normal(1))),
-        vector(parameter("vector", {4}, Init::normal(1))) {
-    to(DType::f64);
-    initialize(3);
-  }
-  Tensor matrix, vector;
-};
 
 /// Algorithm 2 of Loshchilov and Hutter (2019), as it stands there.
 struct PlainAdamW {
@@ -78,9 +69,7 @@ TEST_CASE("AdamW: ten steps in f64 are the formula to 1e-12, decayed or not, gra
   const double max_norm = 0.5;
   for (int t = 1; t <= 10; ++t) {
     const double lr = 0.01 * t;
-    for (const Tensor& p : {module.matrix, module.vector})
-      set_grad(p, randn(p.shape(), {static_cast<uint64_t>(t), static_cast<uint64_t>(p.rank())},
-                        DType::f64));
+    module.set_gradients(static_cast<uint64_t>(t));
     const double norm = grad_norm(module), scale = max_norm / (norm + 1e-6);
     CHECK(norm > max_norm);
     const auto step = [&](const Tensor& p, PlainAdamW& plain, double decay) {

@@ -9,29 +9,16 @@
 #include "nn/optimizers.h"
 #include "nn/schedule.h"
 #include "tests/files.h"
+#include "tests/matrix_and_vector.h"
 
 using namespace diptych;
 using namespace diptych::nn;
 using diptych::test::contains;
 using diptych::test::error_of;
+using diptych::test::MatrixAndVector;
 using diptych::test::same_bits;
 
 namespace {
-
-/// A decayed matrix and a vector that is not.
-struct MatrixAndVector : Module {
-  explicit MatrixAndVector(DType dtype = DType::f64)
-      : matrix(parameter("matrix", {3, 2}, Init::normal(1))),
-        vector(parameter("vector", {4}, Init::normal(1))) {
-    to(dtype);
-    initialize(3);
-  }
-  void set_gradients(uint64_t step) {
-    for (const Tensor& p : {matrix, vector})
-      set_grad(p, randn(p.shape(), {step, static_cast<uint64_t>(p.rank())}, gradient_dtype(p)));
-  }
-  Tensor matrix, vector;
-};
 
 constexpr double kBeta1 = 0.9, kBeta2 = 0.95, kEps = 1e-6, kMomentum = 0.8, kDecay = 0.3;
 
@@ -175,7 +162,7 @@ TEST_CASE("optimizers: parameters of 16 bits are rounded by chance, so that smal
 TEST_CASE("optimizers: what is not there is refused by name") {
   MatrixAndVector module;
   CHECK(contains(error_of([&] { make_optimizer("adagrad", module, {}); }),
-                 "'adagrad' is unknown; it must be adamw, adam, sgd or lion"));
+                 "'adagrad' is unknown; it must be one of adamw, adam, sgd, lion"));
   CHECK(contains(error_of([&] { make_optimizer("sgd", module, {.half_moments = true}); }),
                  "moments in f16 are kept by adamw, not by sgd"));
   const auto adamw_state = make_optimizer("adamw", module, {})->state();
