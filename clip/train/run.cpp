@@ -4,6 +4,7 @@
 #include <cmath>
 #include <tuple>
 
+#include "clip/train/grad_cache.h"
 #include "clip/train/train.h"
 #include "clip/weights/run_folder.h"
 #include "tensor/allocator.h"
@@ -86,6 +87,7 @@ bool Trainer::validation_is_due(bool last) const {
 ValidationResult Trainer::validated(Signals& signals) {
   const OfTheAverage average(ema_);
   ValidationOptions options{config_.batch_size, config_.workers, config_.max_bad_fraction};
+  options.chunk = chunk_size(config_.batch_size, config_.accum_freq);
   options.progress = [&](int64_t done) {
     log_.show_progress(state_.step, config_.max_steps,
                        fmt::format("validating {}/{}", done, validation_->dataset->size()));
@@ -169,6 +171,9 @@ int Trainer::run() {
   log_.line(fmt::format("{} pairs, {} steps of {} pairs ({} per epoch), warm-up {}, seed {}",
                         dataset_.size(), config_.max_steps, config_.batch_size, loader_.batches(),
                         config_.warmup, config_.seed));
+  if (const std::string note = chunk_note(model_.config(), config_.batch_size, config_.accum_freq);
+      !note.empty())
+    log_.line(note);
   if (validation_is_due(false)) validate_now(signals);
   while (run_epoch(signals)) {
     state_.batch = 0;

@@ -33,6 +33,8 @@ struct ScheduleConfig {
 
 struct TrainConfig {
   int64_t batch_size = 64;
+  int64_t accum_freq = 1;           ///< parts that towers see a batch in: clip/train/grad_cache.h
+  bool grad_checkpointing = false;  ///< blocks are computed again in the backward pass
   int64_t epochs = 32;
   int64_t max_steps = 0;  ///< 0: as many as the epochs have
   double lr = 5e-4;
