@@ -83,7 +83,7 @@ TEST_CASE("grad cache: more parts than pairs are wrong usage, with both numbers"
   CHECK(diptych_run(small_run(dir, 1) + "--accum-freq 0").exit_code == 2);
 }
 
-TEST_CASE("grad cache: a run in parts says so, and goes on in parts") {
+TEST_CASE("grad cache: a run in parts says so, tells what it takes, and goes on in parts") {
   REQUIRE_BINARY();
   const TempDir dir, whole;
   REQUIRE(diptych_run(small_run(whole, 2) + "--accum-freq 3").exit_code == 0);
@@ -91,6 +91,8 @@ TEST_CASE("grad cache: a run in parts says so, and goes on in parts") {
   CAPTURE(first.err);
   REQUIRE(first.exit_code == 0);
   CHECK(contains(first.err, "each batch of 4 in 2 parts of 2"));
+  CHECK(contains(first.err, "memory: about "));
+  CHECK(contains(first.err, " MiB of tensors at most, "));
   CHECK(params_of(dir)["accum_freq"] == 3);
   CHECK(params_of(dir)["may_change"]["grad_checkpointing"] == true);
   CHECK(parameters_of(dir, 4) == parameters_of(whole, 4));

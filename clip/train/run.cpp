@@ -7,7 +7,6 @@
 #include "clip/train/grad_cache.h"
 #include "clip/train/train.h"
 #include "clip/weights/run_folder.h"
-#include "tensor/allocator.h"
 
 namespace diptych {
 namespace {
@@ -174,6 +173,7 @@ int Trainer::run() {
   if (const std::string note = chunk_note(model_.config(), config_.batch_size, config_.accum_freq);
       !note.empty())
     log_.line(note);
+  say_memory();
   if (validation_is_due(false)) validate_now(signals);
   while (run_epoch(signals)) {
     state_.batch = 0;
@@ -190,8 +190,7 @@ int Trainer::run() {
 
 void Trainer::say_end(int stopped_by) {
   const bool all = state_.step == config_.max_steps;
-  log_.line(fmt::format("tensors took {} MiB at most",
-                        allocator(model_.device()).stats().peak_bytes >> 20));
+  say_memory_taken();
   log_.line(fmt::format(
       "{} after {} steps, {} pairs, {}; {} bad samples, {} captions truncated{}; "
       "checkpoint in {}/checkpoints",

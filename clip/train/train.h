@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "clip/memory.h"
 #include "clip/train/checkpoint.h"
 #include "clip/train/places.h"
 #include "clip/train/run_log.h"
@@ -63,6 +64,9 @@ struct TrainConfig {
 /// The configuration as it works out for a dataset of that many pairs: max_steps and warmup are
 /// what will be done. Throws Error if the pairs do not fill a batch.
 TrainConfig resolved(const TrainConfig&, int64_t pairs);
+
+/// What decides how much memory that takes; captions as long as the context.
+TrainingSetup training_setup(const ModelConfig&, const TrainConfig&);
 
 /// A step that is queued, and what it will tell. Its batch is kept until that is known.
 struct QueuedStep {
@@ -136,6 +140,8 @@ class Trainer {
   ValidationResult validated(Signals&);
   bool validate_now(Signals&);
   void mark_best();
+  void say_memory();
+  void say_memory_taken();
   void say_end(int stopped_by);
 
   Clip& model_;
@@ -162,6 +168,7 @@ class Trainer {
   } window_;
   double started_ = 0;
   int64_t first_step_ = 0;
+  int64_t expected_bytes_ = 0;  // of tensors, at the peak
 };
 
 }  // namespace diptych
