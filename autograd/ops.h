@@ -167,9 +167,10 @@ Tensor avg_pool(const Tensor& x, int64_t k);
 Tensor max_pool(const Tensor& x, int64_t k);
 
 /// x / (1 - rate) where an element is kept, 0 where it is not, which happens with probability
-/// `rate`, 0 ≤ rate < 1 (Srivastava et al., 2014). Which ones is a function of (seed, element):
-/// whoever computes it again gets the same.
-Tensor dropout(const Tensor& x, double rate, Seed seed);
+/// `rate`, 0 ≤ rate < 1 (Srivastava et al., 2014). Which ones is a function of (seed, first +
+/// element): whoever computes it again gets the same, and so does who computes a part of x that
+/// begins at element `first`.
+Tensor dropout(const Tensor& x, double rate, Seed seed, int64_t first = 0);
 
 /// Multi-head self-attention over the packed sequences of `layout` (Vaswani et al., 2017):
 ///   y = softmax(q kᵀ / √(D/H) + mask) v   for each sequence and head.

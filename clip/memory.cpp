@@ -2,6 +2,7 @@
 #include "clip/memory.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "clip/memory_tape.h"
 #include "clip/model.h"
@@ -40,27 +41,69 @@ void add_parameters(const std::vector<Entry>& parameters, const TrainingSetup& s
   for (const Entry& p : parameters) {
     const int64_t n = p.tensor.numel(), size = size_of(kept_dtype(p, types));
     const int64_t scales = types.adam_stats != DType::f16 ? 0 : p.table ? p.tensor.dim(0) : 1;
-    memory.parameters += size * n;
+    memory.parameters += size * n + (setup.average ? 4 * n : 0);
     if (read_by_products(p) && flowing < size) memory.copies += flowing * n;
-    memory.moments += 2 * (size_of(types.adam_stats) * n + 4 * scales);
+    memory.moments += setup.moments * (size_of(types.adam_stats) * n + 4 * scales);
     memory.gradients += 4 * n;
   }
 }
 
-/// Features and their normalised forms, logits by rows and by columns beside the cosines, all f32.
-void loss_on(MemoryTape& tape, int64_t E) {
-  const int64_t features = tape.wide(tape.B * E), logits = tape.wide(tape.B * tape.B);
-  tape.add({2 * features, 0, 4 * features});
-  tape.add({3 * logits, tape.wide(1), 3 * logits});
+/// Of what is there at once: pictures are bytes, tokens have a layout beside them.
+void add_batches(const ModelConfig& c, const TrainingSetup& setup, TrainingMemory& memory) {
+  const int64_t numbers = c.channels() * c.image_size() * c.image_size();
+  memory.batch = setup.pairs * (numbers + 8 * (2 * setup.tokens + 2));
+  memory.ahead = setup.batches_ahead * memory.batch;
+  memory.pictures = 4 * setup.chunk() * numbers;
 }
 
-std::vector<MemoryStep> steps_of(const ModelConfig& c, MemoryTape& tape) {
-  tape.weights_are(parameter_dtype(tape.setup.types.precision));
-  std::visit([&](const auto& vision) { image_tower_on(tape, vision, c); }, c.vision);
-  tape.weights_are(text_dtype(tape.setup.types));
-  text_tower_on(tape, c);
-  loss_on(tape, c.embed_dim);
-  return tape.steps();
+/// Steps of towers and loss, on tapes of their own.
+struct Steps {
+  std::vector<MemoryStep> image, text, loss;
+};
+
+Steps steps_of(const ModelConfig& c, const TrainingSetup& setup) {
+  TrainingSetup part = setup;
+  part.pairs = setup.chunk();
+  MemoryTape image(part), text(part), loss(setup);
+  image.weights_are(parameter_dtype(setup.types.precision));
+  std::visit([&](const auto& vision) { image_tower_on(image, vision, c); }, c.vision);
+  text.weights_are(text_dtype(setup.types));
+  text_tower_on(text, c);
+  loss_on(loss, c.embed_dim);
+  return {image.steps(), text.steps(), loss.steps()};
+}
+
+int64_t kept(const std::vector<MemoryStep>& steps) {
+  int64_t bytes = 0;
+  for (const MemoryStep& step : steps) bytes += step.kept;
+  return bytes;
+}
+
+MemoryPeak larger(const MemoryPeak& a, const MemoryPeak& b) { return a.all() < b.all() ? b : a; }
+
+/// The whole batch at once: the towers' steps, then those of the loss.
+MemoryPeak peak_of_whole(const Steps& steps, TrainingMemory& memory) {
+  std::vector<MemoryStep> all = steps.image;
+  all.insert(all.end(), steps.text.begin(), steps.text.end());
+  all.insert(all.end(), steps.loss.begin(), steps.loss.end());
+  memory.activations = kept(all);
+  return larger(peak_of(all), {steps.image.front().kept, 0, memory.pictures});
+}
+
+/// In parts: the loss, then each tower on a part of the batch, while features and their gradients
+/// wait and parameters collect theirs from part to part.
+MemoryPeak peak_of_parts(const Steps& steps, TrainingMemory& memory) {
+  memory.activations = std::max(kept(steps.image), kept(steps.text));
+  MemoryPeak most = peak_of(steps.loss);
+  int64_t collected = 0;
+  for (std::vector<MemoryStep> tower : {steps.image, steps.text}) {
+    for (MemoryStep& step : tower) collected += std::exchange(step.gradients, 0);
+    MemoryPeak now = larger(peak_of(tower), {tower.front().kept, 0, memory.pictures});
+    now.kept += memory.features;
+    now.gradients = collected;
+    most = larger(most, now);
+  }
+  return most;
 }
 
 }  // namespace
@@ -96,18 +139,26 @@ MemoryStep product_step(const MemoryTape& tape, int64_t N, int64_t K, bool bias,
   return {kept + tape.cast(N * K), dw + db, flows + dw};
 }
 
+// Features and their normalised forms, all f32; logits by rows and by columns beside the cosines,
+// or a tile of them.
+void loss_on(MemoryTape& tape, int64_t E) {
+  const int64_t features = tape.wide(tape.B * E);
+  const int64_t logits = tape.wide(std::min(tape.B, kLossTile) * std::min(tape.B, kLossTile));
+  tape.add({2 * features, 0, 4 * features});
+  tape.add({3 * logits, tape.wide(1), 3 * logits});
+}
+
 TrainingMemory training_memory(const ModelConfig& c, const TrainingSetup& setup) {
   const nn::ShapesOnly shapes_only;
   const Clip model(c);
-  MemoryTape tape(setup);
   TrainingMemory memory;
   add_parameters(model.named_parameters(), setup, memory);
-  memory.batch = tape.wide(setup.pairs * c.channels() * c.image_size() * c.image_size()) +
-                 tape.indices(setup.pairs * setup.tokens);
-  const std::vector<MemoryStep> steps = steps_of(c, tape);
-  for (const MemoryStep& step : steps) memory.activations += step.kept;
-  MemoryPeak most = peak_of(steps);
-  if (memory.gradients > most.all()) most = {0, memory.gradients, 0};  // AdamW's step
+  add_batches(c, setup, memory);
+  const Steps steps = steps_of(c, setup);
+  const bool whole = setup.accum_freq == 1;
+  if (!whole) memory.features = 4 * MemoryTape::wide(setup.pairs * c.embed_dim);
+  MemoryPeak most = whole ? peak_of_whole(steps, memory) : peak_of_parts(steps, memory);
+  if (memory.gradients > most.all()) most = {0, memory.gradients, 0};  // the optimizer's step
   memory.kept_then = most.kept;
   memory.gradients_then = most.gradients;
   memory.temporaries_then = most.temporaries;

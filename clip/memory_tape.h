@@ -72,5 +72,7 @@ MemoryStep product_step(const MemoryTape&, int64_t N, int64_t K, bool bias, int6
 void image_tower_on(MemoryTape&, const nn::VitConfig&, const ModelConfig&);
 void image_tower_on(MemoryTape&, const nn::ResNetConfig&, const ModelConfig&);
 void text_tower_on(MemoryTape&, const ModelConfig&);
+/// From features (B, E) to the loss.
+void loss_on(MemoryTape&, int64_t E);
 
 }  // namespace diptych

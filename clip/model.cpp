@@ -51,16 +51,16 @@ Clip::Clip(const ModelConfig& c)
                              {0, std::log(100)})) {}
 
 // Without a history where nothing is to be trained.
-Tensor Clip::encode_image(const Tensor& pixels) const {
+Tensor Clip::encode_image(const Tensor& pixels, const nn::Place& before) const {
   check(visual_ != nullptr, "encode_image: the model has no image tower");
-  const GradMode mode(GradMode::enabled() && image_trained_);
-  return wide((*visual_)(pixels));
+  const GradMode mode(GradMode::enabled() && trains_image());
+  return wide((*visual_)(pixels, before));
 }
 
-Tensor Clip::encode_text(const Captions& captions) const {
+Tensor Clip::encode_text(const Captions& captions, const nn::Place& before) const {
   check(text_ != nullptr, "encode_text: the model has no text tower");
-  const GradMode mode(GradMode::enabled() && !text_->locked());
-  return wide((*text_)(captions.tokens, captions.layout));
+  const GradMode mode(GradMode::enabled() && trains_text());
+  return wide((*text_)(captions.tokens, captions.layout, before));
 }
 
 void Clip::set_dropping(double rate, double patches, uint64_t seed, int64_t step) {
@@ -82,6 +82,8 @@ void Clip::lock_text() {
   check(text_ != nullptr, "lock: the model has no text tower");
   text_->lock();
 }
+
+bool Clip::trains_text() const { return text_ && !text_->locked(); }
 
 void Clip::use(const PrecisionConfig& c) {
   const DType compute = diptych::compute_dtype(c.precision);

@@ -4,6 +4,7 @@
 #include "clip/config.h"
 #include "clip/precision.h"
 #include "data/text/captions.h"
+#include "nn/dropping.h"
 
 namespace diptych {
 
@@ -14,10 +15,10 @@ class Clip : public nn::Module {
   explicit Clip(const ModelConfig&);
 
   /// pixels (B, C, R, R), normalised → (B, E), not normalised; at least f32, in which the loss is
-  /// computed.
-  Tensor encode_image(const Tensor& pixels) const;
+  /// computed. A part of a batch, behind what `before` says, leaves out what it does in the whole.
+  Tensor encode_image(const Tensor& pixels, const nn::Place& before = {}) const;
   /// → (B, E), likewise.
-  Tensor encode_text(const Captions&) const;
+  Tensor encode_text(const Captions&, const nn::Place& before = {}) const;
 
   /// ln of the factor between cosines and logits: (), starts at ln(1 / 0.07) and is kept in
   /// [0, ln 100] by training, as in the paper.
@@ -34,6 +35,9 @@ class Clip : public nn::Module {
   /// or in the text tower. What is locked keeps no graph.
   void lock_image(int64_t unlocked_groups = 0);
   void lock_text();
+  /// Whether anything is trained in the towers.
+  bool trains_image() const { return visual_ && image_trained_; }
+  bool trains_text() const;
 
   /// Computes, and keeps its parameters, as that says. The temperature stays f32: in bf16 no step
   /// of training would move it. Throws Error if a value is beyond the largest of its 16-bit type.

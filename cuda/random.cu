@@ -35,15 +35,17 @@ void start(const char* name, Seed seed, const Draw& draw, Tensor& y) {
   });
 }
 
-/// A Philox block of four words is for a thread's four elements.
+/// A Philox block of four words is for a thread's four elements; the first thread has none for the
+/// words in front of `first`.
 template <class T>
-__global__ void drop(Seed seed, double rate, acc_t<T> scale, int64_t n, const T* x, T* y) {
-  const int64_t block = thread_number(), i = 4 * block;
+__global__ void drop(Seed seed, double rate, int64_t first, acc_t<T> scale, int64_t n, const T* x,
+                     T* y) {
+  const int64_t block = thread_number(), i = 4 * block - first % 4;
   if (i >= n) return;
-  const auto words = Philox::at(seed.seed, seed.stream, static_cast<uint64_t>(block));
+  const auto words = Philox::at(seed.seed, seed.stream, static_cast<uint64_t>(first / 4 + block));
   DIPTYCH_UNROLL
   for (int j = 0; j < 4; ++j)
-    if (i + j < n)
+    if (i + j >= 0 && i + j < n)
       y[i + j] = is_kept(words[j], rate) ? narrow<T>(widen(x[i + j]) * scale) : narrow<T>(0);
 }
 
@@ -55,9 +57,9 @@ void uniform(Seed seed, double low, double high, Tensor& y) {
 
 void normal(Seed seed, Tensor& y) { start("normal", seed, Normal{}, y); }
 
-void dropout(Seed seed, double rate, const Tensor& x, Tensor& y) {
+void dropout(Seed seed, double rate, int64_t first, const Tensor& x, Tensor& y) {
   visit_float(x.dtype(), [&]<class T>(Type<T>) {
-    launch("dropout", &drop<T>, grid_for(x.numel(), 4), seed, rate,
+    launch("dropout", &drop<T>, grid_for(x.numel() + first % 4, 4), seed, rate, first,
            static_cast<acc_t<T>>(1 / (1 - rate)), x.numel(), x.data<T>(), y.data<T>());
   });
 }

@@ -15,8 +15,10 @@ struct PictureShape {
 /// From pictures to embeddings.
 class ImageTower : public Module {
  public:
-  /// pixels (B, C, R, R), normalised → (B, E), not of length one. Throws Error on another size.
-  virtual Tensor operator()(const Tensor& pixels) const = 0;
+  /// pixels (B, C, R, R), normalised → (B, E), not of length one. They may be a part of a batch,
+  /// behind what `before` says. Throws Error on another size.
+  virtual Tensor operator()(const Tensor& pixels, const Place& before) const = 0;
+  Tensor operator()(const Tensor& pixels) const { return (*this)(pixels, Place{}); }
   /// Recompute each block during backward instead of keeping its insides.
   virtual void set_checkpointing(bool on) = 0;
   /// What is left out in training from now on. Throws Error if the tower cannot.

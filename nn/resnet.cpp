@@ -102,7 +102,7 @@ std::vector<Bottleneck*> ModifiedResNet::add_blocks(const ResNetConfig& c) {
   return blocks;
 }
 
-Tensor ModifiedResNet::operator()(const Tensor& pixels) const {
+Tensor ModifiedResNet::operator()(const Tensor& pixels, const Place&) const {
   const int64_t R = pictures_.size, C = pictures_.channels;
   check(pixels.rank() == 4 && pixels.shape() == Shape{pixels.dim(0), C, R, R},
         "resnet: needs pixels (B, ", C, ", ", R, ", ", R, "), got ", pixels.shape());

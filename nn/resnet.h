@@ -57,7 +57,8 @@ class ModifiedResNet : public ImageTower {
  public:
   /// The pictures' size, R, must be a multiple of 32. embed_dim: E.
   ModifiedResNet(const ResNetConfig&, const PictureShape&, int64_t embed_dim);
-  Tensor operator()(const Tensor& pixels) const override;
+  using ImageTower::operator();
+  Tensor operator()(const Tensor& pixels, const Place& before) const override;
   void set_checkpointing(bool on) override { checkpointing_ = on; }
   void set_dropping(const Dropping&) override;  ///< nothing can be left out
   /// All or nothing, as in open_clip. Statistics of batch norms stay as they are.

@@ -42,14 +42,14 @@ CbowText::CbowText(const TextConfig& c, int64_t embed_dim)
           parameter("text_projection", {c.transformer.width, embed_dim},
                     Init::normal(1 / std::sqrt(static_cast<double>(c.transformer.width))))) {}
 
-Tensor CbowText::operator()(const Tensor& tokens, const Ragged& layout) const {
+Tensor CbowText::operator()(const Tensor& tokens, const Ragged& layout, const Place& before) const {
   check_captions(tokens, layout, context_length_);
   const int64_t B = layout.count();
   const Tensor sums =
       slice(scatter_add_rows(token_embedding_(tokens), caption_of_words(layout), B + 1), 0, 0, B);
   const Tensor means = sums * shares(layout).to(sums.dtype()).to(sums.device());
   const bool drops = training() && dropping_.rate > 0;
-  const Tensor kept = drops ? dropout(means, dropping_.rate, dropping_.at(0)) : means;
+  const Tensor kept = drops ? dropped(means, dropping_.behind(before).of_sequences(0)) : means;
   return matmul(ln_final_(kept), in(text_projection_));
 }
 

@@ -12,7 +12,8 @@ namespace diptych::nn {
 class CbowText : public TextTower {
  public:
   CbowText(const TextConfig&, int64_t embed_dim);  ///< embed_dim: E
-  Tensor operator()(const Tensor& tokens, const Ragged& layout) const override;
+  using TextTower::operator();
+  Tensor operator()(const Tensor& tokens, const Ragged& layout, const Place& before) const override;
   void set_checkpointing(bool) override {}  ///< there are no blocks
   /// Elements of the means are left out.
   void set_dropping(const Dropping& d) override { dropping_ = d; }

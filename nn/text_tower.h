@@ -38,9 +38,14 @@ struct TextConfig {
 class TextTower : public Module {
  public:
   /// tokens i64 (ΣT), packed as `layout` says; where ends_where_read, each caption ends at the
-  /// token that is read → (B, E), not normalised. Throws Error if a caption is empty or longer than
-  /// the context, or an id is outside the vocabulary.
-  virtual Tensor operator()(const Tensor& tokens, const Ragged& layout) const = 0;
+  /// token that is read → (B, E), not normalised. They may be a part of a batch, behind what
+  /// `before` says. Throws Error if a caption is empty or longer than the context, or an id is
+  /// outside the vocabulary.
+  virtual Tensor operator()(const Tensor& tokens, const Ragged& layout,
+                            const Place& before) const = 0;
+  Tensor operator()(const Tensor& tokens, const Ragged& layout) const {
+    return (*this)(tokens, layout, Place{});
+  }
   /// Recompute each block during backward instead of keeping its insides.
   virtual void set_checkpointing(bool on) = 0;
   /// What is left out in training from now on.

@@ -50,21 +50,24 @@ Tensor TextTransformer::embedded(const Tensor& tokens, const Ragged& layout) con
                                                 compute_dtype(positional_embedding_));
 }
 
-Tensor TextTransformer::read_padded(const Tensor& tokens, const Ragged& layout) const {
+Tensor TextTransformer::read_padded(const Tensor& tokens, const Ragged& layout,
+                                    const Place& before) const {
   const int64_t B = layout.count(), T = config_.context_length;
   const std::vector<int64_t> ids = padded(tokens, layout, T);
   std::vector<int64_t> rows;
   for (int64_t b = 0; b < B; ++b) rows.push_back(b * T + place_in(ids.data() + b * T, config_, b));
   const Ragged whole = Ragged::equal(B, T, tokens.device());
   const Tensor x = embedded(from_vector(ids, {B * T}).to(tokens.device()), whole);
-  return gather_rows(transformer_(x, whole), from_vector(rows, {B}).to(tokens.device()));
+  const Tensor y = transformer_(x, whole, {before.sequences, before.sequences * T});
+  return gather_rows(y, from_vector(rows, {B}).to(tokens.device()));
 }
 
-Tensor TextTransformer::operator()(const Tensor& tokens, const Ragged& layout) const {
+Tensor TextTransformer::operator()(const Tensor& tokens, const Ragged& layout,
+                                   const Place& before) const {
   check_captions(tokens, layout, config_.context_length);
-  const Tensor read = config_.ends_where_read()
-                          ? transformer_.pooled(embedded(tokens, layout), layout, Pooling::last)
-                          : read_padded(tokens, layout);
+  const Tensor read = config_.ends_where_read() ? transformer_.pooled(embedded(tokens, layout),
+                                                                      layout, Pooling::last, before)
+                                                : read_padded(tokens, layout, before);
   return matmul(ln_final_(read), in(text_projection_));
 }
 

@@ -14,7 +14,8 @@ class TextTransformer : public TextTower {
  public:
   TextTransformer(const TextConfig&, int64_t embed_dim);  ///< embed_dim: E
   /// Throws Error also if a caption has no token to read.
-  Tensor operator()(const Tensor& tokens, const Ragged& layout) const override;
+  using TextTower::operator();
+  Tensor operator()(const Tensor& tokens, const Ragged& layout, const Place& before) const override;
   void set_checkpointing(bool on) override { transformer_.checkpointing = on; }
   void set_dropping(const Dropping& d) override { transformer_.dropping = d; }
 
@@ -22,7 +23,7 @@ class TextTransformer : public TextTower {
   /// x (ΣT, D): positions added, through the blocks.
   Tensor embedded(const Tensor& tokens, const Ragged& layout) const;
   /// The token that is read of each caption, unless captions end there: → (B, D)
-  Tensor read_padded(const Tensor& tokens, const Ragged& layout) const;
+  Tensor read_padded(const Tensor& tokens, const Ragged& layout, const Place& before) const;
 
   TextConfig config_;
   Embedding& token_embedding_;

@@ -66,15 +66,15 @@ MultiHeadAttention::MultiHeadAttention(const TransformerConfig& c)
       out_proj(child<Linear>("out_proj", c.width, c.width, out_proj_init(c))) {}
 
 Tensor MultiHeadAttention::operator()(const LayerNorm& norm, const Tensor& x, const Ragged& layout,
-                                      double drop, Seed seed) const {
+                                      const Drop& drop) const {
   const Tensor qkv = linear_of(norm.function(), x, in(in_proj_weight), in(in_proj_bias));
   const Tensor y = attention(qkv, layout, heads, causal);
   return residual(
-      x, [&](const Tensor& to) { return out_proj(y, to); }, drop, seed);
+      x, [&](const Tensor& to) { return out_proj(y, to); }, drop);
 }
 
 Tensor MultiHeadAttention::pooled(const LayerNorm& norm, const Tensor& x, const Ragged& layout,
-                                  const Tensor& rows, double drop, Seed seed) const {
+                                  const Tensor& rows, const Drop& drop) const {
   const int64_t D = x.dim(1);
   const Tensor w = in(in_proj_weight), b = in(in_proj_bias);
   const auto project = [&](const Tensor& from, int64_t first, int64_t last) {
@@ -83,7 +83,7 @@ Tensor MultiHeadAttention::pooled(const LayerNorm& norm, const Tensor& x, const 
   const Tensor own = gather_rows(x, rows), q = project(own, 0, D), kv = project(x, D, 3 * D);
   const Tensor y = attention_pool(q, kv, layout, heads);
   return residual(
-      own, [&](const Tensor& to) { return out_proj(y, to); }, drop, seed);
+      own, [&](const Tensor& to) { return out_proj(y, to); }, drop);
 }
 
 Mlp::Mlp(const TransformerConfig& c)
@@ -93,16 +93,16 @@ Mlp::Mlp(const TransformerConfig& c)
 
 // Kept for the backward pass are x and what the activation gets: norms and activations cost less to
 // compute again than to keep.
-Tensor Mlp::operator()(const LayerNorm& norm, const Tensor& x, double drop, Seed seed) const {
+Tensor Mlp::operator()(const LayerNorm& norm, const Tensor& x, const Drop& drop) const {
   const Unary f = function_of(activation);
   if (!GradMode::enabled()) {
     const Tensor inside = c_fc.then(f, norm(x));
     return residual(
-        x, [&](const Tensor& to) { return c_proj(inside, to); }, drop, seed);
+        x, [&](const Tensor& to) { return c_proj(inside, to); }, drop);
   }
   const Tensor inside = c_fc.of(norm.function(), x);
   return residual(
-      x, [&](const Tensor& to) { return c_proj.of(f, inside, to); }, drop, seed);
+      x, [&](const Tensor& to) { return c_proj.of(f, inside, to); }, drop);
 }
 
 ResidualAttentionBlock::ResidualAttentionBlock(const TransformerConfig& c)
@@ -113,13 +113,13 @@ ResidualAttentionBlock::ResidualAttentionBlock(const TransformerConfig& c)
 
 Tensor ResidualAttentionBlock::operator()(const Tensor& x, const Ragged& layout, const Dropping& d,
                                           int64_t first) const {
-  return mlp(ln_2, attn(ln_1, x, layout, d.rate, d.at(first)), d.rate, d.at(first + 1));
+  return mlp(ln_2, attn(ln_1, x, layout, d.of_rows(first)), d.of_rows(first + 1));
 }
 
 Tensor ResidualAttentionBlock::pooled(const Tensor& x, const Ragged& layout, const Tensor& rows,
                                       const Dropping& d, int64_t first) const {
-  return mlp(ln_2, attn.pooled(ln_1, x, layout, rows, d.rate, d.at(first)), d.rate,
-             d.at(first + 1));
+  return mlp(ln_2, attn.pooled(ln_1, x, layout, rows, d.of_sequences(first)),
+             d.of_sequences(first + 1));
 }
 
 Transformer::Transformer(const TransformerConfig& c) {
@@ -140,32 +140,33 @@ Tensor Transformer::run(const std::function<Tensor(const Tensor&)>& f, const Ten
   return checkpointing && GradMode::enabled() ? checkpoint(f, x) : f(x);
 }
 
-Tensor Transformer::through(size_t count, const Tensor& x, const Ragged& layout) const {
+Tensor Transformer::through(size_t count, const Tensor& x, const Ragged& layout,
+                            const Place& before) const {
   Tensor y = x;
   for (size_t i = 0; i < count; ++i) {
     const auto first = static_cast<int64_t>(2 * i);
-    y = run([block = blocks_[i], layout, drop = dropping_in(*blocks_[i]),
+    y = run([block = blocks_[i], layout, drop = dropping_in(*blocks_[i], before),
              first](const Tensor& in) { return (*block)(in, layout, drop, first); },
             y);
   }
   return y;
 }
 
-Tensor Transformer::operator()(const Tensor& x, const Ragged& layout) const {
-  return through(blocks_.size(), x, layout);
+Tensor Transformer::operator()(const Tensor& x, const Ragged& layout, const Place& before) const {
+  return through(blocks_.size(), x, layout, before);
 }
 
-Tensor Transformer::pooled(const Tensor& x, const Ragged& layout, Pooling pooling) const {
+Tensor Transformer::pooled(const Tensor& x, const Ragged& layout, Pooling pooling,
+                           const Place& before) const {
   const bool first = pooling == Pooling::first;
   check(!first || blocks_.empty() || !blocks_.back()->attn.causal,
         "transformer: under a causal mask the first row sees nothing but itself; pool the last");
   const Tensor rows = first ? layout.first_rows("transformer") : layout.last_rows("transformer");
   if (blocks_.empty()) return gather_rows(x, rows);
-  const auto last = [block = blocks_.back(), layout, rows, drop = dropping_in(*blocks_.back()),
-                     place = 2 * (size() - 1)](const Tensor& in) {
-    return block->pooled(in, layout, rows, drop, place);
-  };
-  return run(last, through(blocks_.size() - 1, x, layout));
+  const auto last = [block = blocks_.back(), layout, rows,
+                     drop = dropping_in(*blocks_.back(), before), place = 2 * (size() - 1)](
+                        const Tensor& in) { return block->pooled(in, layout, rows, drop, place); };
+  return run(last, through(blocks_.size() - 1, x, layout, before));
 }
 
 }  // namespace diptych::nn

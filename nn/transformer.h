@@ -43,11 +43,11 @@ enum class Pooling : uint8_t { first, last };
 struct MultiHeadAttention : Module {
   explicit MultiHeadAttention(const TransformerConfig&);
   /// x + attention of norm(x).  x (ΣT, D) → (ΣT, D)
-  Tensor operator()(const LayerNorm& norm, const Tensor& x, const Ragged& layout, double drop = 0,
-                    Seed = {}) const;
+  Tensor operator()(const LayerNorm& norm, const Tensor& x, const Ragged& layout,
+                    const Drop& = {}) const;
   /// The rows of that at `rows` i64 (B), see Transformer::pooled → (B, D)
   Tensor pooled(const LayerNorm& norm, const Tensor& x, const Ragged& layout, const Tensor& rows,
-                double drop = 0, Seed = {}) const;
+                const Drop& = {}) const;
 
   int64_t heads;
   bool causal;
@@ -59,7 +59,7 @@ struct MultiHeadAttention : Module {
 /// x + c_proj(activation(c_fc(norm(x)))), wider inside.  x (…, D) → (…, D)
 struct Mlp : Module {
   explicit Mlp(const TransformerConfig&);
-  Tensor operator()(const LayerNorm& norm, const Tensor& x, double drop = 0, Seed = {}) const;
+  Tensor operator()(const LayerNorm& norm, const Tensor& x, const Drop& = {}) const;
 
   Activation activation;
   Linear &c_fc, &c_proj;
@@ -81,16 +81,16 @@ struct ResidualAttentionBlock : Module {
   Mlp& mlp;
 };
 
-/// A stack of blocks.
+/// A stack of blocks. What it gets may be a part of a batch, behind what `before` says.
 class Transformer : public Module {
  public:
   explicit Transformer(const TransformerConfig&);
   /// x (ΣT, D) → (ΣT, D)
-  Tensor operator()(const Tensor& x, const Ragged& layout) const;
+  Tensor operator()(const Tensor& x, const Ragged& layout, const Place& before = {}) const;
   /// One row of each sequence of that: all that a tower reads. The last block computes nothing else
   /// but the keys and values of the other rows. Throws Error if a sequence is empty, or if the row
   /// does not see the whole of it: under a causal mask it must be the last. → (B, D)
-  Tensor pooled(const Tensor& x, const Ragged& layout, Pooling) const;
+  Tensor pooled(const Tensor& x, const Ragged& layout, Pooling, const Place& before = {}) const;
 
   int64_t size() const { return static_cast<int64_t>(blocks_.size()); }
   /// The last `count` blocks, if it is above 0.
@@ -106,9 +106,9 @@ class Transformer : public Module {
   /// f(x), recomputed during backward if checkpointing.
   Tensor run(const std::function<Tensor(const Tensor&)>& f, const Tensor& x) const;
   /// x through the first `count` blocks.
-  Tensor through(size_t count, const Tensor& x, const Ragged& layout) const;
-  Dropping dropping_in(const ResidualAttentionBlock& block) const {
-    return block.training() ? dropping : Dropping{};
+  Tensor through(size_t count, const Tensor& x, const Ragged& layout, const Place& before) const;
+  Dropping dropping_in(const ResidualAttentionBlock& block, const Place& before) const {
+    return block.training() ? dropping.behind(before) : Dropping{};
   }
 
   std::vector<ResidualAttentionBlock*> blocks_;

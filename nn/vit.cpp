@@ -25,8 +25,9 @@ std::vector<int64_t> kept_rows(int64_t B, int64_t T, const Dropping& drop) {
       std::max<int64_t>(1, static_cast<int64_t>(static_cast<double>(n) * (1 - drop.patches)));
   std::vector<int64_t> rows;
   for (int64_t b = 0; b < B; ++b) {
-    PhiloxStream random(drop.at(kPlace).seed,
-                        mix(drop.at(kPlace).stream, static_cast<uint64_t>(b)));
+    PhiloxStream random(
+        drop.at(kPlace).seed,
+        mix(drop.at(kPlace).stream, static_cast<uint64_t>(drop.before.sequences + b)));
     std::vector<int64_t> order(static_cast<size_t>(n));
     std::iota(order.begin(), order.end(), b * T + 1);
     for (int64_t i = 0; i < stay; ++i)
@@ -65,7 +66,7 @@ VisionTransformer::VisionTransformer(const VitConfig& c, const PictureShape& pic
       proj_(parameter("proj", {c.transformer.width, embed_dim},
                       scaled_normal(c.transformer.width))) {}
 
-Tensor VisionTransformer::operator()(const Tensor& pixels) const {
+Tensor VisionTransformer::operator()(const Tensor& pixels, const Place& before) const {
   const int64_t R = pictures_.size, C = pictures_.channels, D = conv1_weight_.dim(0);
   check(pixels.rank() == 4 && pixels.shape() == Shape{pixels.dim(0), C, R, R},
         "vit: needs pixels (B, ", C, ", ", R, ", ", R, "), got ", pixels.shape());
@@ -77,17 +78,20 @@ Tensor VisionTransformer::operator()(const Tensor& pixels) const {
   const int64_t T = x.dim(1) + 1;
   x = cat({expand(in(class_embedding_), {B, 1, D}), x}, 1) +
       in(positional_embedding_);  // (B, T, D)
-  x = kept(x);
+  x = kept(x, before);
   if (ln_pre_) x = (*ln_pre_)(x);
-  return matmul(pooled(x, Ragged::equal(B, B ? x.dim(0) / B : T, x.device())), in(proj_));
+  const int64_t rows = B ? x.dim(0) / B : T;
+  return matmul(
+      pooled(x, Ragged::equal(B, rows, x.device()), {before.sequences, before.sequences * rows}),
+      in(proj_));
 }
 
 // As open_clip's PatchDropout (Li et al., 2023, "Scaling language-image pre-training via masking"):
 // of every picture as many stay.
-Tensor VisionTransformer::kept(const Tensor& x) const {
+Tensor VisionTransformer::kept(const Tensor& x, const Place& before) const {
   const int64_t B = x.dim(0), T = x.dim(1);
   const Tensor rows = reshape(x, {B * T, x.dim(2)});
-  const Dropping& drop = transformer_.dropping;
+  const Dropping drop = transformer_.dropping.behind(before);
   if (!transformer_.learns() || drop.patches <= 0) return rows;
   const std::vector<int64_t> all = kept_rows(B, T, drop);
   return gather_rows(rows, from_vector(all, {static_cast<int64_t>(all.size())}).to(x.device()));
@@ -104,13 +108,13 @@ void VisionTransformer::lock_but(int64_t unlocked) {
   transformer_.unlock_last(unlocked - 1);
 }
 
-Tensor VisionTransformer::pooled(const Tensor& x, const Ragged& layout) const {
+Tensor VisionTransformer::pooled(const Tensor& x, const Ragged& layout, const Place& before) const {
   if (pooling_ == VisionPooling::token)
-    return ln_post_(transformer_.pooled(x, layout, Pooling::first));
+    return ln_post_(transformer_.pooled(x, layout, Pooling::first, before));
   const auto patch_mean = [B = layout.count(), T = layout.longest()](const Tensor& rows) {
     return mean(slice(reshape(rows, {B, T, rows.dim(1)}), 1, 1, T), 1);
   };
-  const Tensor y = transformer_(x, layout);
+  const Tensor y = transformer_(x, layout, before);
   return norm_after_pooling_ ? ln_post_(patch_mean(y)) : patch_mean(ln_post_(y));
 }
 

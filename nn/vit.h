@@ -26,7 +26,8 @@ struct VitConfig {
 class VisionTransformer : public ImageTower {
  public:
   VisionTransformer(const VitConfig&, const PictureShape&, int64_t embed_dim);  ///< embed_dim: E
-  Tensor operator()(const Tensor& pixels) const override;
+  using ImageTower::operator();
+  Tensor operator()(const Tensor& pixels, const Place& before) const override;
   void set_checkpointing(bool on) override { transformer_.checkpointing = on; }
   void set_dropping(const Dropping& d) override { transformer_.dropping = d; }
   /// From the end: the projection; the last block with ln_post; each block before; and all that
@@ -35,9 +36,9 @@ class VisionTransformer : public ImageTower {
 
  private:
   /// x (B, T, D) → rows (B T', D) of the class token and the patches that are not left out.
-  Tensor kept(const Tensor& x) const;
+  Tensor kept(const Tensor& x, const Place& before) const;
   /// x (B T, D) → (B, D), normalised.
-  Tensor pooled(const Tensor& x, const Ragged& layout) const;
+  Tensor pooled(const Tensor& x, const Ragged& layout, const Place& before) const;
 
   PictureShape pictures_;
   int64_t patch_size_;

@@ -212,8 +212,8 @@ DIPTYCH_KERNEL(attention_pool_grad, const Tensor& q, const Tensor& kv, const Rag
 DIPTYCH_KERNEL(uniform, Seed seed, double low, double high, Tensor& y)
 DIPTYCH_KERNEL(normal, Seed seed, Tensor& y)
 
-/// y[i] = x[i] / (1 - rate) if word i of the Philox sequence (seed, stream) is_kept, else 0
-DIPTYCH_KERNEL(dropout, Seed seed, double rate, const Tensor& x, Tensor& y)
+/// y[i] = x[i] / (1 - rate) if word first + i of the Philox sequence (seed, stream) is_kept, else 0
+DIPTYCH_KERNEL(dropout, Seed seed, double rate, int64_t first, const Tensor& x, Tensor& y)
 
 /// y, of 16 bits, is x f32 rounded up or down by chance, so that its mean is x; element i takes
 /// word i of the Philox sequence (seed, stream): see round_stochastic in tensor/rounding.h

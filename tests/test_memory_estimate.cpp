@@ -5,6 +5,8 @@
 #include "clip/train/step.h"
 #include "nn/adamw.h"
 #include "tensor/allocator.h"
+#include "tensor/io/machine.h"
+#include "tests/files.h"
 #include "tests/program.h"
 
 using namespace diptych;
@@ -21,13 +23,15 @@ int64_t peak_of_steps(const ModelConfig& c, const TrainingSetup& setup) {
   model.use(setup.types);
   model.set_checkpointing(setup.checkpointing);
   nn::AdamW optimizer(model, optimizer_config({}, setup.types, 0));
-  const Tensor pixels = randn({setup.pairs, c.channels(), c.image_size(), c.image_size()}, {1, 2});
+  const int64_t R = c.image_size();
+  const Pictures pictures(full({setup.pairs, R, R, c.channels()}, 7, DType::u8),
+                          pixel_table(c.preprocess));
   const std::vector<std::vector<int64_t>> captions(
       static_cast<size_t>(setup.pairs), std::vector<int64_t>(static_cast<size_t>(setup.tokens), 7));
   const Captions packed = pack(captions);
   memory.reset_peak();
   for (int step = 0; step < 2; ++step) {
-    accumulate_gradients(model, pixels, packed);
+    accumulate_gradients(model, pictures, packed, {.accum_freq = setup.accum_freq});
     optimizer.step(1e-4, nn::grad_squares(model));
     model.zero_grad();
   }
@@ -38,6 +42,7 @@ void check_estimate(const char* model, const TrainingSetup& setup, double within
   CAPTURE(model);
   CAPTURE(std::string(name(setup.types.precision)));
   CAPTURE(setup.checkpointing);
+  CAPTURE(setup.accum_freq);
   const ModelConfig c = preset(model);
   CHECK(static_cast<double>(training_memory(c, setup).peak) ==
         doctest::Approx(static_cast<double>(peak_of_steps(c, setup))).epsilon(within).scale(0));
@@ -67,6 +72,80 @@ TEST_CASE("training memory: and with recomputation, within 2 %, residual network
   check_estimate("tiny-resnet", {64, 16, {}, true}, 0.04);
 }
 
+TEST_CASE("training memory: and in parts, within 4 %") {
+  for (const bool checkpointing : {false, true}) {
+    check_estimate("small", {9, 32, {}, checkpointing, 2}, 0.04);
+    check_estimate("small", {16, 32, kHalf, checkpointing, 4}, 0.04);
+    check_estimate("tiny-resnet", {32, 16, {}, checkpointing, 4}, 0.04);
+    check_estimate("small-cbow", {8, 32, {}, checkpointing, 8}, 0.04);
+  }
+}
+
+TEST_CASE("training memory: what grows with the batch alone, and what with its parts") {
+  const ModelConfig c = preset("small");
+  const auto of = [&](int64_t pairs, int64_t K) {
+    return training_memory(c, {pairs, 32, {}, false, K});
+  };
+  CHECK(of(256, 1).activations > 3.9 * of(64, 1).activations);
+  CHECK(of(256, 4).activations == of(512, 8).activations);
+  CHECK(of(256, 4).pictures == 4 * 64 * 3 * 64 * 64);
+  CHECK(of(256, 4).features == 4 * 4 * 256 * c.embed_dim);
+  const TrainingMemory four = of(256, 4), eight = of(512, 8);
+  CHECK(eight.peak - four.peak == eight.batch - four.batch + eight.features - four.features);
+  CHECK(of(250, 4).activations == of(252, 4).activations);  // the largest part counts
+  TrainingSetup setup{64, 32};
+  const TrainingMemory plain = training_memory(c, setup);
+  setup.batches_ahead = 3;
+  CHECK(training_memory(c, setup).peak == plain.peak + 3 * plain.batch);
+  setup = {64, 32};
+  setup.moments = 1;
+  setup.average = true;
+  CHECK(training_memory(c, setup).peak == plain.peak);  // one moment less, one average more
+}
+
+TEST_CASE("training memory: what does not fit is refused with the smallest number of parts") {
+  const ModelConfig c = preset("small");
+  const TrainingSetup setup{64, 32};
+  const auto peak = [&](int64_t K, bool checkpointing = false) {
+    return training_memory(c, {64, 32, {}, checkpointing, K}).peak;
+  };
+  for (const int64_t K : {1, 2, 4, 64}) {
+    CHECK(smallest_accum_freq(c, setup, peak(K)) == K);
+    if (K < 64) CHECK(smallest_accum_freq(c, setup, peak(K) - 1) > K);
+  }
+  CHECK(smallest_accum_freq(c, setup, peak(64) - 1) == 0);
+  check_fits(c, setup, peak(1));
+  const std::string parts = error_of([&] { check_fits(c, setup, peak(4)); });
+  CHECK(contains(parts, "memory: a step of 64 pairs takes "));
+  CHECK(contains(parts, " are there; --accum-freq 4 would take "));
+  const std::string none = error_of([&] { check_fits(c, setup, 1 << 20); });
+  CHECK(contains(none, "no --accum-freq makes that fit, one pair at a time takes "));
+  CHECK(contains(none, "choose --grad-checkpointing, a smaller --batch-size or a smaller --model"));
+  TrainingSetup recomputing = setup;
+  recomputing.checkpointing = true;
+  CHECK(contains(error_of([&] { check_fits(c, recomputing, 1 << 20); }),
+                 "choose a smaller --batch-size"));
+}
+
+TEST_CASE("training memory: what a machine has is the least of what it has and may give") {
+  const TempDir dir;
+  CHECK(usable_memory(dir / "nothing") == INT64_MAX);
+  const std::string root = dir / "root";
+  const auto put = [&](const std::string& path, const std::string& text) {
+    std::filesystem::create_directories(std::filesystem::path(root + path).parent_path());
+    put_file(root + path, text);
+    return usable_memory(root);
+  };
+  CHECK(put("/proc/meminfo", "MemTotal:  9 kB\nMemAvailable:    7 kB\n") == 7 * 1024);
+  CHECK(put("/proc/self/cgroup", "4:memory:/a/b\n0::/c/d\n") == 7 * 1024);
+  CHECK(put("/sys/fs/cgroup/c/memory.max", "max\n") == 7 * 1024);
+  CHECK(put("/sys/fs/cgroup/c/d/memory.max", "6000\n") == 6000);
+  CHECK(put("/sys/fs/cgroup/memory.max", "5000\n") == 5000);
+  CHECK(put("/sys/fs/cgroup/memory/a/memory.limit_in_bytes", "4000\n") == 4000);
+  CHECK(put("/sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n") == 4000);
+  CHECK(usable_memory() > 1 << 20);
+}
+
 TEST_CASE("training memory: bytes per parameter are those of its types") {
   const ModelConfig c = preset("ViT-B/32");
   const double P = 151277313;
@@ -92,9 +171,18 @@ TEST_CASE("info: what training takes, part by part, and no flag that nothing rea
   CHECK(half.exit_code == 0);
   CHECK(contains(half.out, "training at batch 8, amp_bf16, moments f16, text weights bf16"));
   CHECK(contains(half.out, "their 16-bit copies"));
-  CHECK(contains(diptych_run("info small --json --checkpointing").out, "\"checkpointing\":true"));
+  for (const char* flag : {"--grad-checkpointing", "--checkpointing"})
+    CHECK(contains(diptych_run(std::string("info small --json ") + flag).out,
+                   "\"checkpointing\":true"));
+  const Outcome parts = diptych_run("info small --batch-size 512 --accum-freq 8");
+  CHECK(contains(parts.out, "training at batch 512 in 8 parts, fp32"));
+  CHECK(contains(parts.out, "features, with gradients"));
+  const Outcome many = diptych_run("info small --batch-size 8 --accum-freq 9");
+  CHECK(many.exit_code == 2);
+  CHECK(contains(many.err, "--accum-freq 9 is more parts than a batch of 8 pairs has"));
   const std::string paper = "info small --device h100 --batch-size 8 ";
-  for (const char* flag : {"--adam-stats f16", "--text-weights f16", "--checkpointing"})
+  for (const char* flag :
+       {"--adam-stats f16", "--text-weights f16", "--checkpointing", "--accum-freq 2"})
     CHECK(diptych_run(paper + flag).exit_code == 2);
   CHECK(diptych_run("info small --precision amp").exit_code == 2);
 }

@@ -146,7 +146,8 @@ TEST_CASE("precision: bench refuses what it would not measure") {
   REQUIRE_BINARY();
   for (const char* flags :
        {"gemm --precision amp_bf16", "ops --text-weights f16", "conv --checkpointing",
-        "infer --adam-stats f16", "infer --checkpointing", "train --explain-precision"}) {
+        "infer --adam-stats f16", "infer --checkpointing", "infer --accum-freq 2",
+        "ops --accum-freq 2", "train --batch-size 2 --accum-freq 3", "train --explain-precision"}) {
     CAPTURE(flags);
     CHECK(diptych_run(std::string("bench ") + flags).exit_code == 2);
   }

@@ -47,6 +47,7 @@ TEST_CASE("settings: whatever would change the result is refused by name") {
       {"vocabulary changed", [](RunSettings& s) { s.vocabulary[3] = 'b'; }},
       {"max_image_pixels was", [](RunSettings& s) { s.limits.max_pixels = 1; }},
       {"batch_size was 8, now it is 9", [](RunSettings& s) { s.train.batch_size = 9; }},
+      {"accum_freq was 1, now it is 2", [](RunSettings& s) { s.train.accum_freq = 2; }},
       {"epochs was", [](RunSettings& s) { s.train.epochs = 9; }},
       {"max_steps was 24", [](RunSettings& s) { s.train.max_steps = 9; }},
       {"lr was", [](RunSettings& s) { s.train.lr = 9; }},
@@ -74,11 +75,28 @@ TEST_CASE("settings: what changes no bit may change, and so may the place of the
           s.vocabulary_file = "a.txt";
           s.report_to = "tensorboard";
           s.train.workers = 7;
+          s.train.grad_checkpointing = true;
           s.train.log_every = 7;
           s.train.save_every = 7;
           s.train.keep = 7;
           s.train.max_bad_fraction = 0.7;
         }) == "");
+}
+
+TEST_CASE("settings: a run of before there were parts was in one, under the same fingerprint") {
+  const TempDir dir;
+  auto params = nlohmann::json::parse(to_json(some_settings()));
+  params.erase("accum_freq");
+  params["may_change"].erase("grad_checkpointing");
+  put_file(dir / "params.json", params.dump());
+  RunSettings settings = some_settings();
+  check_same_run(read_run_params(dir / "params.json"), settings);
+  // As of the version before.
+  CHECK(fingerprint(settings) ==
+        "9858c26b236b823cc4ce932b3c88b725947a3cfba1e8346aad8d2feaf5dde23b");
+  settings.train.accum_freq = 2;
+  CHECK(contains(error_of([&] { check_same_run(read_run_params(dir / "params.json"), settings); }),
+                 "accum_freq was 1, now it is 2"));
 }
 
 TEST_CASE("settings: params.json has the values that count, none of them left to a default") {

@@ -31,7 +31,8 @@ struct Flags : DeviceFlag {
   std::map<std::string, std::vector<std::string>> given;
   std::string what = "train", model = "small", part = "pair";
   int64_t batch_size = 64, steps = 10, text_length = 0;
-  bool json = false, checkpointing = false;
+  StepFlags step;
+  bool json = false;
 };
 
 int64_t peak_rss_mib() {
@@ -41,9 +42,18 @@ int64_t peak_rss_mib() {
 }
 
 struct Pairs {
-  Tensor pixels;
+  Pictures pictures;
   Captions captions;
 };
+
+// u8, as a loader has them: (B, R, R, C).
+Tensor random_bytes(const Shape& shape) {
+  Tensor bytes = empty(shape, DType::u8);
+  PhiloxStream rng(0, 1);
+  auto* out = bytes.data<uint8_t>();
+  for (int64_t i = 0; i < bytes.numel(); ++i) out[i] = static_cast<uint8_t>(rng.next());
+  return bytes;
+}
 
 // Random pictures, and captions of `length` tokens: what a step costs does not depend on what they
 // show.
@@ -53,23 +63,25 @@ Pairs random_pairs(const ModelConfig& c, int64_t B, int64_t length, Device devic
   for (auto& ids : captions)
     for (int64_t t = 0; t < length; ++t) ids.push_back(rng.below(c.text.vocab_size));
   const int64_t R = c.image_size();
-  return {randn({B, c.channels(), R, R}, {0, 1}).to(device), pack(captions).to(device)};
+  return {{random_bytes({B, R, R, c.channels()}).to(device), pixel_table(c.preprocess).to(device)},
+          pack(captions).to(device)};
 }
 
-void train_step(Clip& model, nn::AdamW& optimizer, const Pairs& pairs) {
-  accumulate_gradients(model, pairs.pixels, pairs.captions);
+void train_step(Clip& model, nn::AdamW& optimizer, const Pairs& pairs, int64_t accum_freq) {
+  accumulate_gradients(model, pairs.pictures, pairs.captions, {.accum_freq = accum_freq});
   optimizer.step(1e-4, nn::grad_squares(model));
   model.zero_grad();
 }
 
-void infer(const Clip& model, const Pairs& pairs, const std::string& part) {
+void infer(const Clip& model, const Tensor& pixels, const Captions& captions,
+           const std::string& part) {
   const NoGrad no_grad;
   if (part == "image") {
-    model.encode_image(pairs.pixels);
+    model.encode_image(pixels);
   } else if (part == "text") {
-    model.encode_text(pairs.captions);
+    model.encode_text(captions);
   } else {
-    contrastive_loss(model, pairs.pixels, pairs.captions);
+    contrastive_loss(model, pixels, captions);
   }
 }
 
@@ -83,15 +95,17 @@ Json bench_model(const Flags& flags) {
   model.to(flags.device());
   const PrecisionConfig types = flags.types.config();
   model.use(types);
-  model.set_checkpointing(flags.checkpointing);
+  model.set_checkpointing(flags.step.grad_checkpointing);
   const Pairs pairs = random_pairs(config, flags.batch_size, T, flags.device());
   const bool train = flags.what == "train";
+  const Tensor pixels = train ? Tensor() : pairs.pictures.part(0, flags.batch_size);
   model.train(train);
   flags.locks.apply(model);
   std::optional<nn::AdamW> optimizer;
   if (train) optimizer.emplace(model, optimizer_config({}, types, 0));
   const Timing t = measure(flags.steps, flags.device(), [&] {
-    train ? train_step(model, *optimizer, pairs) : infer(model, pairs, flags.part);
+    train ? train_step(model, *optimizer, pairs, flags.step.accum_freq)
+          : infer(model, pixels, pairs.captions, flags.part);
   });
   const auto B = static_cast<double>(flags.batch_size);
   Json result{{"bench", flags.what},
@@ -102,6 +116,8 @@ Json bench_model(const Flags& flags) {
               {"precision", name(types.precision)},
               {"adam_stats", name(types.adam_stats)},
               {"text_weights", name(text_dtype(types))},
+              {"accum_freq", flags.step.accum_freq},
+              {"grad_checkpointing", flags.step.grad_checkpointing},
               {"lock_image", flags.locks.lock_image},
               {"lock_text", flags.locks.lock_text},
               {"threads", num_threads()},
@@ -166,9 +182,10 @@ void check_flags(const Flags& flags) {
   refuse(measures_kernels(flags), " measures kernels, not a model",
          {"--model", "--set", "--batch-size", "--text-length", "--precision", "--text-weights"});
   refuse(flags.what != "train", " trains nothing",
-         {"--adam-stats", "--checkpointing", "--lock-image", "--lock-image-unlocked-groups",
-          "--lock-text"});
+         {"--adam-stats", "--accum-freq", "--grad-checkpointing", "--checkpointing", "--lock-image",
+          "--lock-image-unlocked-groups", "--lock-text"});
   refuse(flags.what != "infer", " is not infer", {"--part"});
+  if (!measures_kernels(flags)) flags.step.check(flags.batch_size);
 }
 
 int run(const Flags& flags) {
@@ -198,8 +215,8 @@ void declare(Command command, Flags& flags) {
       .option("--text-length", flags.text_length, "tokens per caption (default: the whole context)",
               kNotNegative)
       .locks(flags.locks)
-      .flag("--checkpointing", flags.checkpointing,
-            "with train: compute blocks again instead of keeping their insides")
+      .accumulation(flags.step)
+      .flag("--checkpointing", flags.step.grad_checkpointing, "an older name of that")
       .device(flags)
       .json(flags.json)
       .given(flags.given)

@@ -208,6 +208,21 @@ void LockFlags::apply(Clip& model) const {
   if (lock_text) model.lock_text();
 }
 
+Command& Command::accumulation(StepFlags& flags) {
+  return option("--accum-freq", flags.accum_freq,
+                "work through the batch in that many parts, with the same gradients (GradCache; of "
+                "a ResNet see the first lines of training): less memory, one more forward pass",
+                kAtLeastOne)
+      .flag("--grad-checkpointing", flags.grad_checkpointing,
+            "compute blocks again in the backward pass instead of keeping their insides: less "
+            "memory, the same bits");
+}
+
+void StepFlags::check(int64_t pairs) const {
+  check_usage(accum_freq <= pairs, "--accum-freq ", accum_freq, " is more parts than a batch of ",
+              pairs, " pairs has");
+}
+
 Command& Command::precision(PrecisionFlag& flag) {
   return option("--precision", flag.precision_name,
                 "fp32, amp_bf16, amp_fp16 or pure_bf16: the type that products read");

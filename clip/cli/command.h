@@ -63,6 +63,15 @@ struct LockFlags {
   void check() const;
 };
 
+/// --accum-freq, --grad-checkpointing: how a step is worked through in less memory.
+struct StepFlags {
+  int64_t accum_freq = 1;
+  bool grad_checkpointing = false;
+  bool any() const { return accum_freq > 1 || grad_checkpointing; }
+  /// Throws UsageError if a batch has not that many pairs.
+  void check(int64_t pairs) const;
+};
+
 /// --precision: in which types a model that was trained computes.
 struct PrecisionFlag {
   std::string precision_name = diptych::name(Precision::fp32);
@@ -91,6 +100,7 @@ class Command {
   Command& image_limits(ImageLimits&);  ///< --max-image-pixels, of what reads pictures
   Command& device(DeviceFlag&);
   Command& locks(LockFlags&);
+  Command& accumulation(StepFlags&);
   Command& precision(PrecisionFlag&);
   /// After parsing: the flags that were given, with their values as given ("true" where there is
   /// none).

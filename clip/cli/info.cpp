@@ -23,7 +23,8 @@ struct Flags : ModelFlags {
   std::string device_on_paper;
   std::vector<std::string> changes;
   TrainPrecisionFlags types;
-  bool json = false, checkpointing = false;
+  StepFlags step;
+  bool json = false;
 
   int64_t pairs() const { return batch_size.value_or(64); }
 };
@@ -33,10 +34,11 @@ void check_flags(const Flags& flags) {
   check_usage(!on_device || flags.batch_size, "info: --device ", flags.device_on_paper,
               " needs --batch-size: how long a step takes on it depends on that above all");
   const bool memory =
-      flags.checkpointing || !(flags.types.adam_stats + flags.types.text_weights).empty();
+      flags.step.any() || !(flags.types.adam_stats + flags.types.text_weights).empty();
   check_usage(!on_device || !memory,
-              "info: --adam-stats, --text-weights and --checkpointing are about memory; the step "
-              "on paper that --device asks for does not know them");
+              "info: --adam-stats, --text-weights, --accum-freq and --grad-checkpointing are about "
+              "memory; the step on paper that --device asks for does not know them");
+  flags.step.check(flags.pairs());
 }
 
 ModelConfig config_of(const Flags& flags) {
@@ -86,7 +88,8 @@ int run(const Flags& flags) {
                  flags.json);
     return 0;
   }
-  const TrainingSetup setup{flags.pairs(), T, types, flags.checkpointing};
+  const TrainingSetup setup{flags.pairs(), T, types, flags.step.grad_checkpointing,
+                            flags.step.accum_freq};
   const double forward = forward_flops(config, T);
   if (flags.json) {
     print_json(nlohmann::ordered_json{
@@ -132,8 +135,8 @@ void declare(Command command, Flags& flags) {
               "a training step on paper: FLOPs, bytes, launches and floor of the time per family "
               "of kernels, and what each fusion gains, under the assumptions printed with it",
               paper_devices())
-      .flag("--checkpointing", flags.checkpointing,
-            "blocks are computed again in the backward pass instead of keeping their insides")
+      .accumulation(flags.step)
+      .flag("--checkpointing", flags.step.grad_checkpointing, "an older name of that")
       .option("--set", flags.changes, "change the architecture: vision.layers=6, text.type=cbow, …")
       .json(flags.json);
   flags.types.declare_types(command);

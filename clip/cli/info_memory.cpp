@@ -19,6 +19,8 @@ std::vector<Part> whole(const TrainingMemory& m) {
           {"copies", "their 16-bit copies", m.copies},
           {"moments", "moments of AdamW", m.moments},
           {"batch", "pictures and tokens", m.batch},
+          {"pictures", "pictures in f32", m.pictures},
+          {"features", "features, with gradients", m.features},
           {"gradients", "gradients of parameters", m.gradients},
           {"activations", "kept for the backward pass", m.activations}};
 }
@@ -42,8 +44,10 @@ void print_parts(const std::vector<Part>& parts, const char* indent) {
 
 void print_training(const ModelConfig& c, const TrainingSetup& setup) {
   const TrainingMemory memory = training_memory(c, setup);
-  print(fmt::format("training at batch {}, {}, moments {}, text weights {}{}, MiB of tensors:\n",
-                    setup.pairs, name(setup.types.precision), name(setup.types.adam_stats),
+  const std::string parts =
+      setup.accum_freq > 1 ? fmt::format(" in {} parts", setup.accum_freq) : "";
+  print(fmt::format("training at batch {}{}, {}, moments {}, text weights {}{}, MiB of tensors:\n",
+                    setup.pairs, parts, name(setup.types.precision), name(setup.types.adam_stats),
                     name(text_dtype(setup.types)),
                     setup.checkpointing ? ", blocks computed again" : ""));
   print_parts(whole(memory), "  ");
@@ -57,6 +61,7 @@ std::string training_json(const ModelConfig& c, const TrainingSetup& setup) {
                               {"adam_stats", name(setup.types.adam_stats)},
                               {"text_weights", name(text_dtype(setup.types))},
                               {"checkpointing", setup.checkpointing},
+                              {"accum_freq", setup.accum_freq},
                               {"peak_mib", mib(memory.peak)}};
   for (const Part& part : whole(memory)) json["mib"][part.key] = mib(part.bytes);
   for (const Part& part : then(memory)) json["mib_at_peak"][part.key] = mib(part.bytes);

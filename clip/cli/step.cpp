@@ -1,5 +1,7 @@
 // clip/cli/step.cpp — `diptych step`: one forward and backward pass, dumped for comparison with any
 // other implementation.
+#include "clip/train/step.h"
+
 #include <fmt/core.h>
 
 #include <nlohmann/json.hpp>
@@ -19,6 +21,7 @@ struct Flags : ModelFlags {
   std::string pixels, tokens, dump;
   bool json = false;
   LockFlags locks;
+  StepFlags step;
 };
 
 int run(const Flags& flags) {
@@ -30,11 +33,12 @@ int run(const Flags& flags) {
   const Tensor pixels = load_npy(flags.pixels);
   const Captions captions = pack_padded(load_npy(flags.tokens), caption_end(model.config().text));
   check_finite(pixels);
-  const Tensor image = model.encode_image(pixels.to(model.device())),
-               text = model.encode_text(captions.to(model.device()));
-  const Tensor logits = logits_per_image(image, text, model.logit_scale());
-  const Tensor loss = contrastive_loss(image, text, model.logit_scale());
-  backward(loss);
+  flags.step.check(captions.layout.count());
+  loaded.model->set_checkpointing(flags.step.grad_checkpointing);
+  const auto [loss, image, text] =
+      forward_backward(model, pixels.to(model.device()), captions.to(model.device()),
+                       {.accum_freq = flags.step.accum_freq});
+  const Tensor logits = logits_per_image(image, text, model.logit_scale()).detach();
 
   std::vector<NamedTensor> dump{{"image_features", image},
                                 {"text_features", text},
@@ -62,6 +66,7 @@ void declare(Command command, Flags& flags) {
       .required("--tokens", flags.tokens, ".npy (N, T) i64, padded with zeros")
       .required("--dump", flags.dump, ".safetensors file to write")
       .locks(flags.locks)
+      .accumulation(flags.step)
       .json(flags.json)
       .threads();
 }

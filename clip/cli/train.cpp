@@ -18,6 +18,7 @@
 #include "clip/weights/run_folder.h"
 #include "clip/weights/vocabulary.h"
 #include "tensor/io/file.h"
+#include "tensor/io/machine.h"
 #include "tensor/parallel.h"
 
 namespace diptych::cli {
@@ -101,6 +102,8 @@ void describe(RunLog& log, const Flags& f, const Clip& model, const DataSource& 
       cut_captions_note(f.what(), words, data.captions, model.config().text.context_length)};
   for (const std::string& note : notes)
     if (!note.empty()) log.line(note);
+  if (f.train.device != Device::cpu)
+    log.line("whether a step fits in the device's memory shows in the first one");
   if (f.train.warmup >= f.train.max_steps)
     log.line(
         fmt::format("warning: the warm-up of {} steps is as long as the run, so its rate never "
@@ -178,6 +181,8 @@ Prepared prepare(const Flags& given) {
   p.validation = open_validation(f, config, p.data);
   f.train.left_out = static_cast<int64_t>(p.data.left_out.size());
   f.train = resolved(f.train, p.data.dataset->size());
+  if (f.train.device == Device::cpu)
+    check_fits(config, training_setup(config, f.train), usable_memory());
   return p;
 }
 

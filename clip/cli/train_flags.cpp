@@ -59,6 +59,7 @@ void check_idle(const TrainFlags& f) {
       {"--image-lr", image, "the image tower is locked"},
       {"--text-lr", t.lock_text, "the text tower is locked"},
       {"--layer-decay", image && t.lock_text, "both towers are locked"},
+      {"--grad-checkpointing", image && t.lock_text, "both towers are locked"},
       {"--val-frequency", f.val_data.empty(), "there is no --val-data"},
       {"--momentum", opt != "sgd", "it is of --opt sgd"},
       {"--beta1", opt == "sgd", "sgd has --momentum"},
@@ -163,6 +164,7 @@ void declare_data(Command command, TrainFlags& f) {
 
 void declare_optimizer(Command command, TrainFlags& f) {
   command.option("--batch-size", f.batch_size, "pairs per step (default 64)", kAtLeastOne)
+      .accumulation(f.step)
       .option("--epochs", f.epochs, "passes over the data (default 32)", kAtLeastOne)
       .option("--max-steps", f.max_steps, "stop after this many steps", kAtLeastOne)
       .choice("--opt", f.train.optimizer_name, "optimizer", nn::optimizer_names())
@@ -244,6 +246,9 @@ void TrainFlags::settle() {
   train.device = device();
   train.on_nan = on_nan_from(on_nan);
   train.batch_size = batch_size.value_or(train.batch_size);
+  step.check(train.batch_size);
+  train.accum_freq = step.accum_freq;
+  train.grad_checkpointing = step.grad_checkpointing;
   train.epochs = epochs.value_or(train.epochs);
   train.max_steps = max_steps.value_or(train.max_steps);
   train.warmup = warmup.value_or(train.warmup);

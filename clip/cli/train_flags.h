@@ -12,6 +12,7 @@ namespace diptych::cli {
 struct TrainFlags : DeviceFlag {
   TrainPrecisionFlags types;
   LockFlags locks;
+  StepFlags step;
   ModelFlags source;  ///< --pretrained, and what its file leaves open
   std::string on_nan = diptych::name(OnNan::stop), report_to = "none";
   std::string preset, model, train_data, val_data, logs = "./logs", name, resume, separator = "\t";

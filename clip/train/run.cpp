@@ -4,9 +4,9 @@
 #include <cmath>
 #include <tuple>
 
+#include "clip/train/grad_cache.h"
 #include "clip/train/train.h"
 #include "clip/weights/run_folder.h"
-#include "tensor/allocator.h"
 
 namespace diptych {
 namespace {
@@ -86,6 +86,7 @@ bool Trainer::validation_is_due(bool last) const {
 ValidationResult Trainer::validated(Signals& signals) {
   const OfTheAverage average(ema_);
   ValidationOptions options{config_.batch_size, config_.workers, config_.max_bad_fraction};
+  options.chunk = chunk_size(config_.batch_size, config_.accum_freq);
   options.progress = [&](int64_t done) {
     log_.show_progress(state_.step, config_.max_steps,
                        fmt::format("validating {}/{}", done, validation_->dataset->size()));
@@ -169,6 +170,10 @@ int Trainer::run() {
   log_.line(fmt::format("{} pairs, {} steps of {} pairs ({} per epoch), warm-up {}, seed {}",
                         dataset_.size(), config_.max_steps, config_.batch_size, loader_.batches(),
                         config_.warmup, config_.seed));
+  if (const std::string note = chunk_note(model_.config(), config_.batch_size, config_.accum_freq);
+      !note.empty())
+    log_.line(note);
+  say_memory();
   if (validation_is_due(false)) validate_now(signals);
   while (run_epoch(signals)) {
     state_.batch = 0;
@@ -185,8 +190,7 @@ int Trainer::run() {
 
 void Trainer::say_end(int stopped_by) {
   const bool all = state_.step == config_.max_steps;
-  log_.line(fmt::format("tensors took {} MiB at most",
-                        allocator(model_.device()).stats().peak_bytes >> 20));
+  say_memory_taken();
   log_.line(fmt::format(
       "{} after {} steps, {} pairs, {}; {} bad samples, {} captions truncated{}; "
       "checkpoint in {}/checkpoints",

@@ -6,15 +6,42 @@
 
 namespace diptych {
 
-struct StepOptions {
-  double loss_scale = 1;  ///< gradients are those of loss_scale times the loss
+/// The pictures of a batch, of which the model gets some at a time: a large batch shall not stand
+/// in f32 at once.
+class Pictures {
+ public:
+  Pictures(Tensor normalised) : pixels_(std::move(normalised)) {}  ///< f32 (B, C, R, R)
+  /// u8 (B, R, R, C), which become f32 by a pixel_table().
+  Pictures(Tensor bytes, Tensor table) : pixels_(std::move(bytes)), table_(std::move(table)) {}
+  int64_t count() const { return pixels_.dim(0); }  ///< B
+  /// Pictures begin … end-1 as the model takes them, (end - begin, C, R, R).
+  Tensor part(int64_t begin, int64_t end) const;
+
+ private:
+  Tensor pixels_, table_;
 };
 
-/// Adds the gradients of the contrastive loss of pixels (B, C, R, R) and B captions to the model's;
-/// returns the loss, unscaled, () without a history. Reads nothing back from a device. The only
-/// place that knows how a batch is worked through.
-Tensor accumulate_gradients(const Clip&, const Tensor& pixels, const Captions&,
-                            const StepOptions& = {});
+struct StepOptions {
+  double loss_scale = 1;  ///< gradients are those of loss_scale times the loss
+  int64_t accum_freq =
+      1;  ///< K, 1 … B: the towers work on a K-th of the batch: clip/train/grad_cache.h
+};
+
+/// What a step makes on its way, without a history.
+struct StepValues {
+  Tensor loss;         ///< (), unscaled
+  Tensor image, text;  ///< features (B, E), not normalised
+};
+
+/// Adds the gradients of the loss of B pictures and B captions to the model's. Reads nothing back
+/// from a device. The only place that knows how a batch is worked through. Throws Error if K is
+/// above B.
+StepValues forward_backward(const Clip&, const Pictures&, const Captions&, const StepOptions& = {});
+/// The loss of that.
+Tensor accumulate_gradients(const Clip&, const Pictures&, const Captions&, const StepOptions& = {});
+
+/// The loss of a step, from features (B, E) of the whole batch → (), with a history.
+Tensor step_loss(const Tensor& image, const Tensor& text, const Clip&, const Captions&);
 
 /// The optimizer's configuration, with moments kept and parameters rounded as the precision says.
 nn::OptimizerConfig optimizer_config(nn::OptimizerConfig, const PrecisionConfig&, uint64_t seed);

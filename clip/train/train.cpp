@@ -47,6 +47,7 @@ std::string first_loss_note(const StepRecord& r) {
 // moments for what is left.
 std::unique_ptr<nn::Optimizer> prepare(Clip& model, const TrainConfig& c) {
   model.use(c.precision);
+  model.set_checkpointing(c.grad_checkpointing);
   if (c.tuning.lock_image) model.lock_image(c.tuning.unlocked_groups);
   if (c.tuning.lock_text) model.lock_text();
   auto optimizer = nn::make_optimizer(c.optimizer_name, model,
@@ -130,8 +131,8 @@ void Trainer::restore_state(const Checkpoint& checkpoint) {
 Tensor Trainer::accumulate(const Batch& batch, int64_t step) {
   if (config_.dropout > 0 || config_.patch_dropout > 0)
     model_.set_dropping(config_.dropout, config_.patch_dropout, config_.seed, step);
-  return accumulate_gradients(model_, normalized(batch.pixels, pixel_table_), batch.captions,
-                              {loss_scale()});
+  return accumulate_gradients(model_, {batch.pixels, pixel_table_}, batch.captions,
+                              {loss_scale(), config_.accum_freq});
 }
 
 QueuedStep Trainer::queue_step(Batch batch) {

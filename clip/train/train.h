@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "clip/memory.h"
 #include "clip/train/checkpoint.h"
 #include "clip/train/places.h"
 #include "clip/train/run_log.h"
@@ -33,6 +34,8 @@ struct ScheduleConfig {
 
 struct TrainConfig {
   int64_t batch_size = 64;
+  int64_t accum_freq = 1;           ///< parts that towers see a batch in: clip/train/grad_cache.h
+  bool grad_checkpointing = false;  ///< blocks are computed again in the backward pass
   int64_t epochs = 32;
   int64_t max_steps = 0;  ///< 0: as many as the epochs have
   double lr = 5e-4;
@@ -61,6 +64,9 @@ struct TrainConfig {
 /// The configuration as it works out for a dataset of that many pairs: max_steps and warmup are
 /// what will be done. Throws Error if the pairs do not fill a batch.
 TrainConfig resolved(const TrainConfig&, int64_t pairs);
+
+/// What decides how much memory that takes; captions as long as the context.
+TrainingSetup training_setup(const ModelConfig&, const TrainConfig&);
 
 /// A step that is queued, and what it will tell. Its batch is kept until that is known.
 struct QueuedStep {
@@ -134,6 +140,8 @@ class Trainer {
   ValidationResult validated(Signals&);
   bool validate_now(Signals&);
   void mark_best();
+  void say_memory();
+  void say_memory_taken();
   void say_end(int stopped_by);
 
   Clip& model_;
@@ -160,6 +168,7 @@ class Trainer {
   } window_;
   double started_ = 0;
   int64_t first_step_ = 0;
+  int64_t expected_bytes_ = 0;  // of tensors, at the peak
 };
 
 }  // namespace diptych

@@ -65,6 +65,7 @@ struct ValidationOptions {
   int64_t batch_size = 64;  ///< pairs that the loss sees at once: that of training
   int workers = 1;
   double max_bad_fraction = 0.01;
+  int64_t chunk = 0;  ///< pairs that the towers see at once; 0: the batch
   std::function<void(int64_t done)> progress = {};  ///< told how many pictures are encoded
 };
 

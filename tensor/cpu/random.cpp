@@ -36,17 +36,19 @@ void normal(Seed seed, Tensor& y) {
   generate(seed, y, [](uint32_t a, uint32_t b) { return to_normal(a, b); });
 }
 
-void dropout(Seed seed, double rate, const Tensor& x, Tensor& y) {
-  const int64_t n = x.numel();
+void dropout(Seed seed, double rate, int64_t first, const Tensor& x, Tensor& y) {
+  const int64_t n = x.numel(), skipped = first % 4;  // words of the first block
   visit_float(x.dtype(), [&]<class T>(Type<T>) {
     const T* in = x.data<T>();
     T* out = y.data<T>();
     const auto scale = static_cast<acc_t<T>>(1 / (1 - rate));
-    parallel_for((n + 3) / 4, 1024, [&](int64_t begin, int64_t end) {
+    parallel_for((skipped + n + 3) / 4, 1024, [&](int64_t begin, int64_t end) {
       for (int64_t block = begin; block < end; ++block) {
-        const auto words = Philox::at(seed.seed, seed.stream, static_cast<uint64_t>(block));
-        for (int64_t i = 4 * block; i < std::min(n, 4 * block + 4); ++i)
-          out[i] = is_kept(words[static_cast<size_t>(i % 4)], rate)
+        const auto words =
+            Philox::at(seed.seed, seed.stream, static_cast<uint64_t>(first / 4 + block));
+        const int64_t word0 = 4 * block - skipped;  // the element that has it
+        for (int64_t i = std::max<int64_t>(0, word0); i < std::min(n, word0 + 4); ++i)
+          out[i] = is_kept(words[static_cast<size_t>(i - word0)], rate)
                        ? cast<T>(static_cast<acc_t<T>>(in[i]) * scale)
                        : T(0);
       }
