@@ -6,8 +6,8 @@
 namespace diptych {
 namespace {
 
-bool fits(const ModelConfig& c, const TrainingSetup& setup, int64_t limit) {
-  return training_memory(c, setup).peak <= limit;
+int64_t taken(const ModelConfig& c, const TrainingSetup& setup) {
+  return training_memory(c, setup).with_blocks();
 }
 
 std::string gib(int64_t bytes) {
@@ -17,13 +17,13 @@ std::string gib(int64_t bytes) {
 std::string advice(const ModelConfig& c, TrainingSetup setup, int64_t limit) {
   if (const int64_t K = smallest_accum_freq(c, setup, limit); K > 0) {
     setup.accum_freq = K;
-    return fmt::format("--accum-freq {} would take {}", K, gib(training_memory(c, setup).peak));
+    return fmt::format("--accum-freq {} would take {}", K, gib(taken(c, setup)));
   }
   setup.accum_freq = setup.pairs;
   return fmt::format(
       "no --accum-freq makes that fit, one pair at a time takes {}; choose {}a "
       "smaller --batch-size or a smaller --model",
-      gib(training_memory(c, setup).peak), setup.checkpointing ? "" : "--grad-checkpointing, ");
+      gib(taken(c, setup)), setup.checkpointing ? "" : "--grad-checkpointing, ");
 }
 
 }  // namespace
@@ -32,7 +32,7 @@ std::string advice(const ModelConfig& c, TrainingSetup setup, int64_t limit) {
 int64_t smallest_accum_freq(const ModelConfig& c, TrainingSetup setup, int64_t limit) {
   const auto fits_in = [&](int64_t K) {
     setup.accum_freq = K;
-    return fits(c, setup, limit);
+    return taken(c, setup) <= limit;
   };
   if (fits_in(1)) return 1;
   if (!fits_in(setup.pairs)) return 0;
@@ -45,11 +45,11 @@ int64_t smallest_accum_freq(const ModelConfig& c, TrainingSetup setup, int64_t l
 }
 
 void check_fits(const ModelConfig& c, const TrainingSetup& setup, int64_t limit) {
-  const int64_t peak = training_memory(c, setup).peak;
-  if (peak <= limit) return;
+  const int64_t bytes = taken(c, setup);
+  if (bytes <= limit) return;
   fail("memory: a step of ", setup.pairs, " pairs", setup.accum_freq > 1 ? " in " : "",
        setup.accum_freq > 1 ? std::to_string(setup.accum_freq) + " parts" : "", " takes ",
-       gib(peak), ", and ", gib(limit), " are there; ", advice(c, setup, limit));
+       gib(bytes), ", and ", gib(limit), " are there; ", advice(c, setup, limit));
 }
 
 }  // namespace diptych

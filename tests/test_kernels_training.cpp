@@ -94,6 +94,23 @@ KERNEL_TEST("adamw_step: a parameter ends within its bounds, those beside it do 
   }
 }
 
+KERNEL_TEST("dropout: a part that begins at any word is that part of the whole") {
+  const Seed seed{3, 4};
+  const double rate = 0.5;
+  for (DType t : kFloats) {
+    const Tensor x = normal({5000}, t);
+    Tensor whole = empty({5000}, t);
+    kernel::dropout(here, seed, rate, 0, x, whole);
+    for (const int64_t begin : {0, 1, 2, 3, 4, 7, 1024, 1030, 4997}) {
+      for (const int64_t end : {begin + 1, begin + 3, int64_t{5000}}) {
+        Tensor part = empty({end - begin}, t);
+        kernel::dropout(here, seed, rate, begin, x.slice(0, begin, end), part);
+        CHECK(values(part) == values(whole.slice(0, begin, end)));
+      }
+    }
+  }
+}
+
 KERNEL_TEST("normalize_pixels: each byte becomes the entry of its channel, channels come first") {
   for (DType t : kFloats) {
     for (const Shape& shape : {Shape{2, 3, 5, 3}, Shape{1, 16, 16, 1}, Shape{3, 1, 7, 4},

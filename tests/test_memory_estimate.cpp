@@ -3,6 +3,7 @@
 
 #include "clip/memory.h"
 #include "clip/train/step.h"
+#include "clip/train/train.h"
 #include "nn/adamw.h"
 #include "tensor/allocator.h"
 #include "tensor/io/machine.h"
@@ -106,8 +107,8 @@ TEST_CASE("training memory: what grows with the batch alone, and what with its p
 TEST_CASE("training memory: what does not fit is refused with the smallest number of parts") {
   const ModelConfig c = preset("small");
   const TrainingSetup setup{64, 32};
-  const auto peak = [&](int64_t K, bool checkpointing = false) {
-    return training_memory(c, {64, 32, {}, checkpointing, K}).peak;
+  const auto peak = [&](int64_t K) {
+    return training_memory(c, {64, 32, {}, false, K}).with_blocks();
   };
   for (const int64_t K : {1, 2, 4, 64}) {
     CHECK(smallest_accum_freq(c, setup, peak(K)) == K);
@@ -125,6 +126,25 @@ TEST_CASE("training memory: what does not fit is refused with the smallest numbe
   recomputing.checkpointing = true;
   CHECK(contains(error_of([&] { check_fits(c, recomputing, 1 << 20); }),
                  "choose a smaller --batch-size"));
+}
+
+TEST_CASE("training memory: a run that does not fit is refused before it is begun") {
+  TrainConfig config = squares_training();
+  const ModelConfig model = tiny_config();
+  const int64_t taken = training_memory(model, training_setup(model, config)).with_blocks();
+  check_fits(model, config, taken);
+  const std::string error = error_of([&] { check_fits(model, config, taken - 1); });
+  CHECK(contains(error, "memory: a step of 8 pairs takes "));
+  config.device = Device::cuda;
+  check_fits(model, config, 0);
+  config.optimizer_name = "sgd";
+  CHECK(training_setup(model, config).moments == 1);
+  CHECK(training_setup(model, config).batches_ahead == 1);
+  config.device = Device::cpu;
+  config.workers = 3;
+  config.ema_decay = 0.9;
+  CHECK(training_setup(model, config).batches_ahead == 1 + 2 + 2 * 3);
+  CHECK(training_setup(model, config).average);
 }
 
 TEST_CASE("training memory: what a machine has is the least of what it has and may give") {

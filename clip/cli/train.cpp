@@ -181,8 +181,7 @@ Prepared prepare(const Flags& given) {
   p.validation = open_validation(f, config, p.data);
   f.train.left_out = static_cast<int64_t>(p.data.left_out.size());
   f.train = resolved(f.train, p.data.dataset->size());
-  if (f.train.device == Device::cpu)
-    check_fits(config, training_setup(config, f.train), usable_memory());
+  check_fits(config, f.train, usable_memory());
   return p;
 }
 

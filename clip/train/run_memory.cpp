@@ -27,6 +27,10 @@ TrainingSetup training_setup(const ModelConfig& model, const TrainConfig& c) {
   return setup;
 }
 
+void check_fits(const ModelConfig& model, const TrainConfig& c, int64_t limit) {
+  if (c.device == Device::cpu) check_fits(model, training_setup(model, c), limit);
+}
+
 void Trainer::say_memory() {
   const TrainingMemory m =
       training_memory(model_.config(), training_setup(model_.config(), config_));

@@ -68,6 +68,9 @@ TrainConfig resolved(const TrainConfig&, int64_t pairs);
 /// What decides how much memory that takes; captions as long as the context.
 TrainingSetup training_setup(const ModelConfig&, const TrainConfig&);
 
+/// check_fits() of that; on a device its allocator decides.
+void check_fits(const ModelConfig&, const TrainConfig&, int64_t limit);
+
 /// A step that is queued, and what it will tell. Its batch is kept until that is known.
 struct QueuedStep {
   Batch batch;
