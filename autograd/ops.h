@@ -148,6 +148,21 @@ Tensor l2_normalize(const Tensor& x, double eps = 1e-12);
 /// 16-bit logits.
 Tensor cross_entropy(const Tensor& logits, const Tensor& target);
 
+// Losses of all pairs of rows of a and b (N, D), whose logits are x = s a bᵀ, s (). They are
+// computed in tiles of `tile` rows and columns, used and forgotten, and once more in the backward
+// pass: memory is O(N D + tile²). 16-bit operands are computed with in f32. Row i of a and row j of
+// b belong together where label[i] = label[j], i64 (N) on the cpu; where it is undefined, for i =
+// j.
+constexpr int64_t kLossTile = 1024;
+/// Mean over rows of ½ ln Σⱼ e^xᵢⱼ + ½ ln Σⱼ e^xⱼᵢ - the mean of xᵢⱼ over the j that belong to i →
+/// (): cross-entropies of rows and columns, halved, against targets that all right ones share.
+Tensor contrastive(const Tensor& a, const Tensor& b, const Tensor& s, const Tensor& label = {},
+                   int64_t tile = kLossTile);
+/// 1/N Σᵢⱼ -ln σ(±(xᵢⱼ + bias)) → (), + where they belong together, else - (Zhai et al., "Sigmoid
+/// loss for language image pre-training", 2023); bias ().
+Tensor contrastive_sigmoid(const Tensor& a, const Tensor& b, const Tensor& s, const Tensor& bias,
+                           const Tensor& label = {}, int64_t tile = kLossTile);
+
 /// y[i] = x[index[i]].  x (V, D), index i64 (N) → (N, D). An embedding table is x.
 Tensor gather_rows(const Tensor& x, const Tensor& index);
 /// The same in another dtype: of a large table the rows are cast, not the table.

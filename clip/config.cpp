@@ -262,13 +262,14 @@ CaptionEnd caption_end(const nn::TextConfig& c) {
 }
 
 std::string to_json(const ModelConfig& c) {
-  return Json{{"embed_dim", c.embed_dim},
-              {"vision", std::visit([&c](const auto& v) { return vision_json(v, c); }, c.vision)},
-              {"text", text_json(c)},
-              {"activation", nn::name(c.text.transformer.activation)},
-              {"layer_norm_eps", c.text.transformer.eps},
-              {"preprocess", preprocess_json(c.preprocess)}}
-      .dump(2);
+  Json json{{"embed_dim", c.embed_dim},
+            {"vision", std::visit([&c](const auto& v) { return vision_json(v, c); }, c.vision)},
+            {"text", text_json(c)},
+            {"activation", nn::name(c.text.transformer.activation)},
+            {"layer_norm_eps", c.text.transformer.eps},
+            {"preprocess", preprocess_json(c.preprocess)}};
+  add_unless(false, "logit_bias", c.logit_bias, json);
+  return json.dump(2);
 }
 
 ModelConfig model_config_from_json(const std::string& text) {
@@ -283,6 +284,7 @@ ModelConfig model_config_from_json(const std::string& text) {
   read_vision(in.object("vision"), common, c);
   read_text(in.object("text"), common, c);
   read_preprocess(in.object("preprocess"), c.preprocess);
+  c.logit_bias = in.get_or("logit_bias", false);
   in.finish();
   check_usable(c.preprocess);
   return c;

@@ -26,6 +26,8 @@ struct ModelConfig {
   /// Whose tokens the text tower reads, if not those of OpenAI's byte-pair encoding: such a model
   /// gets no vocabulary here.
   std::string foreign_tokenizer;
+  /// There is a bias of logits beside their scale, and the loss is the sigmoid one (clip/loss.h).
+  bool logit_bias = false;
   /// What is said of a tower that is not there means nothing. Files of ours hold both.
   Towers towers = Towers::both;
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "autograd/ops.h"
 #include "clip/memory_tape.h"
 #include "clip/model.h"
 
@@ -139,13 +140,17 @@ MemoryStep product_step(const MemoryTape& tape, int64_t N, int64_t K, bool bias,
   return {kept + tape.cast(N * K), dw + db, flows + dw};
 }
 
-// Features and their normalised forms, all f32; logits by rows and by columns beside the cosines,
-// or a tile of them.
+// Features and their normalised forms, all f32. Of a batch of one tile, logits by rows and by
+// columns beside the cosines; else, backward, gradients of the normalised ones before and after
+// they are scaled, a tile, and its rows scaled.
 void loss_on(MemoryTape& tape, int64_t E) {
-  const int64_t features = tape.wide(tape.B * E);
-  const int64_t logits = tape.wide(std::min(tape.B, kLossTile) * std::min(tape.B, kLossTile));
+  const int64_t features = tape.wide(tape.B * E), T = std::min(tape.B, kLossTile);
+  const int64_t tile = tape.wide(T * T), rows = tape.wide(T * E);
   tape.add({2 * features, 0, 4 * features});
-  tape.add({3 * logits, tape.wide(1), 3 * logits});
+  if (tape.B <= kLossTile)
+    tape.add({3 * tile, tape.wide(1), 3 * tile});
+  else
+    tape.add({0, tape.wide(1), 3 * features + tile + rows});
 }
 
 TrainingMemory training_memory(const ModelConfig& c, const TrainingSetup& setup) {

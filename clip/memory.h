@@ -19,9 +19,6 @@ struct TrainingSetup {
   int64_t chunk() const { return (pairs + accum_freq - 1) / accum_freq; }  ///< pairs of a part
 };
 
-/// The loss keeps no more than this many rows of its logits at a time.
-constexpr int64_t kLossTile = 1024;
-
 /// Bytes of tensors. Not counted: the program, and threads' working memory in kernels.
 struct TrainingMemory {
   int64_t parameters = 0;   ///< as they are trained, and their average

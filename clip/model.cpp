@@ -47,8 +47,11 @@ Clip::Clip(const ModelConfig& c)
     : config_(c),
       visual_(add_image_tower()),
       text_(add_text_tower()),
-      logit_scale_(parameter("logit_scale", {}, nn::Init::constant(std::log(1 / 0.07)),
-                             {0, std::log(100)})) {}
+      logit_scale_(parameter("logit_scale", {},
+                             nn::Init::constant(std::log(c.logit_bias ? 10 : 1 / 0.07)),
+                             {0, std::log(100)})) {
+  if (c.logit_bias) logit_bias_ = parameter("logit_bias", {}, nn::Init::constant(kFirstLogitBias));
+}
 
 // Without a history where nothing is to be trained.
 Tensor Clip::encode_image(const Tensor& pixels, const nn::Place& before) const {
@@ -90,9 +93,11 @@ void Clip::use(const PrecisionConfig& c) {
   for (const Entry& entry : named_parameters()) check_range(entry, compute);
   if (text_)
     for (const Entry& entry : text_->named_parameters()) check_range(entry, text_dtype(c));
-  const Tensor temperature = logit_scale_.clone();
+  const Tensor scale = logit_scale_.clone(),
+               bias = logit_bias_.defined() ? logit_bias_.clone() : Tensor();
   to(parameter_dtype(c.precision));
-  move_leaf(logit_scale_, temperature);
+  move_leaf(logit_scale_, scale);
+  if (bias.defined()) move_leaf(logit_bias_, bias);
   if (text_) text_->matrices_to(text_dtype(c));
   compute_in(compute);
   precision_ = c;

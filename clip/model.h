@@ -8,6 +8,8 @@
 
 namespace diptych {
 
+constexpr double kFirstLogitBias = -10;  ///< where training begins
+
 /// Contrastive language-image pre-training (Radford et al., 2021). Parameter names are OpenAI's.
 /// Asked for the features of a tower that the configuration leaves out, it throws Error.
 class Clip : public nn::Module {
@@ -23,6 +25,9 @@ class Clip : public nn::Module {
   /// ln of the factor between cosines and logits: (), starts at ln(1 / 0.07) and is kept in
   /// [0, ln 100] by training, as in the paper.
   const Tensor& logit_scale() const { return logit_scale_; }
+  /// What is added to logits, for the sigmoid loss: (), starts at -10, and the factor at 10 (Zhai
+  /// et al., 2023, section 3.2). Undefined in a model that has none.
+  const Tensor& logit_bias() const { return logit_bias_; }
   /// Recompute each block during backward instead of keeping its insides: less memory, a third more
   /// time.
   void set_checkpointing(bool on);
@@ -39,8 +44,9 @@ class Clip : public nn::Module {
   bool trains_image() const { return visual_ && image_trained_; }
   bool trains_text() const;
 
-  /// Computes, and keeps its parameters, as that says. The temperature stays f32: in bf16 no step
-  /// of training would move it. Throws Error if a value is beyond the largest of its 16-bit type.
+  /// Computes, and keeps its parameters, as that says. The temperature and the bias of logits stay
+  /// f32: in bf16 no step of training would move them. Throws Error if a value is beyond the
+  /// largest of its 16-bit type.
   void use(const PrecisionConfig&);
   const PrecisionConfig& precision() const { return precision_; }
 
@@ -56,7 +62,7 @@ class Clip : public nn::Module {
   bool image_trained_ = true;
   nn::ImageTower* visual_;  // null: not there
   nn::TextTower* text_;     // likewise
-  Tensor logit_scale_;
+  Tensor logit_scale_, logit_bias_;
 };
 
 }  // namespace diptych

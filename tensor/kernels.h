@@ -75,6 +75,13 @@ struct Epilogue {
   Tensor row_sums = {};
 };
 
+/// ln Σ eˣ over each of n lines of a matrix that comes a tile at a time (Milakov and Gimelshein,
+/// 2018): the largest x so far and Σ e^(x - most), (n) each. Before the first tile -∞ and 0; then
+///   most ← max(most, max x),  total ← total e^(most before - most) + Σ e^(x - most)
+struct LogSums {
+  Tensor most, total;
+};
+
 /// How a convolution's window moves: `stride` pixels at a time over a picture with `padding` zeros
 /// on every side. An axis of n pixels under a kernel of k has (n + 2 padding - k) / stride + 1
 /// places.
@@ -152,6 +159,22 @@ DIPTYCH_KERNEL(cross_entropy, const Tensor& logits, const Tensor& target, Tensor
 /// Of the mean loss: g / N (softmax(logits) - onehot(target)); g () of acc_t
 DIPTYCH_KERNEL(cross_entropy_grad, const Tensor& logits, const Tensor& lse, const Tensor& target,
                const Tensor& g, Tensor& dlogits)
+
+// Losses of all pairs, one tile x (M, N) of the logits at a time, f32 or f64 like all floats here;
+// labels i64 (M) and (N): a pair is right if its row and its column have the same
+/// The tile joins the sums of its rows and of its columns; right (M) += Σ x over right pairs
+DIPTYCH_KERNEL(contrastive, const Tensor& x, const Tensor& row_label, const Tensor& column_label,
+               const LogSums& rows, const LogSums& columns, Tensor& right)
+/// x ← e^(x - row_lse) + e^(x - column_lse) - 2 weight of the row where a pair is right;
+/// weight, row_lse (M), column_lse (N)
+DIPTYCH_KERNEL(contrastive_grad, const Tensor& row_lse, const Tensor& column_lse,
+               const Tensor& row_label, const Tensor& column_label, const Tensor& weight, Tensor& x)
+/// loss (M) += Σ -ln σ(y x) over the row's pairs; y = 1 where a pair is right, else -1
+DIPTYCH_KERNEL(contrastive_sigmoid, const Tensor& x, const Tensor& row_label,
+               const Tensor& column_label, Tensor& loss)
+/// x ← -y σ(-y x)
+DIPTYCH_KERNEL(contrastive_sigmoid_grad, const Tensor& row_label, const Tensor& column_label,
+               Tensor& x)
 
 // Batch normalisation of the columns of x (N, D); mean and biased variance of a column, weight,
 // bias and their gradients (D) of acc_t

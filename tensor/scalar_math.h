@@ -87,4 +87,17 @@ DIPTYCH_HD T sigmoid(T x) {
   return T(1) / (T(1) + exp(-x));
 }
 
+/// ln(1 + eˣ), 0 from below at -∞ and x from above at ∞, without overflow: max(x, 0) + ln(1 + u)
+/// with u = e^-|x| ≤ 1. ln(1 + u) = 2 artanh z, z = u / (2 + u) ≤ 1/3, by its series, of which the
+/// terms left out are less than half an ulp.
+template <class T>
+DIPTYCH_HD T softplus(T x) {
+  constexpr int kTerms = sizeof(T) == 4 ? 7 : 16;
+  const T u = exp(-std::fabs(x)), z = u / (T(2) + u), square = z * z;
+  T series = T(1) / T(2 * kTerms + 1);
+  for (int k = kTerms - 1; k >= 0; --k) series = series * square + T(1) / T(2 * k + 1);
+  const T positive = x > T(0) ? x : T(0);
+  return x != x ? x : positive + T(2) * z * series;
+}
+
 }  // namespace diptych::scalar

@@ -154,6 +154,19 @@ decltype(auto) visit_float(DType t, F&& f) {
   }
 }
 
+/// Calls f(Type<T>{}) with float or double; throws Error for other dtypes.
+template <class F>
+decltype(auto) visit_wide(DType t, F&& f) {
+  switch (t) {
+    case DType::f32:
+      return f(Type<float>{});
+    case DType::f64:
+      return f(Type<double>{});
+    default:
+      fail("expected an f32 or f64 tensor, got ", t);
+  }
+}
+
 /// Calls f(Type<T>{}) with the C++ type of any dtype.
 template <class F>
 decltype(auto) visit_all(DType t, F&& f) {

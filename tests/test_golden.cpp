@@ -42,7 +42,7 @@ struct Golden {
     return *tensor;
   }
   Tensor pixels() const { return get("pixels").to(DType::f32).to(device); }
-  Tensor loss() const { return contrastive_loss(*loaded.model, pixels(), captions); }
+  Tensor loss() const { return model_loss(*loaded.model, pixels(), captions); }
 };
 
 /// Calls f(model's name, device) for each model on each device.

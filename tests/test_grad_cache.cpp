@@ -110,6 +110,26 @@ void check_parts_in_f64(const ModelConfig& config, const std::function<void(Clip
 
 }  // namespace
 
+TEST_CASE("grad cache: the losses of parts, added up, are another loss") {
+  Clip model(two_blocks());
+  begun(model).to(DType::f64);
+  const Gradients whole = gradients(model, {});
+  const RandomPairs pairs = random_pairs(model.config(), kPairs, 1);
+  for (const auto& [begin, end] : {std::pair<int64_t, int64_t>{0, 6}, {6, kPairs}}) {
+    const std::vector<int64_t>& ends = pairs.captions.layout.ends();
+    const Captions some{pairs.captions.tokens.slice(0, ends[static_cast<size_t>(begin)],
+                                                    ends[static_cast<size_t>(end)]),
+                        pairs.captions.layout.slice(begin, end)};
+    const double share = static_cast<double>(end - begin) / kPairs;
+    accumulate_gradients(model, pairs.pixels.slice(0, begin, end).to(DType::f64), some,
+                         {.loss_scale = share});
+  }
+  Gradients parts;
+  for (const auto& entry : model.named_parameters())
+    parts.of[entry.name] = grad(entry.tensor).to_vector<double>();
+  CHECK(mean_distance(whole, parts) > 0.05);
+}
+
 // In f64, where what is wrong cannot hide behind rounding.
 TEST_CASE("grad cache: gradients in parts are those of the batch; the temperature's too") {
   check_parts_in_f64(two_blocks());

@@ -21,7 +21,7 @@ namespace {
 
 Tensor step(const Clip& model) {
   const int64_t R = model.config().image_size(), C = model.config().channels();
-  return contrastive_loss(model, randn({2, C, R, R}, {5, 0}), pack({{1, 2, 3}, {1, 4}}));
+  return model_loss(model, randn({2, C, R, R}, {5, 0}), pack({{1, 2, 3}, {1, 4}}));
 }
 
 // What each leaf's hook saw in one step.

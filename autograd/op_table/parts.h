@@ -18,6 +18,7 @@ std::vector<OpCase> softmax_rows();
 std::vector<OpCase> norm_rows();
 std::vector<OpCase> batch_norm_rows();
 std::vector<OpCase> loss_rows();
+std::vector<OpCase> contrastive_rows();
 std::vector<OpCase> index_rows();
 std::vector<OpCase> random_rows();
 std::vector<OpCase> conv_rows();

@@ -152,8 +152,9 @@ const std::vector<OpCase>& op_table() {
     for (const auto& part :
          {table::elementwise_rows, table::expression_rows, table::shape_rows, table::join_rows,
           table::reduce_rows, table::matmul_rows, table::softmax_rows, table::norm_rows,
-          table::batch_norm_rows, table::loss_rows, table::index_rows, table::random_rows,
-          table::conv_rows, table::pool_rows, table::attention_rows, table::checkpoint_rows}) {
+          table::batch_norm_rows, table::loss_rows, table::contrastive_rows, table::index_rows,
+          table::random_rows, table::conv_rows, table::pool_rows, table::attention_rows,
+          table::checkpoint_rows}) {
       table::append(all, part());
     }
     return all;

@@ -3,7 +3,6 @@
 #include "clip/cli/bench.h"
 
 #include <fmt/core.h>
-#include <sys/resource.h>
 
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -34,12 +33,6 @@ struct Flags : DeviceFlag {
   StepFlags step;
   bool json = false;
 };
-
-int64_t peak_rss_mib() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return usage.ru_maxrss >> 10;
-}
 
 struct Pairs {
   Pictures pictures;
@@ -81,7 +74,7 @@ void infer(const Clip& model, const Tensor& pixels, const Captions& captions,
   } else if (part == "text") {
     model.encode_text(captions);
   } else {
-    contrastive_loss(model, pixels, captions);
+    model_loss(model, pixels, captions);
   }
 }
 

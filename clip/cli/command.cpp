@@ -2,6 +2,7 @@
 #include "clip/cli/command.h"
 
 #include <fmt/core.h>
+#include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
 #include <charconv>
@@ -115,6 +116,12 @@ struct NumberIn<std::optional<T>> {
 };
 
 }  // namespace
+
+int64_t peak_rss_mib() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_maxrss >> 10;
+}
 
 template <class T>
 Command& Command::option(const std::string& name, T& value, const std::string& help,

@@ -41,6 +41,9 @@ struct Bounds {
 };
 inline constexpr Bounds kAtLeastOne{1, 1e15}, kNotNegative{0, 1e15}, kFraction{0, 1};
 
+/// The most memory that this process has had so far.
+int64_t peak_rss_mib();
+
 /// The character between the fields of a table: itself, or \\t for a tab. Throws UsageError
 /// otherwise.
 char separator_from(const std::string& flag);
@@ -161,5 +164,6 @@ void add_bench(Commands&);
 void add_info(Commands&);
 void add_convert(Commands&);
 void add_round(Commands&);
+void add_loss(Commands&);
 
 }  // namespace diptych::cli

@@ -89,7 +89,7 @@ int run_command(int argc, char** argv) {
   Commands commands(app);
   for (const auto add :
        {add_train, add_curves, add_classify, add_embed, add_eval, add_step, add_tokenize,
-        add_preprocess, add_gradcheck, add_bench, add_info, add_convert, add_round}) {
+        add_preprocess, add_gradcheck, add_bench, add_info, add_convert, add_round, add_loss}) {
     add(commands);
   }
   std::vector<std::string> words(argv + 1, argv + argc);

@@ -5,11 +5,13 @@
 #include <fmt/core.h>
 
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "clip/cli/command.h"
 #include "clip/console.h"
 #include "clip/eval/zero_shot.h"
 #include "clip/loss.h"
+#include "clip/weights/logit_bias.h"
 #include "data/text/captions.h"
 #include "tensor/io/npy.h"
 #include "tensor/io/safetensors.h"
@@ -22,11 +24,25 @@ struct Flags : ModelFlags {
   bool json = false;
   LockFlags locks;
   StepFlags step;
+  std::string loss;
+  std::optional<double> logit_bias;
 };
+
+// The model made for the loss that is asked for, with its own bias unless another is given.
+void choose_loss(const Flags& flags, LoadedModel& loaded) {
+  const Tensor own = loaded.model->logit_bias();
+  const bool sigmoid = flags.loss.empty() ? own.defined() : flags.loss == "sigmoid";
+  check_usage(sigmoid || !flags.logit_bias, "step: --logit-bias is of --loss sigmoid");
+  if (sigmoid == own.defined() && !flags.logit_bias) return;
+  std::optional<double> bias;
+  if (sigmoid) bias = flags.logit_bias.value_or(kFirstLogitBias);
+  loaded.model = with_logit_bias(*loaded.model, bias);
+}
 
 int run(const Flags& flags) {
   flags.locks.check();
-  const LoadedModel loaded = flags.open();
+  LoadedModel loaded = flags.open();
+  choose_loss(flags, loaded);
   const Clip& model = *loaded.model;
   loaded.model->train();
   flags.locks.apply(*loaded.model);
@@ -67,6 +83,10 @@ void declare(Command command, Flags& flags) {
       .required("--dump", flags.dump, ".safetensors file to write")
       .locks(flags.locks)
       .accumulation(flags.step)
+      .choice("--loss", flags.loss, "softmax or sigmoid (default: what the model was made for)",
+              {"softmax", "sigmoid"})
+      .option("--logit-bias", flags.logit_bias,
+              "with sigmoid (default: the model's, or -10 if it has none)")
       .json(flags.json)
       .threads();
 }

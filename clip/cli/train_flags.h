@@ -16,7 +16,9 @@ struct TrainFlags : DeviceFlag {
   ModelFlags source;  ///< --pretrained, and what its file leaves open
   std::string on_nan = diptych::name(OnNan::stop), report_to = "none";
   std::string preset, model, train_data, val_data, logs = "./logs", name, resume, separator = "\t";
-  std::string training_crop;         ///< empty: the model's
+  std::string training_crop;  ///< empty: the model's
+  std::string loss;           ///< empty: that of the model
+  std::string positives = diptych::name(Positives::none);
   std::vector<std::string> changes;  ///< of the architecture, "key=value"
   PairOptions columns;
   ImageLimits limits;

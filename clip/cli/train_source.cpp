@@ -7,6 +7,7 @@
 
 #include "clip/console.h"
 #include "clip/weights/check.h"
+#include "clip/weights/logit_bias.h"
 #include "clip/weights/model_spec.h"
 #include "clip/weights/run_folder.h"
 #include "clip/weights/vocabulary.h"
@@ -38,6 +39,7 @@ void check_architecture(const TrainFlags& f, const Clip& found) {
   if (f.model.empty()) return;
   ModelConfig wanted = model_from(f.model, f.changes);
   wanted.text.vocab_size = found.config().text.vocab_size;  // that of the words it learned
+  wanted.logit_bias = found.config().logit_bias;            // choose_loss() sees to that
   try {
     check_sizes(wanted, found.state_dict());
   } catch (const Error& error) {
@@ -57,6 +59,18 @@ void take(LoadedModel loaded, TrainSource& source) {
   source.weights = loaded.model->state_dict();
   source.pretrained = fingerprint_of(source.weights);
   source.tokenizer = std::move(loaded.tokenizer);
+}
+
+// Weights for the other loss get its bias, or lose it; which is told.
+void choose_loss(const TrainFlags& f, TrainSource& source) {
+  const bool sigmoid = f.loss.empty() ? source.config.logit_bias : f.loss == "sigmoid";
+  if (sigmoid == source.config.logit_bias) return;
+  source.config.logit_bias = sigmoid;
+  if (source.weights.empty()) return;
+  set_logit_bias(source.weights, sigmoid ? std::optional(kFirstLogitBias) : std::nullopt);
+  tell(fmt::format("the weights were made for the other loss: {}\n",
+                   sigmoid ? fmt::format("a bias of {} joins them", kFirstLogitBias)
+                           : "their bias is left out"));
 }
 
 // What the checkpoint was begun with is what its run tells, and flags about it must be the run's.
@@ -112,6 +126,7 @@ TrainSource open_source(const TrainFlags& f, const std::optional<RunParams>& so_
     check_architecture(f, *loaded.model);
     take(std::move(loaded), source);
   }
+  choose_loss(f, source);
   if (!f.training_crop.empty())
     source.config.preprocess.training_crop = training_crop_from(f.training_crop);
   return source;

@@ -83,7 +83,7 @@ StepValues grad_cached(const Clip& model, const Pictures& pictures, const Captio
                text = text_features(model, captions, chunk);
   if (model.trains_image()) track(image);
   if (model.trains_text()) track(text);
-  const Tensor loss = step_loss(image, text, model, captions);
+  const Tensor loss = model_loss(model, image, text, options.loss);
   backward(loss, full({}, options.loss_scale, loss.dtype(), loss.device()));
   if (model.trains_image()) replay(taken(image), chunk, encode_images(model, pictures));
   if (model.trains_text()) replay(taken(text), chunk, encode_texts(model, captions));

@@ -68,7 +68,8 @@ void Trainer::restore_statistics(const std::vector<Tensor>& before) {
 // The parameters are those that the batch met, so it goes wrong in the same place again.
 void Trainer::give_up(const QueuedStep& step, const StepRecord& record) {
   model_.zero_grad();
-  const std::string why = diagnosis(model_, [&] { accumulate(step.batch, step.record.step - 1); });
+  const std::string why =
+      diagnosis(model_, [&] { accumulate(step.batch, step.label, step.record.step - 1); });
   fail("train: ", numbers_of(record), why, samples_of(step.batch, dataset_),
        "; no step was taken. A lower --lr, a longer --warmup or --grad-clip-norm 1 may help; "
        "--on-nan skip or rollback would go on");

@@ -34,7 +34,7 @@ int64_t layer_of(std::string_view name, int64_t last) {
 }  // namespace
 
 TowerPlace place_of(const std::string& name, const ModelConfig& c) {
-  if (name == "logit_scale") return {TowerPlace::Tower::neither, 0, 0};
+  if (name == "logit_scale" || name == "logit_bias") return {TowerPlace::Tower::neither, 0, 0};
   const std::string_view all = name;
   const bool image = all.starts_with(kVisual);
   if (image && c.resnet()) return in_resnet(all.substr(kVisual.size()));

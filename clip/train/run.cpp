@@ -85,7 +85,8 @@ bool Trainer::validation_is_due(bool last) const {
 
 ValidationResult Trainer::validated(Signals& signals) {
   const OfTheAverage average(ema_);
-  ValidationOptions options{config_.batch_size, config_.workers, config_.max_bad_fraction};
+  ValidationOptions options{config_.batch_size, config_.workers, config_.max_bad_fraction,
+                            config_.positives};
   options.chunk = chunk_size(config_.batch_size, config_.accum_freq);
   options.progress = [&](int64_t done) {
     log_.show_progress(state_.step, config_.max_steps,

@@ -59,8 +59,10 @@ std::string to_line(const StepRecord& r) {
       "{:.3f} | scale "
       "{:.2f} | {:.0f} pairs/s | data wait {:.1f} % | ETA {}",
       r.step, r.steps, r.epoch, r.samples, r.loss,
-      r.step == 1 ? fmt::format(" (ln B = {:.4f})", r.chance_loss) : "", r.mean_loss, r.lr,
-      r.grad_norm, r.logit_scale, r.pairs_per_second, 100 * r.data_wait, duration(r.eta_seconds));
+      r.step == 1 ? fmt::format(" ({} {:.4f})", r.sigmoid ? "chance" : "ln B =", r.chance_loss)
+                  : "",
+      r.mean_loss, r.lr, r.grad_norm, r.logit_scale, r.pairs_per_second, 100 * r.data_wait,
+      duration(r.eta_seconds));
   if (r.bad_samples) text += fmt::format(" | {} bad", r.bad_samples);
   if (r.loss_scale > 0) text += fmt::format(" | loss scale {:.0f}", r.loss_scale);
   if (r.skipped) text += fmt::format(" | {} skipped", r.skipped);

@@ -20,7 +20,8 @@ struct StepRecord {
   double loss = 0;
   double mean_loss = 0;    ///< over the steps since the last line
   double loss_floor = 0;   ///< see loss_floor(); 0 if every caption is another
-  double chance_loss = 0;  ///< ln B: the loss of a model that knows nothing
+  double chance_loss = 0;  ///< ln B, or of sigmoid: what a model has that knows nothing
+  bool sigmoid = false;    ///< which loss it is
   double lr = 0, grad_norm = 0,
          logit_scale = 0;  ///< logit_scale as the factor, exp of the parameter
   double pairs_per_second = 0;

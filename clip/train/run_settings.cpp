@@ -73,13 +73,15 @@ void sort(const TuningConfig& config, Sorted& out) {
 }
 
 void sort(const TrainConfig& config, Sorted& out) {
-  const auto& [batch_size, accum_freq, grad_checkpointing, epochs, max_steps, lr, warmup, schedule,
-               optimizer_name, optimizer, tuning, precision, grad_clip_norm, dropout, patch_dropout,
-               ema_decay, device, seed, workers, log_every, save_every, val_every, keep, on_nan,
-               max_bad_fraction, left_out] = config;
+  const auto& [batch_size, accum_freq, grad_checkpointing, positives, loss_tile, epochs, max_steps,
+               lr, warmup, schedule, optimizer_name, optimizer, tuning, precision, grad_clip_norm,
+               dropout, patch_dropout, ema_decay, device, seed, workers, log_every, save_every,
+               val_every, keep, on_nan, max_bad_fraction, left_out] = config;
   out.fixed["batch_size"] = batch_size;
   out.fixed["accum_freq"] = accum_freq;  // sums are of other numbers
   out.free["grad_checkpointing"] = grad_checkpointing;
+  out.fixed["positives"] = name(positives);
+  out.fixed["loss_tile"] = loss_tile;
   out.fixed["epochs"] = epochs;
   out.fixed["max_steps"] = max_steps;
   out.fixed["lr"] = lr;
@@ -138,6 +140,8 @@ Json defaults_of_later() {
   out.fixed["optimizer"] = TrainConfig{}.optimizer_name;
   out.fixed["momentum"] = nn::OptimizerConfig{}.momentum;
   out.fixed["accum_freq"] = TrainConfig{}.accum_freq;
+  out.fixed["positives"] = name(TrainConfig{}.positives);
+  out.fixed["loss_tile"] = TrainConfig{}.loss_tile;
   out.fixed["dropout"] = out.fixed["patch_dropout"] = out.fixed["ema_decay"] = 0.0;
   return out.fixed;
 }

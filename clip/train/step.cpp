@@ -1,7 +1,6 @@
 // clip/train/step.cpp — forward, loss, backward.
 #include "clip/train/step.h"
 
-#include "clip/loss.h"
 #include "clip/train/grad_cache.h"
 #include "data/image/transform.h"
 
@@ -13,10 +12,6 @@ Tensor Pictures::part(int64_t begin, int64_t end) const {
   return table_.defined() ? normalized(some, table_) : some;
 }
 
-Tensor step_loss(const Tensor& image, const Tensor& text, const Clip& model, const Captions&) {
-  return contrastive_loss(image, text, model.logit_scale());
-}
-
 StepValues forward_backward(const Clip& model, const Pictures& pictures, const Captions& captions,
                             const StepOptions& options) {
   const int64_t B = pictures.count();
@@ -25,7 +20,7 @@ StepValues forward_backward(const Clip& model, const Pictures& pictures, const C
         " parts; choose an --accum-freq from 1 to ", B);
   if (options.accum_freq > 1) return grad_cached(model, pictures, captions, options);
   const Tensor image = model.encode_image(pictures.part(0, B)), text = model.encode_text(captions);
-  const Tensor loss = step_loss(image, text, model, captions);
+  const Tensor loss = model_loss(model, image, text, options.loss);
   backward(loss, full({}, options.loss_scale, loss.dtype(), loss.device()));
   return {loss.detach(), image.detach(), text.detach()};
 }

@@ -1,7 +1,7 @@
 // clip/train/step.h — one batch, forward and backward.
 #pragma once
 
-#include "clip/model.h"
+#include "clip/loss.h"
 #include "nn/optimizers.h"
 
 namespace diptych {
@@ -23,8 +23,9 @@ class Pictures {
 
 struct StepOptions {
   double loss_scale = 1;  ///< gradients are those of loss_scale times the loss
-  int64_t accum_freq =
-      1;  ///< K, 1 … B: the towers work on a K-th of the batch: clip/train/grad_cache.h
+  /// K, 1 … B: the towers work on a K-th of the batch: clip/train/grad_cache.h
+  int64_t accum_freq = 1;
+  LossOptions loss = {};  ///< of the whole batch
 };
 
 /// What a step makes on its way, without a history.
@@ -39,9 +40,6 @@ struct StepValues {
 StepValues forward_backward(const Clip&, const Pictures&, const Captions&, const StepOptions& = {});
 /// The loss of that.
 Tensor accumulate_gradients(const Clip&, const Pictures&, const Captions&, const StepOptions& = {});
-
-/// The loss of a step, from features (B, E) of the whole batch → (), with a history.
-Tensor step_loss(const Tensor& image, const Tensor& text, const Clip&, const Captions&);
 
 /// The optimizer's configuration, with moments kept and parameters rounded as the precision says.
 nn::OptimizerConfig optimizer_config(nn::OptimizerConfig, const PrecisionConfig&, uint64_t seed);

@@ -5,7 +5,6 @@
 
 #include <cmath>
 
-#include "clip/loss.h"
 #include "clip/train/step.h"
 #include "nn/schedule.h"
 
@@ -32,9 +31,11 @@ Tensor joined(const std::vector<Tensor>& numbers) {
 
 // What somebody may wonder about who compares the first loss with ln B.
 std::string first_loss_note(const StepRecord& r) {
-  std::string text = fmt::format("ln B = {:.4f}: all {} pairs equally likely", r.chance_loss,
-                                 std::llround(std::exp(r.chance_loss)));
-  if (r.loss > r.chance_loss)
+  std::string text = r.sigmoid
+                         ? fmt::format("chance {:.4f}: all logits alike, at best", r.chance_loss)
+                         : fmt::format("ln B = {:.4f}: all {} pairs equally likely", r.chance_loss,
+                                       std::llround(std::exp(r.chance_loss)));
+  if (r.loss > r.chance_loss && !r.sigmoid)
     text +=
         fmt::format("; chance cosines, times {:.1f}, add half their variance to it", r.logit_scale);
   if (r.loss_floor > 0)
@@ -128,20 +129,23 @@ void Trainer::restore_state(const Checkpoint& checkpoint) {
 }
 
 // `step` counts from 0: what is left out is a function of it.
-Tensor Trainer::accumulate(const Batch& batch, int64_t step) {
+Tensor Trainer::accumulate(const Batch& batch, const Tensor& label, int64_t step) {
   if (config_.dropout > 0 || config_.patch_dropout > 0)
     model_.set_dropping(config_.dropout, config_.patch_dropout, config_.seed, step);
   return accumulate_gradients(model_, {batch.pixels, pixel_table_}, batch.captions,
-                              {loss_scale(), config_.accum_freq});
+                              {loss_scale(), config_.accum_freq, {label, config_.loss_tile}});
 }
 
 QueuedStep Trainer::queue_step(Batch batch) {
   batch.pixels = batch.pixels.to(model_.device());
-  const double floor = is_logged(state_.step + 1) ? loss_floor(batch.captions) : 0;
+  const Tensor label = positive_labels(config_.positives, batch, dataset_);
+  const LossBounds bounds = is_logged(state_.step + 1)
+                                ? loss_bounds(batch.captions, label, model_.logit_bias().defined())
+                                : LossBounds{};
   const double lr = nn::rate_at(schedule(), config_.lr, state_.step);
   batch.captions = batch.captions.to(model_.device());
   std::vector<Tensor> before = statistics();
-  const Tensor loss = accumulate(batch, state_.step);
+  const Tensor loss = accumulate(batch, label, state_.step);
   const Tensor squares = nn::grad_squares(model_);
   optimizer_->step(lr, spoiled(squares, loss), config_.grad_clip_norm, loss_scale());
   model_.zero_grad();
@@ -149,7 +153,7 @@ QueuedStep Trainer::queue_step(Batch batch) {
   ++state_.step;
   if (!waits_for_each_step()) average();
   state_.samples += pairs;
-  return {std::move(batch), record_of(pairs, lr, floor),
+  return {std::move(batch), label, record_of(lr, bounds),
           HostCopy(joined({loss, squares, model_.logit_scale(), optimizer_->vanished()})),
           std::move(before)};
 }
@@ -186,15 +190,16 @@ bool Trainer::is_logged(int64_t step) const {
 }
 
 // Of the step just queued, as things stand now. Rates are of the time since the last logged step.
-StepRecord Trainer::record_of(int64_t batch_pairs, double lr, double floor) {
+StepRecord Trainer::record_of(double lr, const LossBounds& bounds) {
   const double time = seconds_now(), span = time - window_.since;
   StepRecord r;
   r.step = state_.step;
   r.steps = config_.max_steps;
   r.epoch = state_.epoch + 1;
   r.samples = state_.samples;
-  r.chance_loss = std::log(static_cast<double>(batch_pairs));
-  r.loss_floor = floor;
+  r.sigmoid = model_.logit_bias().defined();
+  r.chance_loss = bounds.chance;
+  r.loss_floor = bounds.floor;
   r.lr = lr;
   r.pairs_per_second = static_cast<double>(state_.samples - window_.samples) / span;
   r.data_wait = (loader_.wait_seconds() - window_.waited) / span;

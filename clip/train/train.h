@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "clip/loss.h"
 #include "clip/memory.h"
 #include "clip/train/checkpoint.h"
 #include "clip/train/places.h"
@@ -36,6 +37,8 @@ struct TrainConfig {
   int64_t batch_size = 64;
   int64_t accum_freq = 1;           ///< parts that towers see a batch in: clip/train/grad_cache.h
   bool grad_checkpointing = false;  ///< blocks are computed again in the backward pass
+  Positives positives = Positives::none;  ///< which pairs of a batch are right for each other
+  int64_t loss_tile = 0;                  ///< see LossOptions
   int64_t epochs = 32;
   int64_t max_steps = 0;  ///< 0: as many as the epochs have
   double lr = 5e-4;
@@ -74,6 +77,7 @@ void check_fits(const ModelConfig&, const TrainConfig&, int64_t limit);
 /// A step that is queued, and what it will tell. Its batch is kept until that is known.
 struct QueuedStep {
   Batch batch;
+  Tensor label;       ///< of pairs that are right for each other: see LossOptions
   StepRecord record;  ///< complete but for loss, norm, temperature and moments
   HostCopy numbers;   ///< f64 (4): loss, Σ g², ln of the temperature after the step, moments lost
   std::vector<Tensor> statistics = {};  ///< of batch norms, before it; if it may be passed over
@@ -131,11 +135,11 @@ class Trainer {
   std::vector<Tensor> statistics() const;
   void restore_statistics(const std::vector<Tensor>& before);
   void account_for(const Batch&);
-  StepRecord record_of(int64_t batch_pairs, double lr, double loss_floor);
+  StepRecord record_of(double lr, const LossBounds&);
   bool is_logged(int64_t step) const;
   double loss_scale() const;
   nn::Schedule schedule() const;
-  Tensor accumulate(const Batch&, int64_t step);
+  Tensor accumulate(const Batch&, const Tensor& label, int64_t step);
   void save();
   bool try_save();
   void end_epoch(Signals&, bool last);

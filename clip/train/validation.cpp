@@ -3,7 +3,6 @@
 
 #include "clip/eval/encode.h"
 #include "clip/eval/zero_shot.h"
-#include "clip/loss.h"
 #include "clip/train/grad_cache.h"
 #include "data/loader.h"
 
@@ -41,16 +40,17 @@ struct Pass {
   int64_t truncated = 0;
 };
 
-void add_pairs(const Clip& model, const Batch& batch, const Tensor& image, int64_t chunk,
-               Pass& pass) {
+void add_pairs(const Clip& model, const Batch& batch, const Tensor& label, const Tensor& image,
+               int64_t chunk, Pass& pass) {
   const Tensor text = text_features(model, batch.captions.to(model.device()), chunk);
   const auto B = static_cast<double>(batch.indices.size());
-  pass.loss += B * contrastive_loss(image, text, model.logit_scale()).item();
+  pass.loss += B * model_loss(model, image, text, {label}).item();
   pass.texts.push_back(l2_normalize(text).to(Device::cpu));
   pass.truncated += batch.truncated;
 }
 
-Pass encode_all(const Clip& model, Loader& loader, bool captions, const ValidationOptions& o) {
+Pass encode_all(const Clip& model, Loader& loader, const ValidationData& data,
+                const ValidationOptions& o) {
   const int64_t chunk = o.chunk > 0 ? o.chunk : o.batch_size;
   const Tensor table = pixel_table(model.config().preprocess).to(model.device());
   Pass pass;
@@ -60,7 +60,9 @@ Pass encode_all(const Clip& model, Loader& loader, bool captions, const Validati
     if (batch->indices.empty()) continue;
     const Tensor image = image_features(model, {batch->pixels.to(model.device()), table}, chunk);
     check_finite(image, "validation: the feature of picture");
-    if (captions) add_pairs(model, *batch, image, chunk, pass);
+    if (data.has_captions)
+      add_pairs(model, *batch, positive_labels(o.positives, *batch, *data.dataset), image, chunk,
+                pass);
     pass.images.push_back(l2_normalize(image).to(Device::cpu));
     if (o.progress) o.progress(static_cast<int64_t>(pass.labels.size() + batch->labels.size()));
     pass.labels.insert(pass.labels.end(), batch->labels.begin(), batch->labels.end());
@@ -92,7 +94,7 @@ ValidationResult validate(Clip& model, const Tokenizer& words, const ValidationD
   const NoGrad no_grad;
   const Evaluating evaluating(model);
   Loader loader(*data.dataset, words, loader_options(model, options));
-  const Pass pass = encode_all(model, loader, data.has_captions, options);
+  const Pass pass = encode_all(model, loader, data, options);
   check_left_out(data, pass, options.max_bad_fraction);
   const Tensor images = cat(pass.images, 0);
   ValidationResult result;

@@ -10,6 +10,7 @@
 #include "clip/data_source.h"
 #include "clip/eval/accuracy.h"
 #include "clip/eval/retrieval.h"
+#include "clip/loss.h"
 #include "clip/model.h"
 #include "data/text/tokenizer.h"
 
@@ -65,7 +66,8 @@ struct ValidationOptions {
   int64_t batch_size = 64;  ///< pairs that the loss sees at once: that of training
   int workers = 1;
   double max_bad_fraction = 0.01;
-  int64_t chunk = 0;  ///< pairs that the towers see at once; 0: the batch
+  Positives positives = Positives::none;  ///< of the loss: that of training
+  int64_t chunk = 0;                      ///< pairs that the towers see at once; 0: the batch
   std::function<void(int64_t done)> progress = {};  ///< told how many pictures are encoded
 };
 

@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "clip/model.h"
 #include "clip/weights/vocabulary.h"
 
 namespace diptych {
@@ -131,6 +132,7 @@ std::string open_clip_config(const ModelConfig& c) {
       {"vision_cfg",
        std::visit([&c](const auto& v) { return open_clip_vision(v, c.image_size()); }, c.vision)},
       {"text_cfg", open_clip_text(c.text)}};
+  if (c.logit_bias) model["init_logit_bias"] = kFirstLogitBias;
   if (!c.foreign_tokenizer.empty()) model["text_cfg"]["hf_tokenizer_name"] = c.foreign_tokenizer;
   return Json{{"model_cfg", model}, {"preprocess_cfg", open_clip_pixels(c.preprocess)}}.dump(2) +
          '\n';
@@ -138,6 +140,7 @@ std::string open_clip_config(const ModelConfig& c) {
 
 std::string hugging_face_config(const ModelConfig& c, const Tokenizer* tokenizer) {
   need(c.text.type != nn::TextType::cbow, kTheirs, "a bag of words as text tower");
+  need(!c.logit_bias, kTheirs, "the bias of a sigmoid loss");
   const nn::VitConfig& v = hugging_face_vit(c);
   const int64_t end = end_of_text(c.text, tokenizer);
   Json words = hugging_face_tower("clip_text_model", c.text.transformer, c.embed_dim);

@@ -207,6 +207,8 @@ InferredConfig infer_config(const std::vector<NamedTensor>& tensors) {
   }
   c.embed_dim = infer_embedding(shapes, c);
   if (c.has_image()) infer_vision(shapes, c);
+  c.logit_bias = std::any_of(tensors.begin(), tensors.end(),
+                             [](const NamedTensor& x) { return x.name == "logit_bias"; });
   return {c, describe(c)};
 }
 

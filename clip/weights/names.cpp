@@ -160,7 +160,7 @@ std::vector<NamedTensor> with_openai_names(const std::vector<NamedTensor>& tenso
     const std::optional<std::string> name = prefixes.strip(t.name);
     if (!name || !is_weight(*name)) continue;
     hugging_face = hugging_face || is_hugging_face(*name);
-    const bool scalar = *name == "logit_scale" && t.tensor.numel() == 1;
+    const bool scalar = (*name == "logit_scale" || *name == "logit_bias") && t.tensor.numel() == 1;
     kept.push_back({*name, scalar ? t.tensor.contiguous().view({}) : t.tensor});
   }
   return hugging_face ? from_hugging_face(kept) : kept;

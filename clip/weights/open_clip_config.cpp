@@ -123,7 +123,10 @@ std::vector<ConfigKey> model_keys() {
        }},
       {"model_cfg.custom_text", harmless, "false", "names of tensors, which tell by themselves"},
       {"model_cfg.init_logit_scale", harmless, "null", "where training starts"},
-      {"model_cfg.init_logit_bias", refused, "null", "the bias of a sigmoid loss"},
+      {"model_cfg.init_logit_bias", supported, "null", "the bias of a sigmoid loss",
+       [](const ConfigValue& v, ModelConfig& c) {
+         if (!v.is_null() && !c.logit_bias) v.refuse("the tensors have none");
+       }},
       {"model_cfg.nonscalar_logit_scale", harmless, "false", "shape of one number"},
       {"model_cfg.cast_dtype", harmless, "null", "the tensors have their own types"},
       {"model_cfg.output_dict", harmless, "false", "how Python gets the features"},
