@@ -118,6 +118,12 @@ TEST_CASE("cli: loss refuses what is no pair of features in one sentence") {
   save_npy(files.dir / "t.npy", zeros({4, 6}, DType::f64));
   refused("", "t.npy': row 0 has length zero");
   Tensor x = randn({4, 6}, {3, 1}, DType::f64);
+  for (const double size : {1e-13, 1e18}) {
+    x.slice(0, 1, 2).fill_(size);
+    save_npy(files.dir / "t.npy", x);
+    refused("", "t.npy': the largest value of row 1 is 1e");
+  }
+  x.slice(0, 1, 2).fill_(1);
   x.slice(0, 2, 3).fill_(NAN);
   save_npy(files.dir / "t.npy", x);
   refused("", "t.npy': row 2 contains NaN or infinity");

@@ -28,11 +28,15 @@ struct Flags : DeviceFlag {
   bool sigmoid() const { return kind == "sigmoid"; }
 };
 
-/// Throws Error naming the first row of length zero, which has no direction.
+/// Throws Error naming the first row of length zero, which has no direction, or of one that
+/// l2_normalize() cannot square.
 void check_lengths(const Tensor& rows, const std::string& path) {
   const std::vector<double> most = max(abs(rows), 1).to_vector<double>();
-  for (size_t i = 0; i < most.size(); ++i)
+  for (size_t i = 0; i < most.size(); ++i) {
     check(most[i] > 0, "loss: '", path, "': row ", i, " has length zero, so it has no direction");
+    check(most[i] > 1e-12 && most[i] < 1e17, "loss: '", path, "': the largest value of row ", i,
+          " is ", most[i], ", and squares of less than 1e-12 or more than 1e17 are lost; scale it");
+  }
 }
 
 Tensor load_features(const std::string& path) {
@@ -67,10 +71,11 @@ void check_fit(const Flags& f, const Operands& in) {
 
 /// Of features and gradients, twice each, and a tile with its rows.
 void check_memory(const Flags& f, const Tensor& x) {
-  const double N = static_cast<double>(x.dim(0)), D = static_cast<double>(x.dim(1));
-  const double T = std::min(static_cast<double>(f.tile), N), size = size_of(x.dtype()) * 1.0;
-  const double bytes = size * (8 * N * D + T * T + T * D);
-  const auto there = static_cast<double>(usable_memory());
+  const int64_t N = x.dim(0), D = x.dim(1), T = std::min(f.tile, N);
+  const auto numbers =
+      static_cast<double>(8 * N * D) + static_cast<double>(T) * static_cast<double>(T + D);
+  const double bytes = numbers * static_cast<double>(size_of(x.dtype())),
+               there = static_cast<double>(usable_memory());
   check(bytes <= there, "loss: ", N, " pairs in tiles of ", T, " take ", bytes / (1 << 30),
         " GiB, and ", there / (1 << 30), " are there; choose a smaller --tile");
 }
