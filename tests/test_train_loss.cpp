@@ -1,6 +1,7 @@
 // tests/test_train_loss.cpp — losses by flags of `train` and `step`: what is told, kept and
 // refused.
 #include <cmath>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "clip/loss.h"
@@ -67,6 +68,21 @@ TEST_CASE(
   const Outcome idle = diptych_run("train --preset fashion --positives key");
   CHECK(idle.exit_code == 2);
   CHECK(contains(idle.err, "--positives says nothing here: each picture of fashion has one"));
+}
+
+TEST_CASE("cli: train says how many pairs share a picture, and that none does") {
+  REQUIRE_BINARY();
+  const TempDir dir;
+  const std::string run = small_run(dir, 1) + "--max-steps 1 --positives key";
+  const Outcome none = diptych_run(run);
+  CHECK(none.exit_code == 0);
+  CHECK(
+      contains(none.err, "0 of 8 pairs share their picture with another: --positives key changes"));
+  std::filesystem::remove_all(dir / "run");
+  put_file(dir / "t.tsv", get_file(dir / "t.tsv") + "p1.png\tanother\np1.png\tand another\n");
+  const Outcome some = diptych_run(run);
+  CHECK(some.exit_code == 0);
+  CHECK(contains(some.err, "3 of 10 pairs share their picture with another\n"));
 }
 
 TEST_CASE("cli: step takes the sigmoid loss with a bias of its own or a given one") {

@@ -98,7 +98,7 @@ void describe(RunLog& log, const Flags& f, const Clip& model, const DataSource& 
       model.parameter_count(), model.config().image_size(), model.config().text.vocab_size,
       model.config().text.context_length, f.device_name, num_threads()));
   const std::string notes[] = {
-      left_out_note(data),
+      left_out_note(data), shared_pictures_note(f.train.positives, data),
       cut_captions_note(f.what(), words, data.captions, model.config().text.context_length)};
   for (const std::string& note : notes)
     if (!note.empty()) log.line(note);

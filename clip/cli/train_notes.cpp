@@ -4,6 +4,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <unordered_map>
 
 #include "clip/cli/account.h"
 #include "clip/config.h"
@@ -43,6 +44,17 @@ std::string note_of(std::string line) {
 }
 
 }  // namespace
+
+std::string shared_pictures_note(Positives positives, const DataSource& data) {
+  if (positives != Positives::key) return {};
+  std::unordered_map<std::string, int64_t> times;
+  data.pictures([&times](std::string_view path) { ++times[std::string(path)]; });
+  int64_t shared = 0;
+  for (const auto& [path, n] : times) shared += n > 1 ? n : 0;
+  return fmt::format("{} of {} pairs share their picture with another{}", shared,
+                     data.dataset->size(),
+                     shared ? "" : ": --positives key changes nothing with these data");
+}
 
 std::string cut_captions_note(const std::string& model, const Tokenizer& words,
                               const Texts& captions, int64_t context) {

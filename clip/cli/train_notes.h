@@ -22,4 +22,7 @@ std::string left_out_note(const DataSource&);
 /// The classes of validation that have no picture; empty if all have.
 std::string empty_classes_note(const ValidationData&);
 
+/// How many pairs share their picture with another, for --positives key; empty for others.
+std::string shared_pictures_note(Positives, const DataSource&);
+
 }  // namespace diptych::cli
