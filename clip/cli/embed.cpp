@@ -42,8 +42,8 @@ Tensor finished(const Flags& flags, const Tensor& features) {
   return x;
 }
 
-// What is written is neither read nor of another array.
-void check_outputs(const Flags& flags, const std::string& names, const PictureNames& pictures) {
+// What is written is not read.
+void check_outputs(const Flags& flags, const std::string& names) {
   check_usage(names.empty() || !same_file(flags.out, names),
               "embed: --out and --names are the same file, '", names, "'");
   for (const std::string& spec : flags.images) {
@@ -53,7 +53,6 @@ void check_outputs(const Flags& flags, const std::string& names, const PictureNa
         names.empty() || !same_file(spec, names), "embed: '", spec,
         "' is read, and would be replaced by the names of the rows; --names puts those elsewhere");
   }
-  if (flags.names.empty()) check_names_free(flags.out, names, pictures.pictures);
 }
 
 void embed_pictures(const Flags& flags, const Clip& model, const PictureNames& pictures,
@@ -74,8 +73,8 @@ void embed_pictures(const Flags& flags, const Clip& model, const PictureNames& p
 Written write_pictures(const Flags& flags, const Clip& model) {
   const PictureNames pictures = name_pictures(flags.images, flags.columns);
   Written written;
-  written.names = flags.names.empty() ? names_beside(flags.out) : flags.names;
-  check_outputs(flags, written.names, pictures);
+  written.names = flags.names.empty() ? free_names(flags.out, pictures.pictures) : flags.names;
+  check_outputs(flags, written.names);
   write_file_atomically(flags.out, [&](FileWriter& out) {
     NpyRows rows(out, {model.config().embed_dim}, pictures.size());
     if (written.names.empty()) {
@@ -191,8 +190,8 @@ void declare(Command command, Flags& flags) {
               "pictures; folders, with all below them; .tsv or .csv tables; .txt lists, a path on "
               "each line. Relative paths in tables and lists start at their folder")
       .option("--names", flags.names,
-              "of --images: file for the name of each row (default: names.tsv beside --out, unless "
-              "that names the rows of another array there)")
+              "of --images: file for the name of each row (default: names.tsv beside --out, or "
+              "NAME.names.tsv where that names the rows of another array)")
       .option("--csv-separator", flags.separator, "of tables; a tab by default")
       .option("--csv-img-key", flags.columns.image_key, "column of picture paths")
       .option("--pixels", flags.pixels, ".npy (N, C, R, R) f32, already normalised")

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "clip/console.h"
 #include "data/csv.h"
 #include "tensor/io/file.h"
 #include "tensor/io/npy.h"
@@ -88,15 +89,18 @@ bool same_file(const std::string& a, const std::string& b) {
          fs::weakly_canonical(a, none) == fs::weakly_canonical(b, none);
 }
 
-void check_names_free(const std::string& out, const std::string& names,
-                      const std::vector<std::string>& pictures) {
-  if (!is_file(names)) return;
+std::string free_names(const std::string& out, const std::vector<std::string>& pictures) {
+  const std::string names = names_beside(out), own = fs::path(out).replace_extension(".names.tsv");
+  if (names.empty() || !is_file(names)) return names;
+  if (is_file(own)) return own;
   const Names there = read_names(names, pictures);
   const bool same = there.same && there.rows == static_cast<int64_t>(pictures.size());
-  if (there.rows == 0 || same || has_rows(out, there.rows)) return;
+  if (there.rows == 0 || same || has_rows(out, there.rows)) return names;
   const std::string owner = other_array(out, there.rows);
-  check(owner.empty(), "embed: '", names, "' names the rows of '", owner,
-        "', which are other pictures; --names FILE puts the names of '", out, "' elsewhere");
+  if (owner.empty()) return names;
+  tell("names.tsv has the names of '" + owner + "', other pictures; those of '" + out +
+       "' go to '" + own + "'\n");
+  return own;
 }
 
 }  // namespace diptych::cli
