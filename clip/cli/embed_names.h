@@ -15,9 +15,9 @@ std::string names_beside(const std::string& out);
 /// Whether both lead to one file, or would.
 bool same_file(const std::string& a, const std::string& b);
 
-/// names_beside(out), or NAME.names.tsv of NAME.npy, which is told, if that file names other rows
-/// than `pictures` and belongs to another array: as many rows as one beside it, and not as `out`
-/// has now.
+/// names_beside(out); or NAME.names.tsv of NAME.npy, if that is there already or, which is told, if
+/// the former names other rows than `pictures` and belongs to another array: as many rows as one
+/// beside it, and not as `out` has now.
 std::string free_names(const std::string& out, const std::vector<std::string>& pictures);
 
 }  // namespace diptych::cli
