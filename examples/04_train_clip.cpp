@@ -57,7 +57,7 @@ int main() {
   std::cout << "a model that knows nothing: " << std::log(kBatch)
             << ", a perfect one: " << std::log(4) << '\n';
   for (int64_t step = 0; step < kSteps; ++step) {
-    const Tensor loss = contrastive_loss(model, pictures(step), words);
+    const Tensor loss = model_loss(model, pictures(step), words);
     backward(loss);
     optimizer.step(nn::cosine_with_warmup(step, 1e-3, 5, kSteps), nn::grad_squares(model));
     model.zero_grad();
