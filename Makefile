@@ -245,11 +245,13 @@ test: check
 	@$(MAKE) test
 else ifeq ($(T),)
 # ThreadSanitizer is for what has threads. Readers of files, texts and settings have none, nor have hundreds of training
-# steps in a row any of their own: it would take minutes to see what it sees elsewhere; of memory AddressSanitizer tells.
+# steps in a row, or thousands of calls of one layer, any of their own: it would take minutes to see what it sees elsewhere;
+# of memory AddressSanitizer tells.
 LEFT_OUT_tsan := not finite*,precision: stopped*,precision: a checkpoint*,bombs*,config*,hostile models*,shards*,safetensors*
 LEFT_OUT_tsan := $(LEFT_OUT_tsan),torch file*,pickle*,zip*,npy*,json*,csv*,text file*,file:*,special files*,run folder*
 LEFT_OUT_tsan := $(LEFT_OUT_tsan),model folder*,single tower*,prefixes*,weights checked*,opened once*,picture:*,formats*
 LEFT_OUT_tsan := $(LEFT_OUT_tsan),tokenizer*,cleaning*,fixing*,mojibake*,curves*,roofline*,sha256*,half:*,scalar_math*
+LEFT_OUT_tsan := $(LEFT_OUT_tsan),training memory*,layers*,gradcheck*
 test: $(TESTS) $(BINARY)
 	@DIPTYCH=$(BINARY) tests/in_shards.sh $(TESTS) $(JOBS) '$(LEFT_OUT_$(MODE))'
 else
