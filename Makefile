@@ -251,7 +251,7 @@ LEFT_OUT_tsan := not finite*,precision: stopped*,precision: a checkpoint*,bombs*
 LEFT_OUT_tsan := $(LEFT_OUT_tsan),torch file*,pickle*,zip*,npy*,json*,csv*,text file*,file:*,special files*,run folder*
 LEFT_OUT_tsan := $(LEFT_OUT_tsan),model folder*,single tower*,prefixes*,weights checked*,opened once*,picture:*,formats*
 LEFT_OUT_tsan := $(LEFT_OUT_tsan),tokenizer*,cleaning*,fixing*,mojibake*,curves*,roofline*,sha256*,half:*,scalar_math*
-LEFT_OUT_tsan := $(LEFT_OUT_tsan),training memory*,layers*,gradcheck*
+LEFT_OUT_tsan := $(LEFT_OUT_tsan),training memory*,grad cache*,layers*,gradcheck*
 test: $(TESTS) $(BINARY)
 	@DIPTYCH=$(BINARY) tests/in_shards.sh $(TESTS) $(JOBS) '$(LEFT_OUT_$(MODE))'
 else
