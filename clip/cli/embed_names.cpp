@@ -1,13 +1,13 @@
 // clip/cli/embed_names.cpp — writing names of rows, and leaving those of other arrays alone.
 #include "clip/cli/embed_names.h"
 
-#include <algorithm>
 #include <filesystem>
 
 #include "clip/console.h"
 #include "data/csv.h"
 #include "tensor/io/file.h"
 #include "tensor/io/npy.h"
+#include "tensor/io/text_file.h"
 
 namespace diptych::cli {
 namespace {
@@ -21,15 +21,8 @@ struct Names {
 };
 
 void read_table(const std::string& path, const CsvReader::Take& take) {
-  constexpr int64_t kPiece = 1 << 20;
-  const InputFile file("names", path);
   CsvReader reader('\t', path, take);
-  std::string piece;
-  for (int64_t at = 0; at < file.size(); at += kPiece) {
-    piece.resize(static_cast<size_t>(std::min(kPiece, file.size() - at)));
-    file.read_at(at, piece.data(), static_cast<int64_t>(piece.size()));
-    reader.feed(piece);
-  }
+  read_pieces(InputFile("names", path), [&reader](std::string_view piece) { reader.feed(piece); });
   reader.finish();
 }
 

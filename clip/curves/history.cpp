@@ -10,6 +10,7 @@
 
 #include "clip/curves/record.h"
 #include "tensor/io/file.h"
+#include "tensor/io/text_file.h"
 #include "tensor/types.h"
 
 namespace diptych::curves {
@@ -17,7 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int64_t kMostBytes = int64_t{1} << 30, kPiece = int64_t{1} << 20;
+constexpr int64_t kMostBytes = int64_t{1} << 30;
 constexpr size_t kLongestLine = size_t{1} << 16, kMostNames = 256, kMostRuns = 64;
 
 using TakeLine = std::function<void(const std::string& line, bool ended)>;
@@ -45,15 +46,9 @@ class Lines {
   std::string line_;
 };
 
-// As far as the file went when it was opened.
 void each_line(const InputFile& file, TakeLine take) {
   Lines lines(std::move(take));
-  std::string piece;
-  for (int64_t at = 0; at < file.size(); at += kPiece) {
-    piece.resize(static_cast<size_t>(std::min(kPiece, file.size() - at)));
-    file.read_at(at, piece.data(), static_cast<int64_t>(piece.size()));
-    lines.feed(piece);
-  }
+  read_pieces(file, [&lines](std::string_view piece) { lines.feed(piece); });
   lines.finish();
 }
 

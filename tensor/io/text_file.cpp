@@ -141,14 +141,18 @@ void TextDecoder::refuse(size_t at, const std::string& decoded) const {
        " from 0: ", what, "; save it as UTF-8, or as UTF-16 with a byte order mark");
 }
 
-void read_text(const InputFile& file, const std::function<void(std::string_view)>& take) {
-  TextDecoder decoder(file.where());
+void read_pieces(const InputFile& file, const std::function<void(std::string_view)>& take) {
   std::string piece;
   for (int64_t at = 0; at < file.size(); at += kPiece) {
     piece.resize(static_cast<size_t>(std::min(kPiece, file.size() - at)));
     file.read_at(at, piece.data(), static_cast<int64_t>(piece.size()));
-    take(decoder.next(piece));
+    take(piece);
   }
+}
+
+void read_text(const InputFile& file, const std::function<void(std::string_view)>& take) {
+  TextDecoder decoder(file.where());
+  read_pieces(file, [&](std::string_view piece) { take(decoder.next(piece)); });
   take(decoder.finish());
   file.check_unchanged();
 }

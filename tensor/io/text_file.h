@@ -58,6 +58,9 @@ class LineSplitter {
   int64_t number_ = 1;
 };
 
+/// The bytes of a file as they are, in pieces of at most 1 MiB, as far as it went when it was
+/// opened.
+void read_pieces(const InputFile&, const std::function<void(std::string_view)>& take);
 /// The text of a file, in pieces of at most a few MiB. Throws Error as TextDecoder does.
 void read_text(const InputFile&, const std::function<void(std::string_view)>& take);
 /// The whole text of a regular file of at most `max_bytes`.
